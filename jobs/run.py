@@ -1,0 +1,11 @@
+"""All stages of a configuration, on the cluster this script runs on.
+
+ray job submit --working-dir . -- python jobs/run.py --config jobs/mnist.yaml --out RUN
+"""
+
+import sys
+
+from rayqc.cli.main import job
+
+if __name__ == "__main__":
+    sys.exit(job("run"))

@@ -1,0 +1,178 @@
+"""What a person sees: progress, log lines, errors and the closing table."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from rich import box
+from rich.console import Console as RichConsole
+from rich.logging import RichHandler
+from rich.progress import BarColumn, TaskID, TextColumn
+from rich.progress import Progress as Bars
+from rich.table import Table
+
+from rayqc.progress import Progress, Stage
+
+
+class Console:
+    """Log lines and progress go to standard error, results to standard output."""
+
+    def __init__(self, quiet: bool) -> None:
+        self._err = RichConsole(stderr=True, highlight=False)
+        self._out = RichConsole(highlight=False)
+        live = self._err.is_terminal and not quiet
+        handler: logging.Handler = logging.StreamHandler()
+        if live:
+            handler = RichHandler(
+                console=self._err, show_time=False, show_level=False, show_path=False, markup=False
+            )
+        handler.setFormatter(_Plain())
+        logger = logging.getLogger("rayqc")
+        logger.handlers = [handler]
+        logger.setLevel(logging.ERROR if quiet else logging.INFO)
+        logger.propagate = False
+        self.progress = LiveProgress(self._err) if live else Progress()
+
+    def error(self, message: str) -> None:
+        """One line, never wrapped or interpreted."""
+        self._err.print(f"rayqc: {message}", style="bold red", markup=False, soft_wrap=True)
+
+    def show(self, command: str, found: dict[str, Any]) -> None:
+        """The result of a command as a table."""
+        if "table3" in found:
+            self._out.print(_acceptance_table(found["acceptance"]))
+            self._out.print(_arms_table(found))
+            self._notes(found)
+        elif "outcomes" in found:
+            self._out.print(_counts_table(found))
+        else:
+            for name, value in found.items():
+                if not isinstance(value, dict | list):
+                    self._out.print(f"{name}: {_plain(value)}", markup=False)
+
+    def _notes(self, found: dict[str, Any]) -> None:
+        regions, encoder = found["regions"], found["encoder"]
+        measured = regions["measured"]
+        row = found["table3"]
+        lines = [f"{name}: {_percent(row[name])}" for name in ("all", "rejected") if row[name]]
+        lines += [f"{name}: {_points(value)}" for name, value in row["differences"].items()]
+        lines += _verdict(row["differences"])
+        lines += [
+            f"encoder: {encoder['active_units']} of {encoder['latent_dim']} latent units active",
+            f"coverage: {regions['coverage']:.0%} of the references by choice; "
+            f"{regions['expected_coverage']:.1%} of fresh real images to be expected at most",
+        ]
+        if measured:
+            lines[-1] += (
+                f", {measured['pooled']:.1%} measured on {measured['images']:,} test images "
+                f"(class {measured['lowest_class']}: {measured['lowest']:.1%})"
+            )
+        for line in lines:
+            self._out.print(line, markup=False, soft_wrap=True)
+
+
+class LiveProgress(Progress):
+    """A live bar a stage, for terminals."""
+
+    def __init__(self, console: RichConsole) -> None:
+        self._console = console
+
+    def stage(self, name: str, total: int, unit: str = "images") -> Stage:
+        """See `Progress`."""
+        return _LiveStage(name, total, unit, self._console)
+
+
+class _LiveStage(Stage):
+    def __init__(self, name: str, total: int, unit: str, console: RichConsole) -> None:
+        super().__init__(name, total, unit)
+        self._bars = Bars(
+            TextColumn("{task.description:>9}"),
+            BarColumn(bar_width=30),
+            TextColumn("{task.fields[text]}"),
+            console=console,
+            transient=True,
+        )
+        self._task: TaskID = self._bars.add_task(name, total=total, text="starting")
+        self._bars.start()
+
+    def moved(self, now: float) -> None:
+        self._bars.update(self._task, completed=self.done, text=self.describe(now))
+
+    def __exit__(self, *error: Any) -> None:
+        self._bars.stop()
+        super().__exit__(*error)
+
+
+class _Plain(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        level = f"{record.levelname.lower()}: " if record.levelno >= logging.WARNING else ""
+        return level + record.getMessage()
+
+
+def _arms_table(found: dict[str, Any]) -> Table:
+    """The paper's Table 3 and its control; the other arms and the differences below it."""
+    row = found["table3"]
+    low, high = row["images_a_class"]["min"], row["images_a_class"]["max"]
+    title = f"test accuracy, mean over {row['seeds']} seeds, 95% interval" if row["seeds"] else None
+    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", padding=(0, 1))
+    for name in ("images a class", "pool", "accepted", "before", "after", "random"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_row(
+        str(low) if low == high else f"{low} to {high}",
+        f"{row['pool']:,}",
+        f"{row['accepted']:,}",
+        *(_percent(row[name]) for name in ("before", "after", "random")),
+    )
+    return table
+
+
+def _acceptance_table(acceptance: dict[str, Any]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, title="accepted by class", title_justify="left")
+    for name in ("class", "judged", "accepted", "share"):
+        table.add_column(name, justify="right")
+    for name, row in acceptance.items():
+        table.add_row(name, f"{row['judged']:,}", f"{row['accepted']:,}", f"{row['share']:.1%}")
+    return table
+
+
+def _counts_table(totals: dict[str, Any]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD)
+    for name in ("read", *totals["outcomes"]):
+        table.add_column(name, justify="right")
+    counts = [f"{count:,}" for count in totals["outcomes"].values()]
+    table.add_row(f"{totals['read']:,}", *counts)
+    return table
+
+
+def _verdict(differences: dict[str, Any]) -> list[str]:
+    """What the control says, in a sentence."""
+    found = differences.get("accepted - random")
+    if found is None or found["half_width"] is None:
+        return []
+    if found["mean"] - found["half_width"] > 0:
+        said = "the filter beat a random subset of the same size"
+    elif found["mean"] + found["half_width"] < 0:
+        said = "the filter did worse than a random subset of the same size"
+    else:
+        said = "no difference from a random subset of the same size was shown"
+    return [f"control: {said} ({_points(found)})"]
+
+
+def _percent(value: dict[str, float | None] | None) -> str:
+    if value is None or value["mean"] is None:
+        return "-"
+    half = "" if value["half_width"] is None else f" ± {100 * value['half_width']:.1f}"
+    return f"{100 * value['mean']:.1f}{half}"
+
+
+def _points(value: dict[str, float | None]) -> str:
+    mean, half = value["mean"], value["half_width"]
+    if mean is None:
+        return "-"
+    spread = "" if half is None else f" ± {100 * half:.1f}"
+    return f"{100 * mean:+.1f}{spread} points"
+
+
+def _plain(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

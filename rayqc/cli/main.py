@@ -1,0 +1,206 @@
+"""Arguments in, exit code out. What a command needs is imported when it runs."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import rayqc
+from rayqc.errors import RayqcError, UserError
+from rayqc.version import __version__
+
+INTERRUPTED = 130
+TERMINATED = 143
+
+Command = Callable[[argparse.Namespace, dict[str, Any]], dict[str, Any]]
+
+
+class Terminated(BaseException):
+    """SIGTERM, raised where the main thread stands."""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; returns the exit code (see `rayqc.errors`)."""
+    return _execute(_parser().parse_args(argv))
+
+
+def job(name: str) -> int:
+    """Run one command as a script of `jobs/` does: on the cluster it runs on, all by flags."""
+    return _execute(_job_parser(name).parse_args())
+
+
+def _execute(arguments: argparse.Namespace) -> int:
+    from rayqc.cli.console import Console  # noqa: PLC0415  (rich, not needed for --help)
+
+    console = Console(quiet=arguments.quiet)
+    signal.signal(signal.SIGTERM, _terminate)
+    common = {
+        "redo": arguments.redo,
+        "address": arguments.address,
+        "num_cpus": arguments.num_cpus,
+        "progress": console.progress,
+    }
+    try:
+        console.show(arguments.command, arguments.work(arguments, common))
+    except RayqcError as error:
+        console.error(str(error))
+        if error.exit_code == 1 or arguments.verbose:
+            traceback.print_exc()
+        return error.exit_code
+    except KeyboardInterrupt:
+        console.error(f"interrupted; what is committed stays. Resume with: {_again()}")
+        return INTERRUPTED
+    except Terminated:
+        console.error(f"terminated; what is committed stays. Resume with: {_again()}")
+        return TERMINATED
+    except Exception:
+        traceback.print_exc()
+        console.error("this is a fault in rayqc; please report it with the lines above")
+        return 1
+    return 0
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    raise Terminated
+
+
+def _again() -> str:
+    name = Path(sys.argv[0]).name
+    return " ".join([name, *(word for word in sys.argv[1:] if word != "--redo")])
+
+
+def _demo(arguments: argparse.Namespace, common: dict[str, Any]) -> dict[str, Any]:
+    return rayqc.demo(arguments.out, overrides=_overrides(arguments), **common)
+
+
+def _run(arguments: argparse.Namespace, common: dict[str, Any]) -> dict[str, Any]:
+    config = rayqc.load_config(arguments.config, _overrides(arguments))
+    return rayqc.run(config, arguments.out, **common)
+
+
+def _train(arguments: argparse.Namespace, common: dict[str, Any]) -> dict[str, Any]:
+    config = rayqc.load_config(arguments.config, _overrides(arguments))
+    return rayqc.train(config, arguments.out, **common)
+
+
+def _fit(arguments: argparse.Namespace, common: dict[str, Any]) -> dict[str, Any]:
+    return rayqc.fit(arguments.run, **common)
+
+
+def _generate(arguments: argparse.Namespace, common: dict[str, Any]) -> dict[str, Any]:
+    return rayqc.generate(arguments.run, **common)
+
+
+def _filter(arguments: argparse.Namespace, common: dict[str, Any]) -> dict[str, Any]:
+    pool, out, actors = arguments.pool, arguments.out, arguments.actors
+    if pool is None and out is None:
+        if arguments.limit is not None:
+            raise UserError("--limit goes with --pool; for the run's own pool, `rayqc run --limit`")
+        return rayqc.filter(arguments.run, actors=actors, **common)
+    if pool is None or out is None:
+        raise UserError("--pool and --out go together: another pool needs a folder of its own")
+    return rayqc.filter_pool(
+        arguments.run, pool, out, actors=actors, limit=arguments.limit, **common
+    )
+
+
+def _classify(arguments: argparse.Namespace, common: dict[str, Any]) -> dict[str, Any]:
+    return rayqc.classify(arguments.run, **common)
+
+
+def _overrides(arguments: argparse.Namespace) -> tuple[str, ...]:
+    limit = [] if arguments.limit is None else [f"filter.limit={arguments.limit}"]
+    return (*arguments.set, *limit)
+
+
+COMMANDS: dict[str, tuple[Command, str, tuple[str, ...]]] = {
+    "demo": (_demo, "real digits through the whole job in a few minutes", ("out", "set", "limit")),
+    "run": (_run, "all stages of a configuration", ("config", "out", "set", "limit")),
+    "train": (_train, "draw the references and train the VAE", ("config", "out", "set", "limit")),
+    "fit": (_fit, "fit each class's region to the references", ("run",)),
+    "generate": (_generate, "make the run's own pool of candidates", ("run",)),
+    "filter": (
+        _filter,
+        "judge the run's own pool, or with --pool any other",
+        ("run", "pool", "out?", "actors", "limit"),
+    ),
+    "classify": (_classify, "train classifiers with and without what was kept", ("run",)),
+}
+"""Each command: what it does, its help, its arguments."""
+
+
+def _add_argument(parser: argparse.ArgumentParser, name: str, as_flags: bool) -> None:
+    if name in ("config", "run"):
+        text = "YAML file of settings" if name == "config" else "run folder"
+        if as_flags:
+            parser.add_argument(f"--{name}", required=True, metavar=name.upper(), help=text)
+        else:
+            parser.add_argument(
+                name, metavar="CONFIG.yaml" if name == "config" else "RUN", help=text
+            )
+    elif name in ("out", "out?"):
+        text = "run folder, a path or URL" if name == "out" else "folder for what --pool gives"
+        parser.add_argument("--out", required=name == "out", metavar="DIR", help=text)
+    elif name == "set":
+        text = "change a setting, such as encoder.steps=500; may stand several times"
+        parser.add_argument("--set", action="append", default=[], metavar="A.B=C", help=text)
+    elif name == "limit":
+        text = "take only N of the pool's images, evenly spaced"
+        parser.add_argument("--limit", type=_positive, metavar="N", help=text)
+    elif name == "actors":
+        text = "encoding actors (default: the run's setting)"
+        parser.add_argument("--actors", type=_positive, metavar="N", help=text)
+    elif name == "pool":
+        text = "Parquet files or a folder of class folders, matched by class name"
+        parser.add_argument("--pool", metavar="PATH", help=text)
+
+
+def _add_common(parser: argparse.ArgumentParser, address: str) -> None:
+    text = "do anew what is done, or what changed settings affect"
+    parser.add_argument("--redo", action="store_true", help=text)
+    text = "local: a Ray of its own; auto: the cluster this machine is part of; or an address"
+    parser.add_argument("--address", default=address, help=f"{text} (default: {address})")
+    text = "CPUs of a local Ray (default: all)"
+    parser.add_argument("--num-cpus", type=_positive, metavar="N", help=text)
+    parser.add_argument("-q", "--quiet", action="store_true", help="errors and the result only")
+    parser.add_argument("-v", "--verbose", action="store_true", help="tracebacks of every error")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="rayqc",
+        description="Filter synthetic training images by what the few real ones look like.",
+        epilog="exit codes: 0 done; 1 a fault in rayqc; 2 something to put right; 3 finished, but "
+        "too many unreadable images; 4 stopped, run again to resume; 130/143 interrupted",
+    )
+    parser.add_argument("--version", action="version", version=f"rayqc {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, (work, text, arguments) in COMMANDS.items():
+        below = commands.add_parser(name, help=text, description=text)
+        for argument in arguments:
+            _add_argument(below, argument, as_flags=False)
+        _add_common(below, address="local")
+        below.set_defaults(work=work)
+    return parser
+
+
+def _job_parser(name: str) -> argparse.ArgumentParser:
+    work, text, arguments = COMMANDS[name]
+    parser = argparse.ArgumentParser(description=text)
+    for argument in arguments:
+        _add_argument(parser, argument, as_flags=True)
+    _add_common(parser, address="auto")
+    parser.set_defaults(work=work, command=name)
+    return parser
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1, found {text!r}")
+    return int(text)

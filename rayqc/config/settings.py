@@ -1,0 +1,270 @@
+"""Settings of a run: frozen, checked when made, every one with a default but `references`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    model_validator,
+)
+
+Share = Annotated[float, Field(ge=0, le=1)]
+PositiveInt = Annotated[int, Field(ge=1)]
+Policy = Literal["mild", "moderate", "strong"]
+Arm = Literal["real", "all", "random", "accepted", "rejected"]
+
+
+class Settings(BaseModel):
+    """Base: frozen, and a setting nobody knows is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class Data(Settings):
+    """Where labelled images are."""
+
+    kind: Literal["files", "parquet", "folder", "mnist", "cifar10", "cifar100", "bundled"] = "files"
+    """`files` looks what is at `path`; the others say so. `bundled` is the package's own digits."""
+    path: str | None = None
+    """A Parquet file or pattern, a folder of Parquet files, of class folders, or of the
+    files torchvision downloads. Relative paths start at the working directory. A URL for object
+    stores."""
+    split: Literal["train", "test"] | None = None
+    """Which part of a data set that has two; `references` default to train, `test` to test."""
+
+    @model_validator(mode="after")
+    def _has_a_place(self) -> Data:
+        if self.kind == "bundled" and self.path is not None:
+            raise ValueError("kind: bundled takes no path")
+        if self.kind != "bundled" and not self.path:
+            raise ValueError("path is missing")
+        return self
+
+
+class References(Data):
+    """The real, labelled images that say what each class looks like."""
+
+    per_class: PositiveInt | None = None
+    """How many to draw of each class; null takes all. Classes with fewer give what they have."""
+    seed: int = 0
+    """Which ones are drawn."""
+
+
+class Files(Data):
+    """A pool entry: images that are there already."""
+
+    kind: Literal["files", "parquet", "folder", "mnist", "cifar10", "cifar100", "bundled"] = "files"
+    name: str | None = None
+    """Goes before the ids of this entry's images; `files`, `files-2`, ... unless set."""
+
+
+class Augment(Settings):
+    """A pool entry: transformed copies of the references."""
+
+    kind: Literal["augment"]
+    name: str | None = None
+    """Goes before the ids of this entry's images; `augment`, `augment-2`, ... unless set."""
+    policy: Policy | list[dict[str, Any]] = "moderate"
+    """`mild`, `moderate`, `strong`, or a list of torchvision v2 transforms, applied in order:
+    `[{name: RandomAffine, degrees: 10}, {name: RandomErasing, p: 0.2}]`."""
+    per_reference: PositiveInt = 10
+    """Candidates made from each reference image."""
+
+
+def _entry_tag(entry: Any) -> str:
+    kind = entry.get("kind") if isinstance(entry, dict) else getattr(entry, "kind", None)
+    return "Augment" if kind == "augment" else "Files"
+
+
+PoolEntry = Annotated[
+    Annotated[Files, Tag("Files")] | Annotated[Augment, Tag("Augment")], Discriminator(_entry_tag)
+]
+
+
+class Image(Settings):
+    """What the encoder sees."""
+
+    size: Annotated[int, Field(ge=4)] | None = None
+    """Height and width in pixels, a multiple of 4. Null takes the references' most common larger
+    side, rounded up to a multiple of 4, at most 64. Other images are resized (bilinear with
+    antialiasing, sides scaled independently)."""
+    channels: Literal[1, 3] | None = None
+    """1 gray, 3 RGB; null takes 3 when any reference has colour."""
+    max_pixels: PositiveInt = 50_000_000
+    """An image of more pixels is an error row (`too_large`), found before it is decoded."""
+    max_bytes: PositiveInt = 64_000_000
+    """The same for encoded bytes."""
+
+    @model_validator(mode="after")
+    def _fits_the_strides(self) -> Image:
+        if self.size is not None and self.size % 4:
+            raise ValueError(
+                f"size must be a multiple of 4 (two stride-2 layers), found {self.size}"
+            )
+        return self
+
+
+class Encoder(Settings):
+    """The VAE (Halmuratov & Vesely, Tables 1 and 2) and its training."""
+
+    kind: Literal["vae"] = "vae"
+    """The paper's variational autoencoder."""
+    width: Annotated[float, Field(gt=0)] = 0.125
+    """Factor on the paper's channel counts (512, 1024) and hidden units (400). 1.0 is the paper."""
+    latent_dim: PositiveInt = 100
+    """Latent dimensions D; the paper's 100 at every width."""
+    steps: PositiveInt = 2000
+    """Optimiser steps. The paper names no figure."""
+    batch_size: PositiveInt = 32
+    """Images a step, over all training workers together."""
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    """Adam's, constant."""
+    beta: Annotated[float, Field(ge=0)] = 1.0
+    """Factor on the KL term."""
+    reconstruction: Literal["bce", "mse"] = "bce"
+    """Per-pixel term, summed over an image: binary cross-entropy, or half the squared error."""
+    augment: Literal["none", "affine"] = "none"
+    """Small random rotations, shifts, scalings and shears of the references while training."""
+    holdout: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    """Share of the references the VAE is not trained on, to measure reconstruction on; spread over
+    the classes, and never from a class with fewer than 3. 0 trains on all, as the paper does, and
+    leaves that figure out."""
+    checkpoint_every: PositiveInt = 250
+    """Steps between checkpoints."""
+    keep_checkpoints: PositiveInt = 2
+    """How many checkpoints are kept."""
+    max_failures: Annotated[int, Field(ge=0)] = 3
+    """Worker failures that training survives by starting again at its last checkpoint."""
+    allow_collapse: bool = False
+    """Go on with an encoder that has fewer than 2 active units."""
+
+
+class Regions(Settings):
+    """What is fitted to each class in latent space."""
+
+    kind: Literal["sphere"] = "sphere"
+    """`sphere`: the paper's; center: mean of the latents, radius: encloses `coverage` of them."""
+    coverage: Annotated[float, Field(gt=0, le=1)] = 0.95
+    """Share of a class's own references that its region encloses; the paper uses 0.95."""
+    measure_images: Annotated[int, Field(ge=0)] = 1000
+    """How many test images, evenly spaced, `fit` measures the coverage of fresh images on."""
+
+
+class Filter(Settings):
+    """The pass over the pool."""
+
+    actors: PositiveInt | Literal["auto"] = "auto"
+    """Encoding actors; auto is one a GPU, or else one a CPU."""
+    unit_rows: PositiveInt = 2048
+    """Images a unit of work at most; a unit is what is redone after a crash."""
+    micro_batch: PositiveInt = 128
+    """Images encoded at once; the last batch of a unit is padded to it."""
+    shard_mb: Annotated[float, Field(gt=0)] = 128.0
+    """Size of the final shards in 10^6 bytes."""
+    keep_rejected: Literal["all", "none"] = "all"
+    """`none` drops the rejected images (their scores stay)."""
+    max_error_share: Share = 0.01
+    """A larger share of unreadable images ends the run with exit code 3, all written."""
+    max_accepted_per_class: PositiveInt | None = None
+    """Cap per class, the most central first; the others are rejected as `over_cap`."""
+    limit: PositiveInt | None = None
+    """Take only this many of the pool's images, evenly spaced over all of it."""
+
+
+class Classify(Settings):
+    """The classifier stage: does the filter help?"""
+
+    arms: list[Arm] = ["real", "all", "random", "accepted", "rejected"]
+    """Training sets to compare. `real` the references alone; the others add to them: `all` the
+    pool, `accepted` what was kept, `random` as many per class drawn at random, `rejected` the
+    rest. An empty list skips the stage."""
+    seeds: Annotated[int, Field(ge=1)] = 5
+    """Trainings an arm, each with its own initial weights, batches and random subset."""
+    steps: PositiveInt = 600
+    """Optimiser steps, the same in each arm."""
+    batch_size: PositiveInt = 64
+    """Images a step."""
+    learning_rate: Annotated[float, Field(gt=0)] = 3e-3
+    """AdamW's peak, reached after a fifth of the steps and annealed to zero (one cycle)."""
+    width: PositiveInt = 32
+    """Channels of the first stage; the second and third have twice and four times as many."""
+    augment: Literal["none", "affine"] = "affine"
+    """The same for every arm: small random rotations, shifts, scalings and shears."""
+    flip: bool | None = None
+    """Random left-right flips, too; null flips colour images only."""
+    balanced: bool = True
+    """Each batch holds the classes in equal shares, whatever the arm's own shares are."""
+    max_images: PositiveInt = 200_000
+    """At most so many images of the pool are held in memory, drawn at random."""
+
+    @model_validator(mode="after")
+    def _no_arm_twice(self) -> Classify:
+        if len(set(self.arms)) != len(self.arms):
+            raise ValueError(f"each arm may stand once, found {list(self.arms)}")
+        return self
+
+
+class Resources(Settings):
+    """What the work may use; never changes what comes out."""
+
+    train_workers: PositiveInt = 1
+    """Data-parallel VAE training workers."""
+    use_gpu: bool | Literal["auto"] = "auto"
+    """auto uses GPUs when Ray sees any."""
+    cpus_per_worker: PositiveInt | None = None
+    """CPU threads a training worker; null shares the node's CPUs among the workers."""
+
+
+class Config(Settings):
+    """All settings of a run."""
+
+    seed: int = 0
+    """Seeds everything that has no seed of its own."""
+    image: Image = Image()
+    references: References
+    test: Data | None = None
+    """Real images held back, for `classify` and for measured coverage. `references: bundled`
+    brings its own."""
+    pool: list[PoolEntry] = [Augment(kind="augment")]
+    encoder: Encoder = Encoder()
+    regions: Regions = Regions()
+    filter: Filter = Filter()
+    classify: Classify = Classify()
+    resources: Resources = Resources()
+
+    @model_validator(mode="after")
+    def _can_be_done(self) -> Config:
+        if not self.pool:
+            raise ValueError("pool is empty; give at least one entry such as {kind: augment}")
+        names = self.pool_names()
+        if len(set(names)) != len(names):
+            raise ValueError(f"pool entries need different names, found {names}")
+        needed = {"all", "random", "rejected"} & set(self.classify.arms)
+        if self.filter.keep_rejected == "none" and needed:
+            raise ValueError(
+                f"classify.arms {sorted(needed)} need the rejected images, "
+                "but filter.keep_rejected is none; keep them, or leave those arms out"
+            )
+        return self
+
+    def pool_names(self) -> list[str]:
+        """One name a pool entry: its own, or its kind, with a number from the second on."""
+        counts: dict[str, int] = {}
+        names = []
+        for entry in self.pool:
+            base = "augment" if isinstance(entry, Augment) else "files"
+            counts[base] = counts.get(base, 0) + 1
+            default = base if counts[base] == 1 else f"{base}-{counts[base]}"
+            names.append(entry.name or default)
+        return names
+
+    def test_data(self) -> Data | None:
+        """Where the test images are; the bundled references bring their own."""
+        if self.test is None and self.references.kind == "bundled":
+            return Data(kind="bundled", split="test")
+        return self.test

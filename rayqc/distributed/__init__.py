@@ -1,0 +1,1 @@
+"""The stages on Ray: the only room that imports it."""

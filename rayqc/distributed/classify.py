@@ -1,0 +1,166 @@
+"""The classifier stage on Ray: every arm and seed is a task of its own.
+
+Shape suffixes: N images, H W C pixels.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import ray
+import torch
+
+from rayqc.config import Config
+from rayqc.distributed.resources import gpus_wanted
+from rayqc.distributed.session import plain_errors
+from rayqc.errors import InputError
+from rayqc.images.decode import ImageShape, Limits, decode_batch
+from rayqc.ledger.manifest import load_files
+from rayqc.progress import Progress
+from rayqc.storage import Folder, read_json, read_table, write_json
+from rayqc.training.arms import Images, LabelledPool, arm_rows
+from rayqc.training.classifier import ClassifierSettings, accuracy, train_classifier
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One training."""
+
+    arm: str
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """File its result is kept in."""
+        return f"{self.arm}-{self.seed}.json"
+
+
+def run_arms(
+    references: pa.Table,
+    test: pa.Table,
+    filtered: Folder,
+    results: Folder,
+    image: ImageShape,
+    classes: int,
+    config: Config,
+    progress: Progress,
+) -> list[dict[str, Any]]:
+    """Train and test a classifier for each arm and seed; finished ones are not trained again.
+
+    Args:
+        references: columns id, label, image; so is `test`.
+        filtered: a finished filter's output.
+        results: where each training's result is kept.
+
+    Returns:
+        One record a training: arm, seed, accuracy, images added to the references.
+    """
+    jobs = [
+        Job(arm=arm, seed=seed)
+        for seed in range(config.classify.seeds)
+        for arm in config.classify.arms
+    ]
+    kept = set(results.names())
+    left = [job for job in jobs if job.name not in kept]
+    with progress.stage("classify", len(jobs), "trainings") as stage, plain_errors():
+        if len(left) < len(jobs):
+            stage.skip(len(jobs) - len(left))
+        if left:
+            shared = _share(references, test, filtered, image, config)
+            gpu = gpus_wanted(config.resources.use_gpu)
+            task = ray.remote(num_cpus=1, num_gpus=1 if gpu else 0)(train_arm)
+            pending = [task.remote(job, *shared, classes, config, gpu, results) for job in left]
+            while pending:
+                ready, pending = ray.wait(pending, num_returns=1)
+                ray.get(ready)
+                stage.advance(len(ready))
+    return [read_json(results, job.name) for job in jobs]
+
+
+def train_arm(
+    job: Job,
+    references: Images,
+    test: Images,
+    pool: LabelledPool,
+    classes: int,
+    config: Config,
+    gpu: bool,
+    results: Folder,
+) -> None:
+    """One training and its test, written to `results`."""
+    torch.set_num_threads(1)
+    chosen = config.classify
+    rows = arm_rows(job.arm, pool, seed=job.seed)
+    images_NHWC = np.concatenate([references.images_NHWC, pool.images_NHWC[rows]])
+    label_N = np.concatenate([references.label_N, pool.label_N[rows]])
+    channels = images_NHWC.shape[3]
+    settings = ClassifierSettings(
+        steps=chosen.steps,
+        batch_size=chosen.batch_size,
+        learning_rate=chosen.learning_rate,
+        width=chosen.width,
+        augment=chosen.augment == "affine",
+        flip=channels == 3 if chosen.flip is None else chosen.flip,
+        balanced=chosen.balanced,
+    )
+    device = "cuda" if gpu else "cpu"
+    # One seed gives every arm the same initial weights: differences between arms are paired.
+    seed = _seed(config.seed, job.seed)
+    model = train_classifier(images_NHWC, label_N, classes, settings, seed, device)
+    found = accuracy(model, test.images_NHWC, test.label_N, device)
+    record = {"arm": job.arm, "seed": job.seed, "accuracy": found, "added": int(rows.size)}
+    write_json(results, job.name, record)
+
+
+def _share(
+    references: pa.Table, test: pa.Table, filtered: Folder, image: ImageShape, config: Config
+) -> tuple[Any, Any, Any]:
+    """References, test and pool as pixels in Ray's object store, once for all trainings."""
+    limits = Limits(max_pixels=config.image.max_pixels, max_bytes=config.image.max_bytes)
+    pool = _load_pool(filtered, image, limits, config)
+    return (
+        ray.put(_pixels(references, image, limits)),
+        ray.put(_pixels(test, image, limits)),
+        ray.put(pool),
+    )
+
+
+def _pixels(table: pa.Table, image: ImageShape, limits: Limits) -> Images:
+    data = table["image"].combine_chunks().field("bytes").to_pylist()
+    images_NHWC, wrong = decode_batch(data, image, limits)
+    for name, error in zip(table["id"].to_pylist(), wrong, strict=True):
+        if error is not None:
+            raise InputError(f"real image {name} cannot be used: {error[0]}: {error[1]}")
+    return Images(images_NHWC=images_NHWC, label_N=np.asarray(table["label"]))
+
+
+def _load_pool(filtered: Folder, image: ImageShape, limits: Limits, config: Config) -> LabelledPool:
+    """The judged images that any arm needs, an even draw of them where they are too many."""
+    files = load_files(filtered)
+    shards = files.get("accepted", []) + files.get("rejected", [])
+    total = sum(shard.rows for shard in shards)
+    share = config.classify.max_images / total if total > config.classify.max_images else 1.0
+    images, labels, accepted = [], [], []
+    for number, shard in enumerate(shards):
+        table = read_table(filtered, shard.path, columns=["image", "label", "verdict"])
+        if share < 1:
+            draw = np.random.default_rng([config.seed, 3, number])
+            table = table.take(pa.array(np.flatnonzero(draw.random(table.num_rows) < share)))
+        data = table["image"].combine_chunks().field("bytes").to_pylist()
+        images.append(decode_batch(data, image, limits)[0])
+        labels.append(np.asarray(table["label"]))
+        accepted.append(np.array(table["verdict"].to_pylist()) == "accepted")
+    return LabelledPool(
+        images_NHWC=np.concatenate(images),
+        label_N=np.concatenate(labels).astype(np.int64),
+        accepted_N=np.concatenate(accepted),
+    )
+
+
+def _seed(run: int, training: int) -> int:
+    text = f"{run} {training}".encode()
+    return int.from_bytes(hashlib.sha256(text).digest()[:6], "big")

@@ -1,0 +1,74 @@
+"""Encode references and other real images in actors, from bytes to latents."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import ray
+import ray.data
+
+from rayqc.config import Config
+from rayqc.distributed.resources import actor_count, gpus_wanted
+from rayqc.distributed.session import plain_errors
+from rayqc.errors import InputError
+from rayqc.images.decode import Limits, decode_batch
+from rayqc.models.encoder import LatentEncoder
+from rayqc.progress import Progress
+from rayqc.storage import Folder
+from rayqc.training.checkpoint import load_encoder
+from rayqc.units import slices
+
+ROWS_A_BLOCK = 512
+
+
+class EncodeActor:
+    """Loads the encoder once; adds a `latent` column to batches."""
+
+    def __init__(self, model: Folder, micro_batch: int, limits: Limits, device: str) -> None:
+        trained = load_encoder(model)
+        self.image = trained.image
+        self.encoder = LatentEncoder(trained.vae, micro_batch, device)
+        self.limits = limits
+
+    def __call__(self, batch: pa.Table) -> pa.Table:
+        """Columns id, label, image to id, label, latent."""
+        data = batch["image"].combine_chunks().field("bytes").to_pylist()
+        images_NHWC, wrong = decode_batch(data, self.image, self.limits)
+        for name, error in zip(batch["id"].to_pylist(), wrong, strict=True):
+            if error is not None:
+                raise InputError(f"real image {name} cannot be used: {error[0]}: {error[1]}")
+        latent_ND = self.encoder.encode(images_NHWC)
+        latent = pa.FixedSizeListArray.from_arrays(latent_ND.ravel(), latent_ND.shape[1])
+        return pa.table({"id": batch["id"], "label": batch["label"], "latent": latent})
+
+
+def encode_images(
+    table: pa.Table, model: Folder, config: Config, progress: Progress, name: str
+) -> ray.data.MaterializedDataset:
+    """Latents of real images: columns id, label, latent.
+
+    Args:
+        table: columns id, label, image.
+
+    Raises:
+        InputError: an image cannot be decoded.
+    """
+    table = table.select(["id", "label", "image"])
+    blocks = [table.slice(a, b - a) for a, b in slices(table.num_rows, ROWS_A_BLOCK)]
+    gpu = gpus_wanted(config.resources.use_gpu)
+    limits = Limits(max_pixels=config.image.max_pixels, max_bytes=config.image.max_bytes)
+    device = "cuda" if gpu else "cpu"
+    with progress.stage(name, table.num_rows) as stage, plain_errors():
+        encoded = ray.data.from_arrow(blocks).map_batches(
+            EncodeActor,
+            batch_size=None,
+            batch_format="pyarrow",
+            compute=ray.data.ActorPoolStrategy(
+                size=actor_count(config.filter.actors, len(blocks), gpu)
+            ),
+            fn_constructor_args=(model, config.filter.micro_batch, limits, device),
+            num_cpus=1,
+            num_gpus=1 if gpu else None,
+        )
+        latents = encoded.materialize()
+        stage.advance(table.num_rows)
+    return latents

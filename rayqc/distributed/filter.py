@@ -1,0 +1,94 @@
+"""The filter on Ray: units through actors, then shards and the manifest."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import replace
+from typing import Any
+
+from rayqc.config import Config
+from rayqc.distributed.filter_work import UNKNOWN, FilterSpec, FilterWorker, PoolSource
+from rayqc.distributed.reduce import compact
+from rayqc.distributed.resources import actor_count, gpus_wanted
+from rayqc.distributed.units import run_units
+from rayqc.errors import InputError
+from rayqc.images.decode import Limits
+from rayqc.ledger.manifest import Totals
+from rayqc.ledger.plan import start_or_resume
+from rayqc.progress import Progress
+from rayqc.schema import score_schema, verdict_schema
+from rayqc.sources import Source
+from rayqc.storage import Folder
+from rayqc.units import Unit, number
+
+
+def match_classes(source: Source, prefix: str, classes: tuple[str, ...]) -> PoolSource:
+    """A pool whose classes are matched to the references' by name.
+
+    Raises:
+        InputError: not one class in common.
+    """
+    index = {name: label for label, name in enumerate(classes)}
+    to_class = tuple(index.get(name, UNKNOWN) for name in source.classes)
+    if all(label == UNKNOWN for label in to_class):
+        raise InputError(
+            f"the pool shares no class with the references: it has {_few(source.classes)}, "
+            f"they have {_few(classes)}; classes are matched by name"
+        )
+    return PoolSource(source=source, prefix=prefix, to_class=to_class)
+
+
+def filter_pool(
+    run: Folder,
+    out: Folder,
+    sources: list[PoolSource],
+    config: Config,
+    work: dict[str, Any],
+    classes: tuple[str, ...],
+    progress: Progress,
+) -> Totals:
+    """Judge every image of the sources and write accepted, rejected, errors and scores.
+
+    Args:
+        run: a fitted run.
+        out: where the work goes.
+        work: what decides the result besides the input, for the ledger.
+
+    Returns:
+        Totals of the balanced ledger.
+    """
+    settings = config.filter
+    units = start_or_resume(out, work, number(_plan(sources, settings.unit_rows), settings.limit))
+    gpu = gpus_wanted(config.resources.use_gpu)
+    spec = FilterSpec(
+        out=out,
+        model=run.sub("model"),
+        regions=run.sub("regions"),
+        sources=tuple(sources),
+        limits=Limits(max_pixels=config.image.max_pixels, max_bytes=config.image.max_bytes),
+        micro_batch=settings.micro_batch,
+        keep_rejected=settings.keep_rejected == "all",
+        device="cuda" if gpu else "cpu",
+    )
+    actors = actor_count(settings.actors, len(units), gpu)
+    make_worker = functools.partial(FilterWorker, spec)
+    run_units(out, units, make_worker, actors, gpu, progress, "filter")
+    image_schema = verdict_schema(classes)
+    schemas = {"accepted": image_schema, "error": image_schema, "scores": score_schema(classes)}
+    if spec.keep_rejected:
+        schemas["rejected"] = image_schema
+    return compact(
+        out, units, schemas, classes, settings.shard_mb, settings.max_accepted_per_class, progress
+    )
+
+
+def _plan(sources: list[PoolSource], most_rows: int) -> list[Unit]:
+    return [
+        replace(unit, entry=entry)
+        for entry, pool in enumerate(sources)
+        for unit in pool.source.units(most_rows)
+    ]
+
+
+def _few(names: tuple[str, ...]) -> str:
+    return ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")

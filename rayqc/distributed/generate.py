@@ -1,0 +1,68 @@
+"""Generators on Ray: candidates made in actors and kept as a pool."""
+
+from __future__ import annotations
+
+import functools
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+
+from rayqc.distributed.reduce import compact
+from rayqc.distributed.resources import actor_count
+from rayqc.distributed.units import run_units
+from rayqc.generators.augment import AugmentSource
+from rayqc.ledger.commit import commit_unit
+from rayqc.ledger.manifest import Totals
+from rayqc.ledger.plan import start_or_resume
+from rayqc.progress import Progress
+from rayqc.schema import candidate_schema
+from rayqc.storage import Folder
+from rayqc.units import Unit, number
+
+
+class GenerateWorker:
+    """Makes and commits the candidates of unit after unit."""
+
+    def __init__(self, out: Folder, sources: list[AugmentSource]) -> None:
+        self.out = out
+        self.sources = sources
+
+    def __call__(self, index: int, unit: Unit) -> None:
+        """Make the unit's candidates and commit them."""
+        source = self.sources[unit.entry]
+        table = source.read(unit)
+        label_N = np.asarray(table["label"])
+        counts = Counter(source.classes[label] for label in label_N)
+        commit_unit(
+            self.out,
+            index,
+            {"pool": table},
+            outcomes={"pool": table.num_rows},
+            reasons={},
+            by_class={name: {"pool": count} for name, count in counts.items()},
+        )
+
+
+def generate_pool(
+    out: Folder,
+    sources: list[AugmentSource],
+    unit_rows: int,
+    limit: int | None,
+    actors: int | str,
+    shard_mb: float,
+    progress: Progress,
+) -> Totals:
+    """Make all candidates of the sources and write them as one pool of Parquet shards."""
+    planned = [
+        replace(unit, entry=entry)
+        for entry, source in enumerate(sources)
+        for unit in source.units(unit_rows)
+    ]
+    units = start_or_resume(out, {"stage": "generate"}, number(planned, limit))
+    count = actor_count(actors, len(units), gpu=False)  # type: ignore[arg-type]
+    make_worker = functools.partial(GenerateWorker, out, sources)
+    run_units(out, units, make_worker, count, False, progress, "generate")
+    classes = sources[0].classes
+    schemas = {"pool": candidate_schema(classes)}
+    return compact(out, units, schemas, classes, shard_mb, None, progress)

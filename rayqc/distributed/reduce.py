@@ -1,0 +1,173 @@
+"""Reducers: class statistics for regions, and parts into shards.
+
+Shape suffixes: N images, D latent, K classes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import ray
+import ray.data
+
+from rayqc.distributed.session import plain_errors
+from rayqc.ledger.commit import Commit, Part, load_commits
+from rayqc.ledger.compact import (
+    Cut,
+    ShardPlan,
+    cut_of,
+    plan_shards,
+    smallest,
+    totals_after_cut,
+    write_shard,
+)
+from rayqc.ledger.manifest import Totals, balance, finish, is_finished, load_totals, publish
+from rayqc.progress import Progress
+from rayqc.regions.sphere import (
+    ClassSums,
+    SphereRegions,
+    centers,
+    class_sums,
+    fit_spheres,
+    own_distances,
+)
+from rayqc.storage import Folder, read_table
+from rayqc.units import Unit
+
+ROWS_A_BLOCK = 8192
+COMMITS_A_TASK = 64
+MANIFEST = "manifest.json"
+
+
+def reduce_spheres(
+    latents: ray.data.Dataset, classes: tuple[str, ...], coverage: float, encoder_digest: str
+) -> SphereRegions:
+    """Regions from encoded references, in two passes over their blocks.
+
+    Args:
+        latents: columns label (int64) and latent (list of D float32), materialised.
+    """
+    count = len(classes)
+    with plain_errors():
+        blocks = latents.map_batches(
+            _block_sums, batch_size=ROWS_A_BLOCK, batch_format="pyarrow", fn_args=(count,)
+        )
+        sums = _merge(blocks.iter_batches(batch_format="pyarrow", batch_size=None), count)
+        centers_KD = centers(sums, classes)
+        measured = latents.map_batches(
+            _block_distances, batch_size=ROWS_A_BLOCK, batch_format="pyarrow", fn_args=(centers_KD,)
+        )
+        parts = list(measured.iter_batches(batch_format="numpy", batch_size=None))
+    label_N = np.concatenate([part["label"] for part in parts])
+    distance_N = np.concatenate([part["distance"] for part in parts])
+    by_class = [distance_N[label_N == k] for k in range(count)]
+    return fit_spheres(sums, by_class, classes, coverage, encoder_digest)
+
+
+def latent_matrix(batch: pa.Table) -> np.ndarray:
+    """(N, D) float32 of a batch's `latent` column."""
+    column = batch["latent"].combine_chunks()
+    return np.asarray(pc.list_flatten(column)).reshape(batch.num_rows, -1)
+
+
+def _block_sums(batch: pa.Table, classes: int) -> pa.Table:
+    sums = class_sums(latent_matrix(batch), np.asarray(batch["label"]), classes)
+    return pa.table({"count": sums.count_K, "sum": list(sums.sum_KD)})
+
+
+def _merge(blocks: object, classes: int) -> ClassSums:
+    merged: ClassSums | None = None
+    for block in blocks:  # type: ignore[attr-defined]
+        # A batch may hold several blocks' sums below one another.
+        count_BK = np.asarray(block["count"]).reshape(-1, classes)
+        sum_BKD = np.array(block["sum"].to_pylist()).reshape(len(count_BK), classes, -1)
+        part = ClassSums(sum_KD=sum_BKD.sum(0), count_K=count_BK.sum(0))
+        merged = part if merged is None else merged + part
+    if merged is None:
+        return ClassSums(sum_KD=np.zeros((classes, 1)), count_K=np.zeros(classes, np.int64))
+    return merged
+
+
+def _block_distances(batch: pa.Table, centers_KD: np.ndarray) -> pa.Table:
+    label_N = np.asarray(batch["label"])
+    distance_N = own_distances(latent_matrix(batch), label_N, centers_KD)
+    return pa.table({"label": label_N, "distance": distance_N})
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Cap:
+    """The cut, and how many of each class it keeps."""
+
+    cut: Cut
+    kept: dict[str, int]
+
+
+def compact(
+    folder: Folder,
+    units: list[Unit],
+    schemas: dict[str, pa.Schema],
+    classes: tuple[str, ...],
+    shard_mb: float,
+    cap: int | None,
+    progress: Progress,
+) -> Totals:
+    """Balance the ledger, merge parts into shards, publish the manifest and `_SUCCESS`.
+
+    Args:
+        schemas: kinds of parts to merge, and their columns.
+        cap: most accepted a class, the most central first.
+    """
+    if is_finished(folder):
+        return load_totals(folder)
+    if folder.exists(MANIFEST):  # stopped between the manifest and _SUCCESS
+        finish(folder)
+        return load_totals(folder)
+    commits = load_commits(folder)
+    totals = balance(units, commits)
+    with plain_errors():
+        found = _cap(folder, commits, classes, cap) if cap else _Cap(cut={}, kept={})
+        plans = plan_shards(commits, tuple(schemas), shard_mb * 1e6, found.cut)
+        shards = _write_shards(folder, plans, schemas, found.cut, progress)
+    totals = totals_after_cut(totals, found.kept)
+    publish(folder, totals, shards)
+    return totals
+
+
+def _write_shards(
+    folder: Folder,
+    plans: list[ShardPlan],
+    schemas: dict[str, pa.Schema],
+    cut: Cut,
+    progress: Progress,
+) -> list[Part]:
+    task = ray.remote(num_cpus=1)(write_shard)
+    cut_ref = ray.put(cut)
+    pending = {task.remote(folder, plan, schemas[plan.kind], cut_ref): plan for plan in plans}
+    shards: dict[tuple[str, int], Part] = {}
+    with progress.stage("shards", len(plans), "shards") as stage:
+        while pending:
+            ready, _ = ray.wait(list(pending), num_returns=1)
+            for ref in ready:
+                plan = pending.pop(ref)
+                shards[plan.kind, plan.number] = ray.get(ref)
+                stage.advance(1)
+    return [shards[plan.kind, plan.number] for plan in plans]
+
+
+def _cap(folder: Folder, commits: list[Commit], classes: tuple[str, ...], cap: int) -> _Cap:
+    task = ray.remote(num_cpus=1)(_smallest_of)
+    parts = [part.path for commit in commits for part in commit.parts if part.kind == "scores"]
+    groups = [parts[i : i + COMMITS_A_TASK] for i in range(0, len(parts), COMMITS_A_TASK)]
+    tables = ray.get([task.remote(folder, group, cap) for group in groups])
+    merged = pa.concat_tables(tables)
+    cut = cut_of(merged, cap)
+    return _Cap(cut=cut, kept={classes[label]: cap for label in cut})
+
+
+def _smallest_of(folder: Folder, paths: list[str], most: int) -> pa.Table:
+    columns = ["label", "score", "id", "verdict"]
+    tables = [read_table(folder, path, columns=columns) for path in paths]
+    return smallest(pa.concat_tables(tables), most)

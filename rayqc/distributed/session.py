@@ -1,0 +1,93 @@
+"""A Ray session for one command: started here, joined where told, or the caller's own."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import ray
+from ray.exceptions import RayError
+
+from rayqc.errors import RayqcError, StoppedError, UserError
+
+logger = logging.getLogger(__name__)
+
+QUIET = ("ray", "ray.data", "ray.train", "ray.tune")
+
+
+@contextmanager
+def session(address: str = "local", num_cpus: int | None = None) -> Iterator[None]:
+    """Ray, ready for use; what was started here is stopped at the end.
+
+    Args:
+        address: `local` starts a fresh session and never joins a cluster; `auto`
+            joins the one this process runs on; else a cluster's address.
+        num_cpus: CPUs of a fresh session; None takes the machine's.
+
+    Raises:
+        UserError: no cluster at this address.
+    """
+    if ray.is_initialized():
+        yield
+        return
+    _be_quiet()
+    fresh = {"num_cpus": num_cpus, "include_dashboard": False} if address == "local" else {}
+    try:
+        ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False, **fresh)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"cannot start or join Ray at address {address!r}: {reason}") from error
+    cpus = ray.cluster_resources().get("CPU", 0)
+    gpus = ray.cluster_resources().get("GPU", 0)
+    logger.info("ray: %s, %d CPUs, %d GPUs", address, cpus, gpus)
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+@contextmanager
+def plain_errors() -> Iterator[None]:
+    """Raise an error of ours that a worker met as itself; Ray's own as `StoppedError`."""
+    try:
+        yield
+    except RayqcError:
+        raise
+    except Exception as error:
+        ours = _find_ours(error)
+        if ours is not None:
+            raise ours from error
+        if isinstance(error, RayError) and not hasattr(error, "cause"):
+            reason = str(error).strip().splitlines()[0]
+            raise StoppedError(f"Ray stopped the work: {reason}; run again to resume") from error
+        raise
+
+
+def _find_ours(error: BaseException | None) -> RayqcError | None:
+    seen: set[int] = set()
+    queue = [error]
+    while queue:
+        current = queue.pop()
+        if current is None or id(current) in seen:
+            continue
+        if isinstance(current, RayqcError) and type(current).__module__ == RayqcError.__module__:
+            return current
+        seen.add(id(current))
+        queue += [current.__cause__, current.__context__, getattr(current, "cause", None)]
+        queue += list(getattr(current, "worker_failures", {}).values())
+    return None
+
+
+def _be_quiet() -> None:
+    """Leave the terminal to our own progress lines; Ray's logs stay in its session folder."""
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    # Ray 2.60's core prints an error line for each actor that Ray Data gives its function
+    # through the object store, as it always does. RAY_BACKEND_LOG_LEVEL=info brings all back.
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    for name in QUIET:
+        logging.getLogger(name).setLevel(logging.ERROR)
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False

@@ -1,0 +1,205 @@
+"""The VAE's training on Ray Train: DDP workers, checkpoints, restarts."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import ray
+import ray.data
+import ray.train
+import torch
+from ray.train import Checkpoint, CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
+from ray.train.torch import TorchTrainer, get_device, prepare_model
+
+from rayqc.config import Config
+from rayqc.distributed.resources import gpus_wanted, training_cpus
+from rayqc.distributed.session import plain_errors
+from rayqc.images.decode import ImageShape, Limits, decode_batch
+from rayqc.models.encoder import LatentEncoder
+from rayqc.models.vae import VAE, VAEShape
+from rayqc.progress import Progress, Stage
+from rayqc.storage import Folder
+from rayqc.training.checkpoint import (
+    TrainedEncoder,
+    load_checkpoint,
+    load_encoder,
+    save_checkpoint,
+    save_encoder,
+)
+from rayqc.training.holdout import choose_holdout, measure
+from rayqc.training.vae import Share, TrainingState, VAESettings, bare_model, train_vae
+
+MOST_MEASURED = 1000
+SECONDS_BETWEEN_LOOKS = 0.5
+
+
+class Board:
+    """Where the first worker writes the step it is at, for the driver to read."""
+
+    def __init__(self) -> None:
+        self.step = 0
+
+    def write(self, step: int) -> None:
+        """Set the step."""
+        self.step = step
+
+    def read(self) -> int:
+        """The last step written."""
+        return self.step
+
+
+def train_encoder(
+    references: pa.Table,
+    classes: tuple[str, ...],
+    image: ImageShape,
+    model: Folder,
+    config: Config,
+    progress: Progress,
+) -> TrainedEncoder:
+    """Train the VAE on the references and write it to `model`.
+
+    An interrupted training goes on from the last checkpoint in `model/checkpoints`.
+
+    Args:
+        references: columns id, label, image.
+    """
+    settings = config.encoder
+    gpu = gpus_wanted(config.resources.use_gpu)
+    workers = config.resources.train_workers
+    cpus = training_cpus(config.resources)
+    board = ray.remote(num_cpus=0)(Board).remote()
+    trainer = TorchTrainer(
+        train_loop,
+        train_loop_config={
+            "model": model,
+            "image": image,
+            "classes": classes,
+            "config": config,
+            "board": board,
+            "cpus": cpus,
+        },
+        datasets={"references": ray.data.from_arrow(references.select(["id", "label", "image"]))},
+        # Every worker gets all references and takes its share of each batch: a split into equal
+        # shards would drop rows, and the path would depend on the number of workers.
+        dataset_config=ray.train.DataConfig(datasets_to_split=[]),
+        scaling_config=ScalingConfig(
+            num_workers=workers, use_gpu=gpu, resources_per_worker={"CPU": cpus, "GPU": int(gpu)}
+        ),
+        run_config=RunConfig(
+            name="checkpoints",
+            storage_path=model.location,
+            failure_config=FailureConfig(max_failures=settings.max_failures),
+            checkpoint_config=CheckpointConfig(num_to_keep=settings.keep_checkpoints),
+        ),
+    )
+    with progress.stage("train", settings.steps, "steps") as stage, plain_errors():
+        _fit(trainer, board, stage)
+    return load_encoder(model)
+
+
+def train_loop(setup: dict[str, Any]) -> None:
+    """What each worker runs."""
+    config: Config = setup["config"]
+    image: ImageShape = setup["image"]
+    context = ray.train.get_context()
+    share = Share(rank=context.get_world_rank(), world=context.get_world_size())
+    torch.set_num_threads(setup["cpus"])
+    device = get_device()
+    images_NHWC, label_N = _references(image, config)
+    held_N = choose_holdout(label_N, config.encoder.holdout, config.seed)
+    state = _fresh_state(image, config, device)
+    found = ray.train.get_checkpoint()
+    if found is not None:
+        with found.as_directory() as directory:
+            load_checkpoint(Folder(directory), state)
+    state.model = prepare_model(state.model)
+
+    def report(state: TrainingState) -> None:
+        metrics = {"step": state.step, **(state.history[-1] if state.history else {})}
+        if share.rank > 0:
+            ray.train.report(metrics)
+            return
+        with tempfile.TemporaryDirectory() as directory:
+            save_checkpoint(Folder(directory), state)
+            ray.train.report(metrics, checkpoint=Checkpoint.from_directory(directory))
+
+    def record(state: TrainingState) -> None:
+        if share.rank == 0:
+            setup["board"].write.remote(state.step)
+
+    train_vae(state, images_NHWC[~held_N], _settings(config), share, report, record, str(device))
+    if share.rank == 0:
+        vae = bare_model(state.model)
+        sample = np.linspace(0, len(label_N) - 1, min(len(label_N), MOST_MEASURED)).astype(int)
+        encoder = LatentEncoder(vae, config.filter.micro_batch, str(device))
+        facts = measure(encoder, images_NHWC[sample], held_N[sample])
+        facts |= {"steps": state.step, "workers": share.world, "history": state.history}
+        save_encoder(setup["model"], vae, setup["classes"], facts)
+
+
+def _references(image: ImageShape, config: Config) -> tuple[np.ndarray, np.ndarray]:
+    """Pixels and labels of all references, in order, from this worker's Ray Data shard."""
+    shard = ray.train.get_dataset_shard("references")
+    limits = Limits(max_pixels=config.image.max_pixels, max_bytes=config.image.max_bytes)
+    images, labels = [], []
+    for batch in shard.iter_batches(batch_size=1024, batch_format="pyarrow"):
+        data = batch["image"].combine_chunks().field("bytes").to_pylist()
+        images.append(decode_batch(data, image, limits)[0])
+        labels.append(np.asarray(batch["label"]))
+    return np.concatenate(images), np.concatenate(labels)
+
+
+def _fresh_state(image: ImageShape, config: Config, device: torch.device) -> TrainingState:
+    settings = config.encoder
+    torch.manual_seed(config.seed)
+    vae = VAE(
+        VAEShape(
+            size=image.size,
+            channels=image.channels,
+            width=settings.width,
+            latent_dim=settings.latent_dim,
+        )
+    )
+    vae.to(device).to(memory_format=torch.channels_last)
+    return TrainingState(
+        model=vae, optimiser=torch.optim.Adam(vae.parameters(), lr=settings.learning_rate)
+    )
+
+
+def _settings(config: Config) -> VAESettings:
+    chosen = config.encoder
+    return VAESettings(
+        steps=chosen.steps,
+        batch_size=chosen.batch_size,
+        learning_rate=chosen.learning_rate,
+        beta=chosen.beta,
+        reconstruction=chosen.reconstruction,
+        augment=chosen.augment == "affine",
+        seed=config.seed,
+        checkpoint_every=chosen.checkpoint_every,
+    )
+
+
+def _fit(trainer: TorchTrainer, board: Any, stage: Stage) -> None:
+    """Run the trainer; a thread beside it moves the progress line."""
+    ended = threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(SECONDS_BETWEEN_LOOKS):
+            step = ray.get(board.read.remote())
+            if step > stage.done:
+                stage.advance(step - stage.done)
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        trainer.fit()
+    finally:
+        ended.set()
+        watcher.join(timeout=10)
+    if stage.total > stage.done:
+        stage.advance(stage.total - stage.done)

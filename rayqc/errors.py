@@ -1,0 +1,78 @@
+"""What rayqc raises, and the exit code each error ends a command with.
+
+RayqcError                    1  a fault of ours, unless a subclass says otherwise
+├── LedgerError               1  counts do not balance
+├── UserError                 2  something to put right, then run again
+│   ├── ConfigError              a setting is unknown, missing or out of range
+│   ├── InputError               a path, file or class is not what it should be
+│   │   └── TooFewReferencesError
+│   ├── StorageError             reading or writing failed (permissions, space, network)
+│   ├── ConflictError            the folder holds another run's work
+│   ├── ArtefactError            a file on disk is not what this version reads
+│   │   └── EncoderMismatchError
+│   └── CollapsedEncoderError    the encoder learned nothing
+├── ErrorBudgetExceeded       3  finished, but too many images could not be read
+└── StoppedError              4  stopped half-way; run again to resume
+"""
+
+from __future__ import annotations
+
+
+class RayqcError(Exception):
+    """Base of every error rayqc raises on purpose."""
+
+    exit_code = 1
+
+
+class LedgerError(RayqcError):
+    """What was counted differs from what was planned."""
+
+
+class UserError(RayqcError):
+    """Something the user can put right."""
+
+    exit_code = 2
+
+
+class ConfigError(UserError):
+    """A setting is unknown, missing or out of range."""
+
+
+class InputError(UserError):
+    """A path, file or class is not what it should be."""
+
+
+class TooFewReferencesError(InputError):
+    """A class has too few reference images for what was asked."""
+
+
+class StorageError(UserError):
+    """Reading or writing failed."""
+
+
+class ConflictError(UserError):
+    """The output folder holds work made with other settings."""
+
+
+class ArtefactError(UserError):
+    """A file on disk is damaged, or of a version this code does not read."""
+
+
+class EncoderMismatchError(ArtefactError):
+    """Regions and encoder do not belong together."""
+
+
+class CollapsedEncoderError(UserError):
+    """The encoder maps every image to the same place."""
+
+
+class ErrorBudgetExceeded(RayqcError):
+    """Finished, but more images than allowed could not be read."""
+
+    exit_code = 3
+
+
+class StoppedError(RayqcError):
+    """Stopped before the end; what is committed stays, running again resumes."""
+
+    exit_code = 4

@@ -1,0 +1,1 @@
+"""Makers of candidates. Each is a source: it lists units and reads one, by making it."""

@@ -1,0 +1,100 @@
+"""Augmentation policies: lists of torchvision v2 transforms, ours or the user's."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from torch import nn
+from torchvision.transforms import v2
+
+from rayqc.errors import ConfigError
+
+Steps = list[dict[str, Any]]
+
+POLICIES: dict[str, Steps] = {
+    "mild": [
+        {
+            "name": "RandomAffine",
+            "degrees": 5,
+            "translate": [0.05, 0.05],
+            "scale": [0.95, 1.05],
+            "interpolation": "bilinear",
+        },
+        {"name": "ColorJitter", "brightness": 0.1, "contrast": 0.1},
+    ],
+    "moderate": [
+        {
+            "name": "RandomAffine",
+            "degrees": 15,
+            "translate": [0.1, 0.1],
+            "scale": [0.85, 1.15],
+            "shear": 10,
+            "interpolation": "bilinear",
+        },
+        {"name": "ColorJitter", "brightness": 0.25, "contrast": 0.25, "saturation": 0.25},
+    ],
+    "strong": [
+        {
+            "name": "RandomAffine",
+            "degrees": 40,
+            "translate": [0.25, 0.25],
+            "scale": [0.6, 1.4],
+            "shear": 25,
+            "interpolation": "bilinear",
+        },
+        {"name": "RandomPerspective", "distortion_scale": 0.4, "p": 0.5},
+        {
+            "name": "ColorJitter",
+            "brightness": 0.5,
+            "contrast": 0.5,
+            "saturation": 0.5,
+            "hue": 0.1,
+        },
+        {"name": "GaussianBlur", "kernel_size": 5, "sigma": [0.1, 2.0]},
+        {"name": "RandomErasing", "p": 0.3, "scale": [0.05, 0.25]},
+    ],
+}
+"""None flips: a mirrored digit is no digit. Ask for it by a list with RandomHorizontalFlip."""
+
+
+def make_transform(policy: str | Steps, channels: int) -> nn.Module:
+    """The policy as one transform of (C, H, W) uint8 tensors.
+
+    Saturation and hue mean nothing to gray images and are left out for them.
+
+    Raises:
+        ConfigError: an unknown transform, or arguments it does not take.
+    """
+    steps = POLICIES[policy] if isinstance(policy, str) else policy
+    transform: nn.Module = v2.Compose([_make(step, channels) for step in steps] or [v2.Identity()])
+    return transform
+
+
+def _make(step: dict[str, Any], channels: int) -> nn.Module:
+    arguments = {key: value for key, value in step.items() if key != "name"}
+    name = step.get("name")
+    maker: Any = getattr(v2, name, None) if isinstance(name, str) else None
+    is_transform = inspect.isclass(maker) and issubclass(maker, v2.Transform)
+    if not is_transform:
+        raise ConfigError(
+            f"pool policy: {name!r} is no transform of torchvision.transforms.v2; expected a step "
+            "such as {name: RandomAffine, degrees: 10}"
+        )
+    if isinstance(arguments.get("interpolation"), str):
+        arguments["interpolation"] = _interpolation(arguments["interpolation"])
+    if channels == 1 and name == "ColorJitter":
+        arguments = {k: v for k, v in arguments.items() if k not in ("saturation", "hue")}
+    try:
+        made: nn.Module = maker(**arguments)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"pool policy: {name} does not take {arguments}: {error}") from error
+    return made
+
+
+def _interpolation(name: str) -> v2.InterpolationMode:
+    try:
+        return v2.InterpolationMode(name)
+    except ValueError as error:
+        known = ", ".join(mode.value for mode in v2.InterpolationMode)
+        raise ConfigError(f"pool policy: interpolation {name!r} is none of {known}") from error

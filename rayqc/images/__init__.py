@@ -1,0 +1,1 @@
+"""Pixels in, pixels out: decoding and encoding of single images."""

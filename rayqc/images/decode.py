@@ -1,0 +1,143 @@
+"""One bounded decoder for references and candidates: encoded bytes to pixels.
+
+Formats are sniffed from the bytes, never from a name; size is checked before
+pixels are decoded; EXIF orientation is applied; an animation gives its first
+frame; alpha is laid on white; 16-bit and float gray is scaled to 8 bits.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
+
+
+Wrong = tuple[str, str]
+"""Reason code and message."""
+
+
+class ImageError(Exception):
+    """An image that cannot be used; `reason` is a code to count by, the text is for people."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What an image may weigh before it is decoded."""
+
+    max_pixels: int = 50_000_000
+    max_bytes: int = 64_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageShape:
+    """Pixels a model takes: square of `size`, 1 (gray) or 3 (RGB) channels."""
+
+    size: int
+    channels: int
+
+    @property
+    def pixels(self) -> tuple[int, int, int]:
+        """(H, W, C)."""
+        return (self.size, self.size, self.channels)
+
+
+def decode(data: bytes | None, shape: ImageShape, limits: Limits) -> np.ndarray:
+    """Pixels of an encoded image, (H, W, C) uint8 in the model's shape.
+
+    Gray is repeated to RGB and RGB is weighted to gray (ITU-R 601) as the shape
+    asks. Other sizes are resized, bilinear with antialiasing, each side by itself.
+
+    Raises:
+        ImageError: `empty`, `too_large`, `unsupported_format`, `unsupported_mode`,
+            `nonfinite` or `decode_error`.
+    """
+    image = to_mode(open_image(data, limits), shape.channels)
+    if image.size != (shape.size, shape.size):
+        image = image.resize((shape.size, shape.size), Image.Resampling.BILINEAR)
+    return np.asarray(image, dtype=np.uint8).reshape(shape.pixels)
+
+
+def decode_batch(
+    data: list[bytes | None], shape: ImageShape, limits: Limits
+) -> tuple[np.ndarray, list[Wrong | None]]:
+    """Pixels (N, H, W, C) uint8, zero where decoding failed, and (reason, message) there."""
+    images_NHWC = np.zeros((len(data), *shape.pixels), np.uint8)
+    wrong: list[Wrong | None] = [None] * len(data)
+    for row, encoded in enumerate(data):
+        try:
+            images_NHWC[row] = decode(encoded, shape, limits)
+        except ImageError as error:
+            wrong[row] = (error.reason, str(error))
+    return images_NHWC, wrong
+
+
+def decode_native(data: bytes | None, limits: Limits) -> np.ndarray:
+    """Pixels at the image's own size, (H, W, 1) for gray and (H, W, 3) otherwise, uint8."""
+    image = open_image(data, limits)
+    channels = 1 if is_gray(image) else 3
+    pixels = np.asarray(to_mode(image, channels), dtype=np.uint8)
+    return pixels.reshape(image.height, image.width, channels)
+
+
+def open_image(data: bytes | None, limits: Limits) -> Image.Image:
+    """The decoded first frame, upright; raises `ImageError` as `decode` does."""
+    if not data:
+        raise ImageError("empty", "no bytes")
+    if len(data) > limits.max_bytes:
+        raise ImageError("too_large", f"{len(data):,} bytes, limit {limits.max_bytes:,}")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a decoder's remarks on odd files are not ours
+            image = Image.open(io.BytesIO(data), formats=FORMATS)
+            if image.width * image.height > limits.max_pixels:
+                found = f"{image.width} x {image.height} pixels, limit {limits.max_pixels:,}"
+                raise ImageError("too_large", found)
+            image.load()
+            return ImageOps.exif_transpose(image)
+    except ImageError:
+        raise
+    except UnidentifiedImageError as error:
+        expected = ", ".join(FORMATS)
+        raise ImageError("unsupported_format", f"not one of {expected}") from error
+    except Exception as error:  # decoders of hostile bytes raise whatever they like
+        raise ImageError("decode_error", f"{type(error).__name__}: {error}") from error
+
+
+def is_gray(image: Image.Image) -> bool:
+    """Does the image's mode hold one channel of brightness (alpha apart)?"""
+    return image.mode in ("1", "L", "LA", "F", "I") or image.mode.startswith("I;16")
+
+
+def to_mode(image: Image.Image, channels: int) -> Image.Image:
+    """The image as 8-bit gray or RGB, alpha laid on white."""
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        image = _to_8_bit(image)
+    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+        opaque = image.convert("RGBA")
+        white = Image.new("RGBA", opaque.size, "white")
+        image = Image.alpha_composite(white, opaque)
+    wanted = "L" if channels == 1 else "RGB"
+    if image.mode == wanted:
+        return image
+    try:
+        return image.convert(wanted)
+    except ValueError as error:
+        raise ImageError("unsupported_mode", f"mode {image.mode} to {wanted}: {error}") from error
+
+
+def _to_8_bit(image: Image.Image) -> Image.Image:
+    """16-bit by value / 257; float in [0, 1] by value x 255; whatever is outside is cut off."""
+    values = np.asarray(image, dtype=np.float64)
+    if not np.isfinite(values).all():
+        raise ImageError("nonfinite", "NaN or infinite pixels")
+    scaled = values * 255 if image.mode == "F" else values / 257
+    return Image.fromarray(np.clip(np.rint(scaled), 0, 255).astype(np.uint8))

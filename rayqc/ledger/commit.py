@@ -1,0 +1,115 @@
+"""The commit: what a finished unit says of itself, published once."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from dataclasses import asdict, dataclass
+
+import pyarrow as pa
+
+from rayqc.errors import ArtefactError
+from rayqc.storage import Folder, canonical_json, digest, table_bytes
+
+FOLDERS = {
+    "pool": "",
+    "accepted": "accepted/",
+    "rejected": "rejected/",
+    "error": "errors/",
+    "scores": "scores/",
+}
+"""Kinds of parts, and where they lie."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """One Parquet file of a unit or, later, a shard."""
+
+    kind: str
+    path: str
+    rows: int
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Commit:
+    """A unit's account: rows read = the sum of its outcomes."""
+
+    unit: int
+    read: int
+    outcomes: dict[str, int]
+    """Rows by outcome: pool, or accepted / rejected / error."""
+    reasons: dict[str, int]
+    by_class: dict[str, dict[str, int]]
+    """Class name to rows by outcome; rows without a known class are under the empty name."""
+    parts: tuple[Part, ...]
+
+
+def commit_name(unit: int) -> str:
+    """File of a unit's commit record."""
+    return f"commits/{unit:07d}.json"
+
+
+def is_committed(folder: Folder, unit: int) -> bool:
+    """Has any attempt at this unit been published?"""
+    return folder.exists(commit_name(unit))
+
+
+def commit_unit(
+    folder: Folder,
+    unit: int,
+    tables: dict[str, pa.Table],
+    outcomes: dict[str, int],
+    reasons: dict[str, int],
+    by_class: dict[str, dict[str, int]],
+) -> bool:
+    """Write a unit's parts under names of this attempt, then publish its record.
+
+    Returns:
+        False when another attempt was published first; this one's parts are deleted then.
+    """
+    attempt = uuid.uuid4().hex[:8]
+    parts = tuple(
+        write_part(folder, kind, f"unit-{unit:07d}-{attempt}.parquet", table)
+        for kind, table in tables.items()
+        if table.num_rows
+    )
+    record = Commit(
+        unit=unit,
+        read=sum(outcomes.values()),
+        outcomes=outcomes,
+        reasons=reasons,
+        by_class=by_class,
+        parts=parts,
+    )
+    if folder.create(commit_name(unit), canonical_json(asdict(record))):
+        return True
+    folder.delete(part.path for part in parts)
+    return False
+
+
+def write_part(folder: Folder, kind: str, name: str, table: pa.Table) -> Part:
+    """Write one Parquet file and say what it holds."""
+    data = table_bytes(table)
+    path = FOLDERS[kind] + name
+    folder.write(path, data)
+    return Part(kind=kind, path=path, rows=table.num_rows, bytes=len(data), sha256=digest(data))
+
+
+def load_commits(folder: Folder) -> list[Commit]:
+    """All published records, by unit."""
+    return [_parse(folder, name) for name in folder.names("commits")]
+
+
+def committed_units(folder: Folder) -> set[int]:
+    """Numbers of the units with a record, from one listing."""
+    return {int(name.rpartition("/")[2].removesuffix(".json")) for name in folder.names("commits")}
+
+
+def _parse(folder: Folder, name: str) -> Commit:
+    try:
+        found = json.loads(folder.read(name))
+        return Commit(**{**found, "parts": tuple(Part(**part) for part in found["parts"])})
+    except (ValueError, TypeError, KeyError) as error:
+        raise ArtefactError(f"{folder.path(name)} is not a commit record: {error}") from error

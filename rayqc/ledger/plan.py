@@ -1,0 +1,104 @@
+"""The plan: what the work is, and its units; fixed when the work starts."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import pyarrow as pa
+
+from rayqc.config import differences
+from rayqc.errors import ConflictError
+from rayqc.storage import (
+    Folder,
+    canonical_json,
+    digest,
+    read_json,
+    read_table,
+    table_bytes,
+)
+from rayqc.units import Unit
+
+LEDGER_FORMAT = 1
+LEDGER = "ledger.json"
+PLAN = "plan.parquet"
+SUCCESS = "_SUCCESS"
+
+PLAN_SCHEMA = pa.schema(
+    [
+        ("entry", pa.int64()),
+        ("path", pa.string()),
+        ("start", pa.int64()),
+        ("stop", pa.int64()),
+        ("fingerprint", pa.string()),
+        ("names", pa.list_(pa.string())),
+        ("first", pa.int64()),
+        ("sample", pa.list_(pa.int64())),
+    ]
+)
+
+
+def start_or_resume(folder: Folder, work: dict[str, Any], units: list[Unit]) -> list[Unit]:
+    """Claim a folder for this work, or find it claimed for the same.
+
+    Args:
+        work: everything that decides the result, as plain JSON. The units' inputs
+            are added to it, their division into units is not.
+        units: the plan, should the work be new.
+
+    Returns:
+        The plan in force: the stored one when resuming, so that another unit size
+        does not undo what is committed.
+
+    Raises:
+        ConflictError: the folder holds other work; says what differs.
+    """
+    work = {"format_version": LEDGER_FORMAT, **work, "inputs": inputs_digest(units)}
+    if not folder.exists(PLAN):
+        # The plan comes before the claim: a claimed folder always has one.
+        folder.create(PLAN, table_bytes(_to_table(units)))
+    if not folder.create(LEDGER, canonical_json(work)):
+        held = read_json(folder, LEDGER)
+        found = differences(held, work)
+        if found:
+            raise ConflictError(
+                f"{folder} holds work made otherwise ({'; '.join(found)}); "
+                "choose another folder, or --redo to do it anew"
+            )
+    return load_plan(folder)
+
+
+def load_plan(folder: Folder) -> list[Unit]:
+    """The units of the work in a folder."""
+    return [
+        Unit(**{**row, "names": tuple(row["names"]), "sample": _pair(row["sample"])})
+        for row in read_table(folder, PLAN).to_pylist()
+    ]
+
+
+def inputs_digest(units: list[Unit]) -> str:
+    """One digest of what the units read, however they divide it."""
+    files: dict[tuple[int, str, str], int] = {}
+    for unit in units:
+        key = (unit.entry, unit.path, unit.fingerprint)
+        files[key] = files.get(key, 0) + int(unit.rows().size)
+    return digest(canonical_json(sorted([*key, rows] for key, rows in files.items())))
+
+
+def clear(folder: Folder) -> None:
+    """Delete a folder's work, what makes it readable first and what claims it last."""
+    first, last = [SUCCESS, "manifest.json"], [LEDGER, PLAN]
+    folder.delete(first)
+    folder.delete(name for name in folder.names() if name not in last)
+    folder.delete(last)
+
+
+def _to_table(units: list[Unit]) -> pa.Table:
+    rows = [
+        {**asdict(unit), "sample": list(unit.sample) if unit.sample else None} for unit in units
+    ]
+    return pa.Table.from_pylist(rows, schema=PLAN_SCHEMA)
+
+
+def _pair(values: list[int] | None) -> tuple[int, int] | None:
+    return None if values is None else (values[0], values[1])

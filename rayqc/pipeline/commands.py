@@ -1,0 +1,272 @@
+"""What a user calls: each function does one stage of a run folder, or all of them.
+
+A stage that is done is not done again. Results come as plain values.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rayqc.config import Augment, Config, Data, load_config, parse_config
+from rayqc.distributed.filter import match_classes
+from rayqc.distributed.session import session
+from rayqc.errors import ConflictError, ErrorBudgetExceeded, InputError
+from rayqc.generators.policies import make_transform
+from rayqc.ledger.manifest import Totals, load_totals
+from rayqc.ledger.plan import clear
+from rayqc.ledger.stages import (
+    CONFIG,
+    STAGES,
+    begin,
+    clear_stages,
+    done,
+    downstream,
+    is_done,
+    open_run,
+    status,
+)
+from rayqc.pipeline.stages import WORK, filter_sources, run_encoder
+from rayqc.progress import Progress
+from rayqc.sources import open_source
+from rayqc.storage import Folder, read_json
+
+logger = logging.getLogger(__name__)
+
+DEMO = Path(__file__).parent.parent / "data" / "demo.yaml"
+
+Summary = dict[str, Any]
+
+
+def run(
+    config: Config | str,
+    out: str,
+    *,
+    redo: bool = False,
+    address: str = "local",
+    num_cpus: int | None = None,
+    progress: Progress | None = None,
+) -> Summary:
+    """All stages; what is done already is not done again.
+
+    Args:
+        config: settings, or the path of a YAML file of settings.
+        out: the run folder, a path or URL.
+        redo: do anew the stages that changed settings affect, or all when none changed.
+        address: where Ray runs: `local`, `auto`, or a cluster's address.
+        num_cpus: CPUs of a local session; None takes the machine's.
+        progress: how progress is shown; None logs plain lines.
+
+    Returns:
+        What `result.json` holds.
+
+    Raises:
+        ErrorBudgetExceeded: all is written, but too many images could not be read.
+        UserError: something to put right; see `rayqc.errors`.
+    """
+    settings = _settings(config)
+    folder = Folder(out)
+    _check(settings)
+    chosen = open_run(folder, settings, redo)
+    if redo and settings == chosen and all(is_done(folder, stage) for stage in STAGES):
+        clear_stages(folder, STAGES)
+    with session(address, num_cpus):
+        for stage in STAGES:
+            _stage(folder, stage, chosen, progress or Progress())
+    _check_error_budget(load_totals(folder.sub("filtered")), chosen)
+    return dict(read_json(folder, "result.json"))
+
+
+def demo(
+    out: str,
+    *,
+    overrides: tuple[str, ...] = (),
+    redo: bool = False,
+    address: str = "local",
+    num_cpus: int | None = None,
+    progress: Progress | None = None,
+) -> Summary:
+    """`run` with the demo's own settings: the package's real digits, a few minutes on 2 cores."""
+    config = parse_config(DEMO.read_text(encoding="utf-8"), overrides, origin="demo")
+    return run(config, out, redo=redo, address=address, num_cpus=num_cpus, progress=progress)
+
+
+def train(
+    config: Config | str,
+    out: str,
+    *,
+    redo: bool = False,
+    address: str = "local",
+    num_cpus: int | None = None,
+    progress: Progress | None = None,
+) -> Summary:
+    """Start a run: draw the references and train the VAE on them. Arguments as `run`."""
+    settings = _settings(config)
+    _check(settings)
+    return _one(Folder(out), "train", settings, redo, address, num_cpus, progress)
+
+
+def fit(
+    run: str,
+    *,
+    redo: bool = False,
+    address: str = "local",
+    num_cpus: int | None = None,
+    progress: Progress | None = None,
+) -> Summary:
+    """Encode the references and fit each class's region. Arguments as `rayqc.run`."""
+    return _one(Folder(run), "fit", None, redo, address, num_cpus, progress)
+
+
+def generate(
+    run: str,
+    *,
+    redo: bool = False,
+    address: str = "local",
+    num_cpus: int | None = None,
+    progress: Progress | None = None,
+) -> Summary:
+    """Make the run's own pool. Arguments as `rayqc.run`."""
+    return _one(Folder(run), "generate", None, redo, address, num_cpus, progress)
+
+
+def filter(
+    run: str,
+    *,
+    actors: int | None = None,
+    redo: bool = False,
+    address: str = "local",
+    num_cpus: int | None = None,
+    progress: Progress | None = None,
+) -> Summary:
+    """Judge the run's own pool, by `actors` or as set. Arguments and errors as `rayqc.run`."""
+    folder = Folder(run)
+    found = _one(folder, "filter", None, redo, address, num_cpus, progress, actors)
+    config = open_run(folder, None, False)
+    _check_error_budget(load_totals(folder.sub("filtered")), config)
+    return found
+
+
+def classify(
+    run: str,
+    *,
+    redo: bool = False,
+    address: str = "local",
+    num_cpus: int | None = None,
+    progress: Progress | None = None,
+) -> Summary:
+    """Train and test the classifier arms, write `result.json`. Arguments as `rayqc.run`."""
+    return _one(Folder(run), "classify", None, redo, address, num_cpus, progress)
+
+
+def filter_pool(
+    run: str,
+    pool: str,
+    out: str,
+    *,
+    actors: int | None = None,
+    limit: int | None = None,
+    redo: bool = False,
+    address: str = "local",
+    num_cpus: int | None = None,
+    progress: Progress | None = None,
+) -> Summary:
+    """Judge any other pool by a fitted run; `out` gets what a run's `filtered/` holds.
+
+    Args:
+        run: a run whose `fit` is done.
+        pool: Parquet files or a folder of class folders; classes are matched by name.
+        out: a folder of its own.
+        actors: encoding actors; None takes the run's setting.
+        limit: take so many images only, evenly spaced over the pool.
+        redo: clear `out` first when it holds other work.
+
+    Returns:
+        The ledger's totals.
+    """
+    folder, target = Folder(run), Folder(out)
+    config = open_run(folder, None, False)
+    if not is_done(folder, "fit"):
+        raise InputError(f"{folder}: `filter` needs `fit` first; run `rayqc fit {folder}`")
+    if target.exists(CONFIG):
+        raise ConflictError(f"{target} is a run; --out needs a folder of its own")
+    config = _with_filter(config, actors=actors, limit=limit)
+    classes = run_encoder(folder).classes
+    source = match_classes(open_source(Data(path=pool)), "", classes)
+    if redo:
+        clear(target)
+    with session(address, num_cpus):
+        totals = filter_sources(folder, target, [source], config, progress or Progress())
+    _check_error_budget(totals, config)
+    return asdict(totals)
+
+
+def _settings(config: Config | str) -> Config:
+    return load_config(config) if isinstance(config, str) else config
+
+
+def _with_filter(config: Config, **changes: int | None) -> Config:
+    """The settings with some of the filter's replaced, where not None."""
+    given = {name: value for name, value in changes.items() if value is not None}
+    return config.model_copy(update={"filter": config.filter.model_copy(update=given)})
+
+
+def _check(config: Config) -> None:
+    """Find what can be found wrong before Ray starts and hours pass."""
+    open_source(config.references)
+    test = config.test_data()
+    if test is not None:
+        open_source(test, split="test")
+    elif config.classify.arms:
+        raise InputError(
+            "the classifier stage needs real test images and the configuration names none; set "
+            "`test: {path: ...}`, or `classify: {arms: []}` to leave the stage out"
+        )
+    for entry in config.pool:
+        if isinstance(entry, Augment):
+            make_transform(entry.policy, channels=3)
+        else:
+            open_source(entry)
+
+
+def _one(
+    folder: Folder,
+    stage: str,
+    config: Config | None,
+    redo: bool,
+    address: str,
+    num_cpus: int | None,
+    progress: Progress | None,
+    actors: int | None = None,
+) -> Summary:
+    chosen = _with_filter(open_run(folder, config, redo), actors=actors)
+    if redo and is_done(folder, stage):
+        clear_stages(folder, downstream(stage))
+    with session(address, num_cpus):
+        return _stage(folder, stage, chosen, progress or Progress())
+
+
+def _stage(folder: Folder, stage: str, config: Config, progress: Progress) -> Summary:
+    if is_done(folder, stage):
+        logger.info("%s: done before, nothing to do", stage)
+    else:
+        begin(folder, stage)
+        started = time.monotonic()
+        summary = WORK[stage](folder, config, progress)
+        done(folder, stage, time.monotonic() - started, summary)
+    found = status(folder, stage)
+    return dict(found["summary"]) if found else {}
+
+
+def _check_error_budget(totals: Totals, config: Config) -> None:
+    most = config.filter.max_error_share
+    if totals.error_share > most:
+        wrong = {k: v for k, v in totals.reasons.items() if not k.endswith("_region")}
+        raise ErrorBudgetExceeded(
+            f"finished and written, but {totals.outcomes['error']:,} of {totals.read:,} images "
+            f"could not be judged: {totals.error_share:.1%}, filter.max_error_share is {most:.1%}; "
+            f"{wrong}; see errors/ in the output"
+        )

@@ -1,0 +1,276 @@
+"""The work of each stage: what it reads from the run folder, and what it leaves there."""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+from collections.abc import Callable
+from dataclasses import asdict
+from importlib.metadata import version as installed_version
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from rayqc.config import Augment, Config, Data
+from rayqc.distributed.classify import run_arms
+from rayqc.distributed.encode import encode_images
+from rayqc.distributed.filter import filter_pool, match_classes
+from rayqc.distributed.filter_work import PoolSource
+from rayqc.distributed.generate import generate_pool
+from rayqc.distributed.reduce import latent_matrix, reduce_spheres
+from rayqc.distributed.train import train_encoder
+from rayqc.errors import InputError
+from rayqc.generators.augment import AugmentSource
+from rayqc.images.decode import ImageError, Limits
+from rayqc.images.references import infer_shape
+from rayqc.ledger.manifest import Totals
+from rayqc.ledger.stages import STAGES, status
+from rayqc.progress import Progress
+from rayqc.regions import SphereRegions, load_regions, save_regions
+from rayqc.regions.sphere import expected_coverage
+from rayqc.report.contact_sheet import contact_sheet
+from rayqc.report.result import build_result
+from rayqc.report.statistics import summarise
+from rayqc.sources import open_source
+from rayqc.sources.select import match_labels, read_all, select_references
+from rayqc.storage import Folder, digest, read_table, write_json, write_table
+from rayqc.training.checkpoint import TrainedEncoder, load_encoder
+from rayqc.training.holdout import refuse_collapse
+from rayqc.version import __version__
+
+logger = logging.getLogger(__name__)
+
+REFERENCES = "references.parquet"
+
+Summary = dict[str, Any]
+
+
+def _train(folder: Folder, config: Config, progress: Progress) -> Summary:
+    write_json(folder, "env.json", _environment())
+    source = open_source(config.references)
+    chosen = config.references
+    references = select_references(source, chosen.per_class, chosen.seed)
+    write_table(folder.sub("model"), REFERENCES, references)
+    data = references["image"].combine_chunks().field("bytes").to_pylist()
+    images = dict(zip(references["id"].to_pylist(), data, strict=True))
+    try:
+        shape = infer_shape(images, _limits(config), config.image.size, config.image.channels)
+    except ImageError as error:
+        raise InputError(f"reference image {error} ({error.reason}); mend or remove it") from error
+    logger.info(
+        "references: %d images of %d classes, %d x %d x %d",
+        references.num_rows,
+        len(source.classes),
+        *shape.pixels,
+    )
+    trained = train_encoder(
+        references, source.classes, shape, folder.sub("model"), config, progress
+    )
+    refuse_collapse(trained.record, config.encoder.allow_collapse)
+    return {key: value for key, value in trained.record.items() if key != "history"}
+
+
+def _fit(folder: Folder, config: Config, progress: Progress) -> Summary:
+    trained = run_encoder(folder)
+    model = folder.sub("model")
+    refuse_collapse(trained.record, config.encoder.allow_collapse)
+    references = read_table(model, REFERENCES)
+    latents = encode_images(references, model, config, progress, "fit")
+    regions = reduce_spheres(latents, trained.classes, config.regions.coverage, trained.digest)
+    write_table(folder, REFERENCES, _in_order(latents, references))
+    save_regions(folder.sub("regions"), regions)
+    counts = regions.count_K.tolist()
+    expected = [expected_coverage(count, regions.coverage) for count in counts]
+    return {
+        "kind": regions.kind,
+        "coverage": regions.coverage,
+        "references": dict(zip(trained.classes, counts, strict=True)),
+        "radius": dict(zip(trained.classes, regions.radius_K.tolist(), strict=True)),
+        "expected_coverage": float(np.mean(expected)),
+        "measured": _measured_coverage(folder, config, regions, progress),
+    }
+
+
+def _in_order(latents: Any, references: pa.Table) -> pa.Table:
+    """The latents in the references' order, whatever order the actors finished in."""
+    found = pa.concat_tables(latents.iter_batches(batch_format="pyarrow", batch_size=None))
+    place = {name: row for row, name in enumerate(found["id"].to_pylist())}
+    return found.take(pa.array([place[name] for name in references["id"].to_pylist()]))
+
+
+def _measured_coverage(
+    folder: Folder, config: Config, regions: SphereRegions, progress: Progress
+) -> Summary | None:
+    """Share of real test images inside their class's region: a figure, no setting depends on it."""
+    most = config.regions.measure_images
+    table = _test_table(config, regions.classes, most) if most else None
+    if table is None:
+        return None
+    latents = encode_images(table, folder.sub("model"), config, progress, "measure")
+    inside, label = [], []
+    for batch in latents.iter_batches(batch_format="pyarrow", batch_size=None):
+        label_N = np.asarray(batch["label"])
+        inside.append(regions.judge(latent_matrix(batch), label_N).score_N <= 1)
+        label.append(label_N)
+    inside_N, label_N = np.concatenate(inside), np.concatenate(label)
+    by_class = {
+        name: float(inside_N[label_N == k].mean())
+        for k, name in enumerate(regions.classes)
+        if np.any(label_N == k)
+    }
+    lowest = min(by_class, key=by_class.__getitem__)
+    return {
+        "images": int(label_N.size),
+        "pooled": float(inside_N.mean()),
+        "lowest_class": lowest,
+        "lowest": by_class[lowest],
+        "by_class": by_class,
+    }
+
+
+def _generate(folder: Folder, config: Config, progress: Progress) -> Summary:
+    sources = _augment_sources(folder, config)
+    if not sources:
+        return {"made": 0}
+    settings = config.filter
+    totals = generate_pool(
+        folder.sub("pool"),
+        sources,
+        settings.unit_rows,
+        settings.limit,
+        settings.actors,
+        settings.shard_mb,
+        progress,
+    )
+    return {"made": totals.read}
+
+
+def _augment_sources(folder: Folder, config: Config) -> list[AugmentSource]:
+    model = folder.sub("model")
+    ids = read_table(model, REFERENCES, columns=["id"])
+    tag = digest(model.read(REFERENCES))
+    return [
+        AugmentSource(
+            references=model,
+            table=REFERENCES,
+            classes=run_encoder(folder).classes,
+            count=ids.num_rows,
+            references_digest=tag,
+            name=name,
+            seed=config.seed,
+            policy=entry.policy,
+            per_reference=entry.per_reference,
+            limits=_limits(config),
+        )
+        for name, entry in zip(config.pool_names(), config.pool, strict=True)
+        if isinstance(entry, Augment)
+    ]
+
+
+def _filter_run(folder: Folder, config: Config, progress: Progress) -> Summary:
+    classes = run_encoder(folder).classes
+    sources = []
+    if any(isinstance(entry, Augment) for entry in config.pool):
+        sources.append(
+            match_classes(open_source(Data(path=folder.sub("pool").location)), "", classes)
+        )
+    for name, entry in zip(config.pool_names(), config.pool, strict=True):
+        if not isinstance(entry, Augment):
+            sources.append(match_classes(open_source(entry), name, classes))
+    filtered = folder.sub("filtered")
+    totals = filter_sources(folder, filtered, sources, config, progress)
+    title = f"rayqc: {totals.outcomes['accepted']:,} of {totals.read:,} accepted"
+    folder.write("contact_sheet.png", contact_sheet(filtered, classes, title))
+    return asdict(totals)
+
+
+def filter_sources(
+    folder: Folder,
+    out: Folder,
+    sources: list[PoolSource],
+    config: Config,
+    progress: Progress,
+) -> Totals:
+    """Judge sources by a run's encoder and regions, into `out`."""
+    trained = run_encoder(folder)
+    regions = load_regions(folder.sub("regions"), trained.digest, trained.vae.shape.latent_dim)
+    kept = ("keep_rejected", "shard_mb", "max_accepted_per_class", "limit")
+    work = {
+        "stage": "filter",
+        "encoder_digest": trained.digest,
+        "regions_digest": digest(folder.sub("regions").read("regions.safetensors")),
+        "settings": {key: getattr(config.filter, key) for key in kept},
+        "limits": asdict(_limits(config)),
+    }
+    totals = filter_pool(folder, out, sources, config, work, regions.classes, progress)
+    logger.info(
+        "filter: %s read = %s",
+        f"{totals.read:,}",
+        " + ".join(f"{count:,} {kind}" for kind, count in totals.outcomes.items()),
+    )
+    return totals
+
+
+def _classify(folder: Folder, config: Config, progress: Progress) -> Summary:
+    summary: Summary = {}
+    if config.classify.arms:
+        trained = run_encoder(folder)
+        test = _test_table(config, trained.classes, None)
+        if test is None:
+            raise InputError(
+                "the classifier stage needs `test` images; the configuration names none"
+            )
+        records = run_arms(
+            read_table(folder.sub("model"), REFERENCES),
+            test,
+            folder.sub("filtered"),
+            folder.sub("classify"),
+            trained.image,
+            len(trained.classes),
+            config,
+            progress,
+        )
+        summary = {**summarise(records), "test_images": test.num_rows}
+    write_json(folder, "classify.json", summary)
+    stages = {name: status(folder, name) for name in STAGES[:-1]}
+    facts = {name: found["summary"] for name, found in stages.items() if found}
+    write_json(folder, "result.json", build_result(facts, summary, __version__))
+    return summary
+
+
+def _test_table(config: Config, classes: tuple[str, ...], most: int | None) -> pa.Table | None:
+    data = config.test_data()
+    if data is None:
+        return None
+    source = open_source(data, split="test")
+    return match_labels(read_all(source, most), source.classes, classes)
+
+
+def run_encoder(folder: Folder) -> TrainedEncoder:
+    """The encoder of a run."""
+    return load_encoder(folder.sub("model"))
+
+
+def _limits(config: Config) -> Limits:
+    return Limits(max_pixels=config.image.max_pixels, max_bytes=config.image.max_bytes)
+
+
+def _environment() -> Summary:
+    packages = ("ray", "torch", "torchvision", "pyarrow", "numpy", "pillow")
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cpus": os.cpu_count(),
+        "packages": {"rayqc": __version__} | {name: installed_version(name) for name in packages},
+    }
+
+
+WORK: dict[str, Callable[[Folder, Config, Progress], Summary]] = {
+    "train": _train,
+    "fit": _fit,
+    "generate": _generate,
+    "filter": _filter_run,
+    "classify": _classify,
+}

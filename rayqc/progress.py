@@ -1,0 +1,88 @@
+"""How far a stage has come: the interface, and plain log lines as its default."""
+
+from __future__ import annotations
+
+import logging
+import time
+from types import TracebackType
+from typing import Self
+
+logger = logging.getLogger(__name__)
+
+SECONDS_BETWEEN_LINES = 5.0
+
+
+class Stage:
+    """One stage's counter; logs done/total, rate and time left every few seconds.
+
+    The time left is reckoned from the first advance on, so that the start of
+    workers does not distort it.
+    """
+
+    def __init__(self, name: str, total: int, unit: str) -> None:
+        self.name, self.total, self.unit = name, total, unit
+        self.done = 0
+        self._skipped = 0
+        self._started = self._logged = time.monotonic()
+        self._first: tuple[float, int] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            self.finished()
+
+    def skip(self, count: int) -> None:
+        """Count `count` as done before, apart from the rate."""
+        self.done += count
+        self._skipped = count
+        logger.info("%s: %s %s done before, going on", self.name, f"{count:,}", self.unit)
+
+    def advance(self, count: int) -> None:
+        """Count `count` more as done."""
+        self.done += count
+        now = time.monotonic()
+        if self._first is None:
+            self._first = (now, self.done)
+        self.moved(now)
+
+    def rate(self, now: float) -> float | None:
+        """Units per second since the first advance, None before there is one to speak of."""
+        if self._first is None or now - self._first[0] < 0.5:
+            return None
+        return (self.done - self._first[1]) / (now - self._first[0])
+
+    def describe(self, now: float) -> str:
+        """`done/total unit, rate, time left` in words."""
+        text = f"{self.done:,}/{self.total:,} {self.unit}"
+        rate = self.rate(now)
+        if rate:
+            left = max(self.total - self.done, 0) / rate
+            text += f", {rate:,.1f} {self.unit}/s, {left:.0f} s left"
+        return text
+
+    def moved(self, now: float) -> None:
+        """Called after each advance."""
+        if now - self._logged >= SECONDS_BETWEEN_LINES and self.done < self.total:
+            self._logged = now
+            logger.info("%s: %s", self.name, self.describe(now))
+
+    def finished(self) -> None:
+        """Called once at the end."""
+        seconds = time.monotonic() - self._started
+        count = f"{self.done - self._skipped:,}"
+        logger.info("%s: %s %s in %.1f s", self.name, count, self.unit, seconds)
+
+
+class Progress:
+    """Hands out stages; a caller passes another kind to show them differently."""
+
+    def stage(self, name: str, total: int, unit: str = "images") -> Stage:
+        """A counter for `total` units of work called `name`; use it in a `with`."""
+        return Stage(name, total, unit)

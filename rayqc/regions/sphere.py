@@ -1,0 +1,148 @@
+"""The paper's sphere: a class's mean latent, and the radius that holds 95% of its references.
+
+Shape suffixes: N images, D latent, K classes.
+
+Source: Halmuratov & Vesely, section 2. Center and quantile rule are ours to
+choose, since the paper names none: the mean of the latent means, and the smallest
+observed distance that encloses at least the coverage.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from rayqc.errors import TooFewReferencesError
+from rayqc.regions.base import Verdicts, score_of
+
+KIND = "sphere"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SphereRegions:
+    """A center and a radius a class."""
+
+    classes: tuple[str, ...]
+    centers_KD: np.ndarray
+    """float64."""
+    radius_K: np.ndarray
+    """float64, latent units."""
+    count_K: np.ndarray
+    """int64, references the region was fitted on."""
+    coverage: float
+    encoder_digest: str
+    kind: str = KIND
+
+    def judge(self, latent_ND: np.ndarray, label_N: np.ndarray) -> Verdicts:
+        """See `Regions`."""
+        distance_NK = distances(latent_ND, self.centers_KD)
+        score_NK = score_of(distance_NK, self.radius_K[None, :])
+        own = np.arange(label_N.size), label_N
+        return Verdicts(
+            score_N=score_NK[own],
+            distance_N=distance_NK[own].astype(np.float32),
+            radius_N=self.radius_K[label_N].astype(np.float32),
+            nearest_K=np.argmin(distance_NK, axis=1),
+            decided_by="distance",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassSums:
+    """What one block of latents says of each class's center; sums of blocks add up."""
+
+    sum_KD: np.ndarray
+    count_K: np.ndarray
+
+    def __add__(self, other: ClassSums) -> ClassSums:
+        return ClassSums(sum_KD=self.sum_KD + other.sum_KD, count_K=self.count_K + other.count_K)
+
+
+def class_sums(latent_ND: np.ndarray, label_N: np.ndarray, classes: int) -> ClassSums:
+    """Per-class sums (K, D) and counts (K,) of one block, in float64."""
+    sum_KD = np.zeros((classes, latent_ND.shape[1]))
+    np.add.at(sum_KD, label_N, latent_ND.astype(np.float64))
+    return ClassSums(sum_KD=sum_KD, count_K=np.bincount(label_N, minlength=classes))
+
+
+def centers(sums: ClassSums, classes: tuple[str, ...]) -> np.ndarray:
+    """(K, D) mean latent of each class.
+
+    Raises:
+        TooFewReferencesError: a class has no reference.
+    """
+    for name, count in zip(classes, sums.count_K, strict=True):
+        if count == 0:
+            raise TooFewReferencesError(
+                f"cannot fit a center for class {name}: found 0 reference images, need at least 1"
+            )
+    return np.asarray(sums.sum_KD / sums.count_K[:, None])
+
+
+def distances(latent_ND: np.ndarray, centers_KD: np.ndarray) -> np.ndarray:
+    """(N, K) Euclidean distances, float64."""
+    distance_NK = np.empty((latent_ND.shape[0], centers_KD.shape[0]))
+    for k, center_D in enumerate(centers_KD):
+        distance_NK[:, k] = np.linalg.norm(latent_ND - center_D, axis=1)
+    return distance_NK
+
+
+def own_distances(latent_ND: np.ndarray, label_N: np.ndarray, centers_KD: np.ndarray) -> np.ndarray:
+    """(N,) Euclidean distance of each latent to its own class's center, float64."""
+    return np.asarray(np.linalg.norm(latent_ND - centers_KD[label_N], axis=1))
+
+
+def radius_at_coverage(distance_N: np.ndarray, coverage: float) -> float:
+    """Smallest observed distance that encloses at least `coverage` of the points.
+
+    Args:
+        distance_N: (N,) float, latent units, N >= 1.
+        coverage: fraction in (0, 1]; the paper uses 0.95.
+
+    Returns:
+        Radius in latent units; the maximum whenever N < 20 and coverage is 0.95.
+
+    Raises:
+        TooFewReferencesError: N == 0.
+    Source: Halmuratov & Vesely, section 2, step 3. The paper names no quantile
+        rule; "inverted_cdf" is ours, because it is this sentence exactly.
+    """
+    if distance_N.size == 0:
+        raise TooFewReferencesError(
+            "cannot fit a radius: found 0 reference images, need at least 1"
+        )
+    return float(np.quantile(distance_N, coverage, method="inverted_cdf"))
+
+
+def expected_coverage(count: int, coverage: float) -> float:
+    """Share of fresh images that an in-sample radius of `count` exchangeable distances holds.
+
+    ceil(coverage * n) / (n + 1): below `coverage`, the more so the fewer references.
+    It takes the center as given; a center fitted on the same points holds less.
+    """
+    return math.ceil(coverage * count) / (count + 1)
+
+
+def fit_spheres(
+    sums: ClassSums,
+    distance_by_class: list[np.ndarray],
+    classes: tuple[str, ...],
+    coverage: float,
+    encoder_digest: str,
+) -> SphereRegions:
+    """Regions from what two passes over the latents gave: class sums, then distances.
+
+    Args:
+        sums: of all blocks.
+        distance_by_class: K arrays, each class's distances to its own center.
+    """
+    return SphereRegions(
+        classes=classes,
+        centers_KD=centers(sums, classes),
+        radius_K=np.array([radius_at_coverage(d, coverage) for d in distance_by_class]),
+        count_K=sums.count_K,
+        coverage=coverage,
+        encoder_digest=encoder_digest,
+    )

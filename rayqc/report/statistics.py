@@ -1,0 +1,51 @@
+"""Means over seeds with 95% intervals, and paired differences between arms."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+LEVEL = 0.95
+PAIRS = (("accepted", "random"), ("accepted", "all"), ("accepted", "real"))
+
+
+def mean_interval(values: list[float]) -> dict[str, float | None]:
+    """Mean and the half-width of its 95% Student interval; None where one value gives none."""
+    found = np.asarray(values, dtype=float)
+    half = None
+    if found.size > 1:
+        spread = float(found.std(ddof=1)) / np.sqrt(found.size)
+        half = float(stats.t.ppf((1 + LEVEL) / 2, found.size - 1) * spread)
+    return {"mean": float(found.mean()), "half_width": half}
+
+
+def summarise(records: list[dict[str, Any]]) -> dict[str, Any]:
+    """Accuracy of each arm over seeds, and differences paired by seed.
+
+    The intervals speak of the seeds (initial weights, batches, random subsets) of
+    this run's references and test images, not of other draws of references.
+    """
+    by_arm: dict[str, dict[int, dict[str, Any]]] = {}
+    for record in records:
+        by_arm.setdefault(record["arm"], {})[record["seed"]] = record
+    arms = {
+        arm: {
+            "accuracy": mean_interval([record["accuracy"] for record in seeds.values()]),
+            "seeds": len(seeds),
+            "added": next(iter(seeds.values()))["added"],
+        }
+        for arm, seeds in by_arm.items()
+    }
+    differences = {
+        f"{first} - {second}": mean_interval(
+            [
+                by_arm[first][seed]["accuracy"] - by_arm[second][seed]["accuracy"]
+                for seed in by_arm[first]
+            ]
+        )
+        for first, second in PAIRS
+        if first in by_arm and second in by_arm
+    }
+    return {"arms": arms, "differences": differences, "trainings": records}

@@ -1,0 +1,92 @@
+"""CIFAR-10 and CIFAR-100 in the Python batches that torchvision downloads.
+
+The batches are pickles. They are read by an unpickler that admits numpy arrays and
+plain values only, so that a manipulated download cannot run code.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+from typing import Any
+
+import numpy as np
+
+from rayqc.errors import InputError
+from rayqc.storage import Folder, digest
+
+ADMITTED = {
+    ("numpy", "ndarray"),
+    ("numpy", "dtype"),
+    ("numpy.core.multiarray", "_reconstruct"),
+    ("numpy._core.multiarray", "_reconstruct"),
+    ("numpy._core.numeric", "_frombuffer"),
+    ("_codecs", "encode"),
+}
+
+Loaded = tuple[np.ndarray, np.ndarray, tuple[str, ...], str]
+
+
+def load_cifar10(location: str, split: str) -> Loaded:
+    """Images (N, 32, 32, 3) uint8, labels (N,) int64, class names and a fingerprint.
+
+    Args:
+        location: a folder that holds, at any depth, `data_batch_1..5`, `test_batch` and
+            `batches.meta`.
+
+    Raises:
+        InputError: a file is missing or not a CIFAR batch.
+    """
+    batches = [f"data_batch_{i}" for i in range(1, 6)] if split == "train" else ["test_batch"]
+    return _load(location, batches, "batches.meta", b"labels", b"label_names")
+
+
+def load_cifar100(location: str, split: str) -> Loaded:
+    """The same for CIFAR-100's `train`, `test` and `meta`, with the 100 fine labels."""
+    return _load(location, [split], "meta", b"fine_labels", b"fine_label_names")
+
+
+def _load(location: str, batches: list[str], meta: str, labels: bytes, names: bytes) -> Loaded:
+    folder = Folder(location)
+    raw = [_find(folder, name) for name in batches]
+    parts = [_unpickle(data, f"{folder}/{name}") for data, name in zip(raw, batches, strict=True)]
+    classes = _unpickle(_find(folder, meta), f"{folder}/{meta}").get(names)
+    for name, part in zip(batches, parts, strict=True):
+        pixels = part.get(b"data")
+        if not isinstance(pixels, np.ndarray) or pixels.ndim != 2 or pixels.shape[1] != 3072:
+            raise InputError(f"{folder}/{name}: expected (N, 3072) pixels under b'data'")
+        if len(part.get(labels, ())) != len(pixels):
+            raise InputError(f"{folder}/{name}: labels and images differ in number")
+    if not classes:
+        raise InputError(f"{folder}/{meta}: found no class names")
+    flat = np.concatenate([part[b"data"] for part in parts]).astype(np.uint8)
+    images_NHWC = flat.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
+    label_N = np.concatenate([np.asarray(part[labels], dtype=np.int64) for part in parts])
+    text = tuple(name.decode() if isinstance(name, bytes) else str(name) for name in classes)
+    return images_NHWC, label_N, text, digest(b"".join(raw))
+
+
+class _Unpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in ADMITTED:
+            raise InputError(f"refused to load {module}.{name}: a CIFAR batch holds arrays only")
+        return super().find_class(module, name)
+
+
+def _unpickle(data: bytes, where: str) -> dict[bytes, Any]:
+    try:
+        found = _Unpickler(io.BytesIO(data), encoding="bytes").load()
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error
+    except Exception as error:  # pickle raises whatever the bytes lead it to
+        raise InputError(f"{where} is not a CIFAR batch: {error}") from error
+    if not isinstance(found, dict):
+        raise InputError(f"{where} is not a CIFAR batch: found {type(found).__name__}")
+    return found
+
+
+def _find(folder: Folder, name: str) -> bytes:
+    for found in folder.names():
+        if found.rpartition("/")[2] == name:
+            return folder.read(found)
+    raise InputError(f"{folder}: found no file {name}; expected what torchvision downloads")

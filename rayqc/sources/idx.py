@@ -1,0 +1,61 @@
+"""The IDX files of MNIST, plain or gzipped. Format: yann.lecun.com/exdb/mnist."""
+
+from __future__ import annotations
+
+import gzip
+import math
+import struct
+
+import numpy as np
+
+from rayqc.errors import InputError
+from rayqc.storage import Folder, digest
+
+PREFIX = {"train": "train", "test": "t10k"}
+UBYTE = 0x08
+
+
+def load_mnist(location: str, split: str) -> tuple[np.ndarray, np.ndarray, tuple[str, ...], str]:
+    """Images (N, 28, 28, 1) uint8, labels (N,) int64, class names and a fingerprint.
+
+    Args:
+        location: a folder that holds, at any depth, torchvision's `MNIST/raw` files.
+
+    Raises:
+        InputError: a file is missing, or not IDX of bytes, or images and labels differ in number.
+    """
+    folder = Folder(location)
+    images_raw = _find(folder, f"{PREFIX[split]}-images-idx3-ubyte")
+    labels_raw = _find(folder, f"{PREFIX[split]}-labels-idx1-ubyte")
+    images_NHW, label_N = parse_idx(images_raw, location), parse_idx(labels_raw, location)
+    if images_NHW.ndim != 3 or label_N.ndim != 1 or len(images_NHW) != len(label_N):
+        raise InputError(
+            f"{location}: images {images_NHW.shape} and labels {label_N.shape} differ in number"
+        )
+    classes = tuple(str(digit) for digit in range(max(10, int(label_N.max(initial=0)) + 1)))
+    tag = digest(images_raw + labels_raw)
+    return images_NHW[..., None], label_N.astype(np.int64), classes, tag
+
+
+def parse_idx(data: bytes, where: str) -> np.ndarray:
+    """The array in an IDX file of unsigned bytes."""
+    if len(data) < 4 or data[:3] != bytes([0, 0, UBYTE]):
+        raise InputError(f"{where}: not an IDX file of bytes (starts with {data[:4].hex()})")
+    head = 4 + 4 * data[3]
+    shape = struct.unpack(f">{data[3]}I", data[4:head])
+    if len(data) - head != math.prod(shape):
+        found = len(data) - head
+        raise InputError(f"{where}: IDX holds {found:,} bytes, its header {shape} says otherwise")
+    return np.frombuffer(data, np.uint8, offset=head).reshape(shape)
+
+
+def _find(folder: Folder, name: str) -> bytes:
+    for found in folder.names():
+        if found.endswith(name):
+            return folder.read(found)
+    for found in folder.names():
+        if found.endswith(name + ".gz"):
+            return gzip.decompress(folder.read(found))
+    raise InputError(
+        f"{folder}: found no file {name} or {name}.gz; expected torchvision's MNIST/raw"
+    )

@@ -1,0 +1,96 @@
+"""Draw the references: so many of each class, the same ones for the same seed."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import pyarrow as pa
+
+from rayqc.errors import InputError, TooFewReferencesError
+from rayqc.sources.base import Source
+from rayqc.units import number
+
+logger = logging.getLogger(__name__)
+
+ROWS_AT_ONCE = 4096
+
+
+def select_references(source: Source, per_class: int | None, seed: int) -> pa.Table:
+    """Up to `per_class` images of each class, drawn without replacement, in the source's order.
+
+    Which images of a class are drawn depends on the seed, the class's place and
+    the source's order only, never on the other classes.
+
+    Raises:
+        TooFewReferencesError: a class has no image at all.
+    """
+    units = source.units(ROWS_AT_ONCE)
+    labels = [source.labels(unit) for unit in units]
+    label_N = np.concatenate(labels) if labels else np.zeros(0, np.int64)
+    chosen_N = _choose(label_N, source.classes, per_class, seed)
+    tables = []
+    first = 0
+    for unit, unit_labels in zip(units, labels, strict=True):
+        here = chosen_N[(chosen_N >= first) & (chosen_N < first + len(unit_labels))] - first
+        first += len(unit_labels)
+        if here.size:
+            tables.append(source.read(unit).take(pa.array(here)))
+    return pa.concat_tables(tables).combine_chunks()
+
+
+def read_all(source: Source, most: int | None = None) -> pa.Table:
+    """All images, or at most `most` evenly spaced ones; those without a label are left out."""
+    units = number(source.units(ROWS_AT_ONCE), most)
+    table = pa.concat_tables([source.read(unit) for unit in units])
+    labelled = table.filter(table["label"].is_valid())
+    if labelled.num_rows < table.num_rows:
+        logger.warning("left out %d images without a label", table.num_rows - labelled.num_rows)
+    return labelled
+
+
+def _choose(
+    label_N: np.ndarray, classes: tuple[str, ...], per_class: int | None, seed: int
+) -> np.ndarray:
+    empty = [name for k, name in enumerate(classes) if not np.any(label_N == k)]
+    if empty or not classes:
+        raise TooFewReferencesError(
+            f"no reference images for class {', '.join(empty) or '(none named)'}: "
+            f"found 0, need at least 1 of each of the {len(classes)} classes"
+        )
+    chosen = []
+    for k, name in enumerate(classes):
+        rows = np.flatnonzero(label_N == k)
+        if per_class is not None and per_class < rows.size:
+            rows = np.random.default_rng([seed, k]).choice(rows, per_class, replace=False)
+        elif per_class is not None and rows.size < per_class:
+            logger.warning("class %s has %d images, asked for %d", name, rows.size, per_class)
+        if rows.size < 3:
+            logger.warning(
+                "class %s has only %d reference images: its radius rests on as few distances, "
+                "and a fresh real image falls outside more often than not; give it 3 or more",
+                name,
+                rows.size,
+            )
+        chosen.append(rows)
+    return np.sort(np.concatenate(chosen))
+
+
+def match_labels(table: pa.Table, found: tuple[str, ...], classes: tuple[str, ...]) -> pa.Table:
+    """The table with labels in `classes`, matched by name.
+
+    Raises:
+        InputError: an image is of a class that `classes` lacks.
+    """
+    if found == classes:
+        return table
+    index = {name: label for label, name in enumerate(classes)}
+    names = [found[label] for label in table["label"].to_pylist()]
+    unknown = sorted(set(names) - set(classes))
+    if unknown:
+        raise InputError(
+            f"test images of class {', '.join(unknown[:5])} have no references; "
+            f"the references' classes are {', '.join(classes[:8])}"
+        )
+    label = pa.array([index[name] for name in names], pa.int64())
+    return table.set_column(table.schema.get_field_index("label"), "label", label)

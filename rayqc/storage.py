@@ -1,0 +1,216 @@
+"""Files of a run, the same on a local disk and on an object store.
+
+Every write is complete before it is visible, and `create` publishes a name only
+once. obstore gives both everywhere: a staged file and a rename or hard link on a
+disk, one PUT (conditional for `create`) on S3, GCS and Azure.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import io
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar, cast
+
+import numpy as np
+import obstore
+import pyarrow as pa
+import pyarrow.parquet as pq
+from obstore.exceptions import AlreadyExistsError, BaseError
+from obstore.store import LocalStore, ObjectStore, from_url
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_safetensors
+from safetensors.numpy import save as save_safetensors
+
+from rayqc.errors import ArtefactError, StorageError
+
+T = TypeVar("T")
+
+ROWS_PER_GROUP = 1024
+
+
+def is_url(path: str) -> bool:
+    """True for `s3://...` and its like, False for a local path."""
+    return "://" in path
+
+
+class Folder:
+    """A folder on a local disk or an object store; names in it use forward slashes.
+
+    Cheap to make and safe to send to other processes: it holds the location only.
+    Failed reads and writes raise `StorageError`, a missing name `FileNotFoundError`.
+    """
+
+    def __init__(self, location: str) -> None:
+        self.location = (
+            location.rstrip("/")
+            if is_url(location)
+            else str(Path(location).expanduser().absolute())
+        )
+        self._opened: ObjectStore | None = None
+
+    def __reduce__(self) -> tuple[type[Folder], tuple[str]]:
+        return Folder, (self.location,)
+
+    def __str__(self) -> str:
+        return self.location
+
+    @property
+    def is_local(self) -> bool:
+        """True on this machine's own file system."""
+        return not is_url(self.location)
+
+    def path(self, name: str) -> str:
+        """Full path or URL of a name in this folder."""
+        return f"{self.location}/{name}"
+
+    def sub(self, name: str) -> Folder:
+        """The folder `name` below this one."""
+        return Folder(self.path(name))
+
+    def read(self, name: str) -> bytes:
+        """All bytes of a file."""
+        return self._guard("read", name, lambda store: bytes(store.get(name).bytes()))
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write or replace a file; readers see the old one or the new one, never a part."""
+        self._guard("write", name, lambda store: store.put(name, data, use_multipart=False))
+
+    def create(self, name: str, data: bytes) -> bool:
+        """Write a file unless it exists; False when another was first."""
+        try:
+            self._guard("write", name, lambda store: store.put(name, data, mode="create"))
+        except FileExistsError:
+            return False
+        return True
+
+    def exists(self, name: str) -> bool:
+        """Is there a file of this name?"""
+        try:
+            self._guard("look for", name, lambda store: store.head(name))
+        except FileNotFoundError:
+            return False
+        return True
+
+    def fingerprint(self, name: str) -> str:
+        """Size and modification tag of a file, which change when it does."""
+        return _fingerprint(self._guard("look for", name, lambda store: store.head(name)))
+
+    def listing(self, prefix: str = "") -> dict[str, str]:
+        """Names of all files below `prefix` (a whole path component), sorted, and fingerprints."""
+
+        def walk(store: Any) -> dict[str, str]:
+            chunks = store.list(prefix or None)
+            return {meta["path"]: _fingerprint(meta) for chunk in chunks for meta in chunk}
+
+        if self.is_local and not Path(self.location, prefix).is_dir():
+            return {}
+        return dict(sorted(self._guard("list", prefix, walk).items()))
+
+    def names(self, prefix: str = "") -> list[str]:
+        """Names of all files below `prefix`, sorted."""
+        return list(self.listing(prefix))
+
+    def delete(self, names: Iterable[str]) -> None:
+        """Delete files; names that do not exist are passed over."""
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                self._guard("delete", name, functools.partial(_delete, name))
+
+    def open(self, name: str) -> BinaryIO:
+        """A seekable reader that fetches only what is read of a file."""
+        if self.is_local:
+            return self._guard("read", name, lambda _: open(self.path(name), "rb"))
+        reader = self._guard("read", name, lambda store: obstore.open_reader(store, name))
+        return cast(BinaryIO, reader)
+
+    def _guard(self, verb: str, name: str, action: Callable[[Any], T]) -> T:
+        """Run `action` on the store; say what failed and where in one line."""
+        try:
+            return action(self._store(writing=verb == "write"))
+        except (FileNotFoundError, FileExistsError):
+            raise
+        except AlreadyExistsError as error:
+            raise FileExistsError(self.path(name)) from error
+        except (BaseError, OSError) as error:
+            first_line = str(error).strip().splitlines()[0]
+            raise StorageError(f"cannot {verb} {self.path(name)}: {first_line}") from error
+
+    def _store(self, writing: bool) -> ObjectStore:
+        if self._opened is None:
+            if self.is_local and not writing and not Path(self.location).is_dir():
+                raise FileNotFoundError(self.location)
+            self._opened = (
+                LocalStore(self.location, mkdir=True) if self.is_local else from_url(self.location)
+            )
+        return self._opened
+
+
+def _delete(name: str, store: Any) -> None:
+    store.delete(name)
+
+
+def _fingerprint(meta: Any) -> str:
+    tag = meta["e_tag"] or meta["last_modified"].isoformat()
+    return f"{meta['size']} bytes, {tag}"
+
+
+def digest(data: bytes) -> str:
+    """SHA-256 of some bytes, in hex."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def canonical_json(value: Any) -> bytes:
+    """JSON with sorted keys: equal values give equal bytes."""
+    return (json.dumps(value, sort_keys=True, indent=1, allow_nan=False) + "\n").encode()
+
+
+def read_json(folder: Folder, name: str) -> Any:
+    """A JSON file's value; `ArtefactError` when it is not JSON."""
+    try:
+        return json.loads(folder.read(name))
+    except ValueError as error:
+        raise ArtefactError(f"{folder.path(name)} is not valid JSON: {error}") from error
+
+
+def write_json(folder: Folder, name: str, value: Any) -> None:
+    """Write or replace a JSON file at once."""
+    folder.write(name, canonical_json(value))
+
+
+def table_bytes(table: pa.Table) -> bytes:
+    """A table as one Parquet file. Images are compressed already, so columns get light zstd."""
+    sink = io.BytesIO()
+    pq.write_table(table, sink, compression="zstd", row_group_size=ROWS_PER_GROUP)
+    return sink.getvalue()
+
+
+def read_table(folder: Folder, name: str, columns: list[str] | None = None) -> pa.Table:
+    """A Parquet file as a table; `ArtefactError` when it is damaged."""
+    with folder.open(name) as file:
+        try:
+            return pq.ParquetFile(file).read(columns=columns)
+        except (pa.ArrowInvalid, OSError) as error:
+            raise ArtefactError(f"{folder.path(name)} is not readable Parquet: {error}") from error
+
+
+def write_table(folder: Folder, name: str, table: pa.Table) -> None:
+    """Write or replace a Parquet file at once."""
+    folder.write(name, table_bytes(table))
+
+
+def arrays_bytes(arrays: dict[str, np.ndarray]) -> bytes:
+    """Arrays as one safetensors file."""
+    return save_safetensors({name: np.ascontiguousarray(a) for name, a in arrays.items()})
+
+
+def read_arrays(folder: Folder, name: str) -> dict[str, np.ndarray]:
+    """A safetensors file's arrays; `ArtefactError` when it is damaged."""
+    try:
+        return load_safetensors(folder.read(name))
+    except SafetensorError as error:
+        raise ArtefactError(f"{folder.path(name)} is not readable safetensors: {error}") from error

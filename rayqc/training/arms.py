@@ -1,0 +1,54 @@
+"""Which images of the pool each arm adds to the references.
+
+Shape suffixes: N images, H W C pixels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True, kw_only=True)
+class Images:
+    """Pixels (N, H, W, C) uint8 and labels (N,) int64."""
+
+    images_NHWC: np.ndarray
+    label_N: np.ndarray
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelledPool(Images):
+    """Judged candidates."""
+
+    accepted_N: np.ndarray
+    """(N,) bool."""
+
+
+def arm_rows(arm: str, pool: LabelledPool, seed: int) -> np.ndarray:
+    """Row numbers of the pool that an arm trains on, ascending.
+
+    `real` none; `all` every one; `accepted`, `rejected` by verdict; `random` as many
+    of each class as were accepted, drawn from all candidates without replacement.
+    """
+    if arm == "real":
+        return np.zeros(0, np.int64)
+    if arm == "all":
+        return np.arange(pool.label_N.size)
+    if arm == "accepted":
+        return np.flatnonzero(pool.accepted_N)
+    if arm == "rejected":
+        return np.flatnonzero(~pool.accepted_N)
+    if arm == "random":
+        return _random_rows(pool, np.random.default_rng([seed, 4]))
+    raise ValueError(f"no arm is called {arm!r}")
+
+
+def _random_rows(pool: LabelledPool, rng: np.random.Generator) -> np.ndarray:
+    chosen = [np.zeros(0, np.int64)]
+    for k in np.unique(pool.label_N):
+        rows = np.flatnonzero(pool.label_N == k)
+        wanted = int(pool.accepted_N[rows].sum())
+        chosen.append(rng.choice(rows, wanted, replace=False))
+    return np.sort(np.concatenate(chosen))

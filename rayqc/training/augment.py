@@ -1,0 +1,39 @@
+"""Random affine maps and flips of a whole batch at once, for use while training.
+
+Strengths are one standard recipe for small images (rotation 15 degrees, shift 10%,
+scale 0.85 to 1.15, shear 10 degrees, each uniform), not tuned to a data set.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+ROTATION = math.radians(15)
+SHIFT = 0.1
+SCALE = 0.15
+SHEAR = math.radians(10)
+
+
+def random_affine(x_NCHW: Tensor, rng: torch.Generator) -> Tensor:
+    """Each image rotated, scaled, sheared and shifted by its own draw; edges are repeated."""
+    draw_N5 = torch.rand(x_NCHW.shape[0], 5, generator=rng) * 2 - 1
+    angle_N, shear_N = draw_N5[:, 0] * ROTATION, draw_N5[:, 1] * SHEAR
+    scale_N = 1 + draw_N5[:, 2] * SCALE
+    cos_N, sin_N, tan_N = angle_N.cos() / scale_N, angle_N.sin() / scale_N, shear_N.tan()
+    # grid_sample's unit is half a side, so a shift of 10% is 0.2.
+    shift_N2 = draw_N5[:, 3:] * 2 * SHIFT
+    row0_N3 = torch.stack([cos_N, cos_N * tan_N - sin_N, shift_N2[:, 0]], dim=1)
+    row1_N3 = torch.stack([sin_N, sin_N * tan_N + cos_N, shift_N2[:, 1]], dim=1)
+    theta_N23 = torch.stack([row0_N3, row1_N3], dim=1).to(x_NCHW.device)
+    grid = F.affine_grid(theta_N23, list(x_NCHW.shape), align_corners=False)
+    return F.grid_sample(x_NCHW, grid, padding_mode="border", align_corners=False)
+
+
+def random_flip(x_NCHW: Tensor, rng: torch.Generator) -> Tensor:
+    """Each image mirrored left to right with probability one half."""
+    mirrored_N = (torch.rand(x_NCHW.shape[0], generator=rng) < 0.5).to(x_NCHW.device)
+    return torch.where(mirrored_N[:, None, None, None], x_NCHW.flip(3), x_NCHW)

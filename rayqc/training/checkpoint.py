@@ -1,0 +1,125 @@
+"""A training state and a trained encoder on disk: safetensors and JSON, never a pickle."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from rayqc.errors import ArtefactError
+from rayqc.images.decode import ImageShape
+from rayqc.models.vae import VAE, VAEShape
+from rayqc.storage import (
+    Folder,
+    arrays_bytes,
+    canonical_json,
+    digest,
+    read_arrays,
+    read_json,
+    write_json,
+)
+from rayqc.training.vae import TrainingState, bare_model
+
+MODEL_FORMAT = 1
+WEIGHTS = "weights.safetensors"
+MODEL = "model.json"
+CHECKPOINT = "checkpoint.json"
+ADAM = ("step", "exp_avg", "exp_avg_sq")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedEncoder:
+    """A VAE ready to encode, and what is known of it."""
+
+    vae: VAE
+    digest: str
+    """SHA-256 over weights and shape: the encoder's identity."""
+    classes: tuple[str, ...]
+    record: dict[str, Any]
+    """What training measured: loss curve, active units, held-out reconstruction, ..."""
+
+    @property
+    def image(self) -> ImageShape:
+        """Pixels it takes."""
+        return ImageShape(size=self.vae.shape.size, channels=self.vae.shape.channels)
+
+
+def save_checkpoint(folder: Folder, state: TrainingState) -> None:
+    """Weights, Adam's moments, step and history."""
+    bare = bare_model(state.model)
+    names = {id(parameter): name for name, parameter in bare.named_parameters()}
+    arrays = {f"model.{name}": t.detach().cpu().numpy() for name, t in bare.state_dict().items()}
+    for parameter, moments in state.optimiser.state.items():
+        for kind in ADAM:
+            arrays[f"adam.{kind}.{names[id(parameter)]}"] = moments[kind].detach().cpu().numpy()
+    folder.write(WEIGHTS, arrays_bytes(arrays))
+    write_json(folder, CHECKPOINT, {"step": state.step, "history": state.history})
+
+
+def load_checkpoint(folder: Folder, state: TrainingState) -> None:
+    """Bring a fresh state to where `save_checkpoint` left another of the same shape."""
+    arrays = {name: torch.from_numpy(a.copy()) for name, a in read_arrays(folder, WEIGHTS).items()}
+    bare = bare_model(state.model)
+    prefix = "model."
+    bare.load_state_dict(
+        {name.removeprefix(prefix): t for name, t in arrays.items() if name.startswith(prefix)}
+    )
+    for name, parameter in bare.named_parameters():
+        if f"adam.step.{name}" in arrays:
+            moments = {kind: arrays[f"adam.{kind}.{name}"] for kind in ADAM}
+            state.optimiser.state[parameter] = {
+                kind: t if kind == "step" else t.to(parameter.device) for kind, t in moments.items()
+            }
+    found = read_json(folder, CHECKPOINT)
+    state.step, state.history = int(found["step"]), list(found["history"])
+
+
+def save_encoder(
+    folder: Folder, vae: VAE, classes: tuple[str, ...], record: dict[str, Any]
+) -> TrainedEncoder:
+    """Write `weights.safetensors`, then `model.json`, which names the weights' digest."""
+    weights = arrays_bytes({name: t.cpu().numpy() for name, t in vae.state_dict().items()})
+    shape = vae.shape.as_dict()
+    identity = digest(weights + canonical_json(shape))
+    folder.write(WEIGHTS, weights)
+    model = {
+        "format_version": MODEL_FORMAT,
+        "kind": "vae",
+        "shape": shape,
+        "encoder_digest": identity,
+        "classes": list(classes),
+        "record": record,
+    }
+    write_json(folder, MODEL, model)
+    return TrainedEncoder(vae=vae, digest=identity, classes=classes, record=record)
+
+
+def load_encoder(folder: Folder) -> TrainedEncoder:
+    """Read an encoder back.
+
+    Raises:
+        ArtefactError: another format version, or weights that are not the ones `model.json` names.
+    """
+    model = read_json(folder, MODEL)
+    if model.get("format_version") != MODEL_FORMAT:
+        raise ArtefactError(
+            f"{folder.path(MODEL)} has format version {model.get('format_version')}, "
+            f"this rayqc reads {MODEL_FORMAT}; train again with --redo"
+        )
+    weights = folder.read(WEIGHTS)
+    found = digest(weights + canonical_json(model["shape"]))
+    if found != model["encoder_digest"]:
+        raise ArtefactError(
+            f"{folder.path(WEIGHTS)} is damaged or swapped: digest {found[:12]}, "
+            f"{MODEL} says {model['encoder_digest'][:12]}; train again with --redo"
+        )
+    vae = VAE(VAEShape(**model["shape"]))
+    arrays = read_arrays(folder, WEIGHTS)
+    vae.load_state_dict({name: torch.from_numpy(a.copy()) for name, a in arrays.items()})
+    return TrainedEncoder(
+        vae=vae.eval(),
+        digest=found,
+        classes=tuple(model["classes"]),
+        record=model["record"],
+    )

@@ -1,0 +1,101 @@
+"""Train a classifier from scratch for a fixed number of steps, and count what it gets right.
+
+Shape suffixes: N images, H W C pixels, K classes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from rayqc.models.classifier import Classifier
+from rayqc.models.vae import pixels_to_input
+from rayqc.training.augment import random_affine, random_flip
+
+WEIGHT_DECAY = 0.05
+LABEL_SMOOTHING = 0.1
+WARM_UP_SHARE = 0.2
+EVALUATION_BATCH = 500
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifierSettings:
+    """How one classifier is trained; see `config.Classify` for each setting."""
+
+    steps: int
+    batch_size: int
+    learning_rate: float
+    width: int
+    augment: bool
+    flip: bool
+    balanced: bool
+
+
+def train_classifier(
+    images_NHWC: np.ndarray,
+    label_N: np.ndarray,
+    classes: int,
+    settings: ClassifierSettings,
+    seed: int,
+    device: str = "cpu",
+) -> Classifier:
+    """A classifier trained on these images; equal seeds start from equal weights.
+
+    Args:
+        images_NHWC: (N, H, W, C) uint8.
+        label_N: (N,) int64 in [0, classes).
+    """
+    torch.manual_seed(seed)
+    model = Classifier(images_NHWC.shape[3], classes, settings.width)
+    model.to(device).to(memory_format=torch.channels_last)
+    model.train()
+    optimiser = torch.optim.AdamW(model.parameters(), weight_decay=WEIGHT_DECAY)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, settings.learning_rate, total_steps=settings.steps, pct_start=WARM_UP_SHARE
+    )
+    draw = np.random.default_rng([seed, 1])
+    rng = torch.Generator().manual_seed(seed)
+    for _ in range(settings.steps):
+        rows = draw_batch(label_N, settings.batch_size, settings.balanced, draw)
+        x_NCHW = pixels_to_input(torch.from_numpy(images_NHWC[rows]).to(device))
+        if settings.augment:
+            x_NCHW = random_affine(x_NCHW, rng)
+        if settings.flip:
+            x_NCHW = random_flip(x_NCHW, rng)
+        target_N = torch.from_numpy(label_N[rows]).to(device)
+        loss = F.cross_entropy(model(x_NCHW), target_N, label_smoothing=LABEL_SMOOTHING)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        schedule.step()
+    model.eval()
+    return model
+
+
+def draw_batch(
+    label_N: np.ndarray, size: int, balanced: bool, rng: np.random.Generator
+) -> np.ndarray:
+    """Row numbers of a batch, drawn with replacement; balanced: a class first, then one of it."""
+    if not balanced:
+        return rng.integers(label_N.size, size=size)
+    order_N = np.argsort(label_N, kind="stable")
+    present_K, first_K, count_K = np.unique(label_N[order_N], return_index=True, return_counts=True)
+    class_B = rng.permutation(np.arange(size) % present_K.size)
+    within_B = (rng.random(size) * count_K[class_B]).astype(np.int64)
+    return np.asarray(order_N[first_K[class_B] + within_B])
+
+
+@torch.inference_mode()
+def accuracy(
+    model: Classifier, images_NHWC: np.ndarray, label_N: np.ndarray, device: str = "cpu"
+) -> float:
+    """Share of images whose largest logit is their label's."""
+    right = 0
+    for start in range(0, label_N.size, EVALUATION_BATCH):
+        part = slice(start, start + EVALUATION_BATCH)
+        logits = model(pixels_to_input(torch.from_numpy(images_NHWC[part]).to(device)))
+        right += int((logits.argmax(1).cpu().numpy() == label_N[part]).sum())
+    return right / label_N.size
