@@ -14,7 +14,7 @@ import io
 import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar, cast
+from typing import Any, TypeVar
 
 import numpy as np
 import obstore
@@ -121,12 +121,11 @@ class Folder:
             with contextlib.suppress(FileNotFoundError):
                 self._guard("delete", name, functools.partial(_delete, name))
 
-    def open(self, name: str) -> BinaryIO:
+    def open(self, name: str) -> Any:
         """A seekable reader that fetches only what is read of a file."""
         if self.is_local:
-            return self._guard("read", name, lambda _: open(self.path(name), "rb"))
-        reader = self._guard("read", name, lambda store: obstore.open_reader(store, name))
-        return cast(BinaryIO, reader)
+            return self._guard("read", name, lambda _: pa.OSFile(self.path(name)))
+        return self._guard("read", name, lambda store: obstore.open_reader(store, name))
 
     def _guard(self, verb: str, name: str, action: Callable[[Any], T]) -> T:
         """Run `action` on the store; say what failed and where in one line."""
@@ -191,7 +190,7 @@ def table_bytes(table: pa.Table) -> bytes:
 
 def read_table(folder: Folder, name: str, columns: list[str] | None = None) -> pa.Table:
     """A Parquet file as a table; `ArtefactError` when it is damaged."""
-    with folder.open(name) as file:
+    with contextlib.closing(folder.open(name)) as file:
         try:
             return pq.ParquetFile(file).read(columns=columns)
         except (pa.ArrowInvalid, OSError) as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -14,6 +15,7 @@ from rayqc.errors import RayqcError, StoppedError, UserError
 
 logger = logging.getLogger(__name__)
 
+SECONDS_TO_REACH = 10
 QUIET = ("ray", "ray.data", "ray.train", "ray.tune")
 
 
@@ -33,6 +35,7 @@ def session(address: str = "local", num_cpus: int | None = None) -> Iterator[Non
         yield
         return
     _be_quiet()
+    _reach(os.environ.get("RAY_ADDRESS", "") if address == "auto" else address)
     fresh = {"num_cpus": num_cpus, "include_dashboard": False} if address == "local" else {}
     try:
         ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False, **fresh)
@@ -63,6 +66,20 @@ def plain_errors() -> Iterator[None]:
             reason = str(error).strip().splitlines()[0]
             raise StoppedError(f"Ray stopped the work: {reason}; run again to resume") from error
         raise
+
+
+def _reach(address: str) -> None:
+    """Fail at once where nobody listens; Ray itself would try for minutes."""
+    host, _, port = address.rpartition(":")
+    if "/" in address or not host or not port.isdecimal():
+        return  # `local`, empty, or a scheme that Ray resolves
+    try:
+        socket.create_connection((host, int(port)), timeout=SECONDS_TO_REACH).close()
+    except OSError as error:
+        raise UserError(
+            f"no Ray cluster answers at {address}: {error}; check --address and RAY_ADDRESS, "
+            "or leave --address out to run locally"
+        ) from error
 
 
 def _find_ours(error: BaseException | None) -> RayqcError | None:

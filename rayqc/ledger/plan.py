@@ -21,7 +21,7 @@ from rayqc.units import Unit
 
 LEDGER_FORMAT = 1
 LEDGER = "ledger.json"
-PLAN = "plan.parquet"
+PLAN = "_plan"
 SUCCESS = "_SUCCESS"
 
 PLAN_SCHEMA = pa.schema(

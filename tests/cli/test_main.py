@@ -1,0 +1,204 @@
+"""Arguments, exit codes, and one clear line for each mistake."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import ray
+
+from rayqc.cli.main import main
+from rayqc.version import __version__
+
+BUNDLED = "references: {kind: bundled, per_class: 3}\n"
+
+
+def mistake(capsys, *argv: str) -> str:
+    """The one line that a wrong command prints."""
+    assert main(list(argv)) == 2
+    captured = capsys.readouterr()
+    assert "Traceback" not in captured.err
+    lines = [line for line in captured.err.splitlines() if line.startswith("rayqc: ")]
+    assert len(lines) == 1
+    assert captured.out == ""
+    return lines[0]
+
+
+@pytest.fixture
+def config(tmp_path):
+    def write(text: str) -> str:
+        (tmp_path / "config.yaml").write_text(text)
+        return str(tmp_path / "config.yaml")
+
+    return write
+
+
+def test_wrong_paths(capsys, config, tmp_path):
+    out = str(tmp_path / "run")
+    assert "cannot read configuration nowhere.yaml" in mistake(
+        capsys, "run", "nowhere.yaml", "--out", out
+    )
+    missing = config("references: {path: no/such/place}\ntest: {kind: bundled}")
+    assert "no images at no/such/place" in mistake(capsys, "run", missing, "--out", out)
+    pool = config(BUNDLED + "pool: [{path: no/such/pool.parquet}]")
+    assert "no Parquet files at no/such/pool.parquet" in mistake(capsys, "run", pool, "--out", out)
+    assert "is no run" in mistake(capsys, "fit", out)
+    assert not (tmp_path / "run").exists()
+
+
+def test_wrong_settings(capsys, config, tmp_path):
+    out = str(tmp_path / "run")
+    unknown = config(BUNDLED + "encoder: {step: 3}")
+    assert "unknown setting `encoder.step`; did you mean `steps`?" in mistake(
+        capsys, "run", unknown, "--out", out
+    )
+    assert "is not valid YAML" in mistake(capsys, "train", config("a: ["), "--out", out)
+    (tmp_path / "config.yaml").write_bytes(b"\xff\xfe\x00")
+    assert "cannot read configuration" in mistake(
+        capsys, "train", str(tmp_path / "config.yaml"), "--out", out
+    )
+    fine = config(BUNDLED)
+    assert "`encoder.steps`" in mistake(
+        capsys, "run", fine, "--out", out, "--set", "encoder.steps=many"
+    )
+    arms = config("references: {path: x.parquet}")
+    assert "no Parquet files" in mistake(capsys, "run", arms, "--out", out)
+    transform = config(BUNDLED + "pool: [{kind: augment, policy: [{name: Nope}]}]")
+    assert "'Nope' is no transform" in mistake(capsys, "run", transform, "--out", out)
+
+
+def test_a_class_without_references(capsys, config, tmp_path, ray_session):
+    table = pa.table({"image": [b"x"], "label": [1]})
+    pq.write_table(table, tmp_path / "refs.parquet")
+    text = f"references: {{path: {tmp_path}/refs.parquet}}\nclassify: {{arms: []}}"
+    line = mistake(capsys, "run", config(text), "--out", str(tmp_path / "run"))
+    assert "no reference images for class 0: found 0, need at least 1" in line
+
+
+def test_a_broken_reference_is_named(capsys, config, tmp_path, ray_session):
+    pq.write_table(pa.table({"image": [b"x"], "label": [0]}), tmp_path / "refs.parquet")
+    text = f"references: {{path: {tmp_path}/refs.parquet}}\nclassify: {{arms: []}}"
+    line = mistake(capsys, "run", config(text), "--out", str(tmp_path / "run"))
+    assert "reference image refs.parquet#0" in line and "unsupported_format" in line
+
+
+def test_arms_need_test_images(capsys, config, tmp_path):
+    pq.write_table(pa.table({"image": [b"x"], "label": [0]}), tmp_path / "refs.parquet")
+    text = f"references: {{path: {tmp_path}/refs.parquet}}"
+    line = mistake(capsys, "run", config(text), "--out", str(tmp_path / "run"))
+    assert "needs real test images" in line and "arms: []" in line
+
+
+def test_wrong_usage(capsys, tmp_path):
+    assert "--pool and --out go together" in mistake(capsys, "filter", "run", "--pool", "x")
+    assert "--limit goes with --pool" in mistake(capsys, "filter", "run", "--limit", "3")
+    for argv in (["run"], ["walk"], ["run", "c", "--out", "o", "--limit", "0"], []):
+        with pytest.raises(SystemExit) as caught:
+            main(argv)
+        assert caught.value.code == 2
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as caught:
+        main(["--version"])
+    assert caught.value.code == 0
+    assert capsys.readouterr().out.strip() == f"rayqc {__version__}"
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("127.0.0.1:1", "no Ray cluster answers at 127.0.0.1:1"),
+        ("auto", "cannot start or join Ray at address 'auto'"),
+    ],
+)
+def test_no_cluster_at_the_address(tmp_path, address, message):
+    """In a process of its own: this one has a Ray already, which would be used."""
+    command = [sys.executable, "-m", "rayqc.cli", "demo", "--out", str(tmp_path / "run")]
+    environment = {key: value for key, value in os.environ.items() if key != "RAY_ADDRESS"}
+    found = subprocess.run(
+        [*command, "--address", address],
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=120,
+    )
+    assert found.returncode == 2, found.stderr
+    assert message in found.stderr
+    assert "Traceback" not in found.stderr
+
+
+def test_filtering_from_the_command_line(capsys, tiny_run, tmp_path):
+    argv = [
+        "filter",
+        str(tiny_run),
+        "--pool",
+        str(tiny_run / "pool"),
+        "--out",
+        str(tmp_path / "out"),
+    ]
+    assert main([*argv, "--limit", "40", "--actors", "1"]) == 0
+    captured = capsys.readouterr()
+    assert re.search(r"filter: 40 images in [\d.]+ s", captured.err)
+    assert re.search(r"filter: 40 read = \d+ accepted \+ \d+ error \+ \d+ rejected", captured.err)
+    assert re.search(r"^\s+40\s+\d+\s+0\s+\d+", captured.out, re.MULTILINE)
+
+
+def test_the_closing_table(capsys, tiny_run):
+    from tests.conftest import TINY
+
+    (tiny_run.parent / "tiny.yaml").write_text(str(TINY).replace("'", '"'))
+    assert main(["run", str(tiny_run.parent / "tiny.yaml"), "--out", str(tiny_run)]) == 0
+    out = capsys.readouterr().out
+    for word in (
+        "images a class",
+        "pool",
+        "accepted",
+        "before",
+        "after",
+        "random",
+        "±",
+        "control:",
+    ):
+        assert word in out
+    assert max(len(line) for line in out.splitlines() if "│" in line or "─" in line) <= 80
+
+
+def test_one_cpu_is_enough_and_local_joins_no_cluster(ray_session, tmp_path):
+    """The demo in short form, as a user starts it, beside a cluster that RAY_ADDRESS names."""
+    short = [
+        "references.per_class=3",
+        "pool.0.per_reference=2",
+        "encoder.steps=6",
+        "encoder.width=0.02",
+        "encoder.allow_collapse=true",
+        "regions.measure_images=20",
+        "classify.seeds=1",
+        "classify.steps=2",
+        "classify.arms=[real, accepted, random]",
+    ]
+    sets = [word for one in short for word in ("--set", one)]
+    command = [
+        sys.executable,
+        "-m",
+        "rayqc.cli",
+        "demo",
+        "--out",
+        str(tmp_path / "run"),
+        "--num-cpus",
+        "1",
+    ]
+    address = ray.get_runtime_context().gcs_address
+    found = subprocess.run(
+        [*command, *sets],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "RAY_ADDRESS": address},
+        timeout=300,
+    )
+    assert found.returncode == 0, found.stderr
+    assert "ray: local, 1 CPUs" in found.stderr
+    assert (tmp_path / "run" / "result.json").exists()

@@ -1,0 +1,80 @@
+"""YAML in, one clear line for each mistake."""
+
+import pytest
+
+from rayqc.config import differences, dump_config, load_config, make_config, parse_config
+from rayqc.errors import ConfigError
+
+BUNDLED = "references: {kind: bundled}\n"
+
+
+def test_every_key_has_a_default_but_references():
+    config = parse_config(BUNDLED)
+    assert config.encoder.width == 0.125
+    assert config.classify.arms == ["real", "all", "random", "accepted", "rejected"]
+    with pytest.raises(ConfigError, match="setting `references` is missing"):
+        parse_config("seed: 1")
+
+
+def test_what_is_dumped_reads_back_the_same():
+    text = BUNDLED + "pool: [{kind: augment, policy: strong}, {path: my/gan, name: gan}]\n"
+    config = parse_config(text, ["encoder.steps=7", "pool.0.per_reference=3"])
+    assert config.encoder.steps == 7
+    assert config.pool_names() == ["augment", "gan"]
+    assert parse_config(dump_config(config)) == config
+
+
+def test_settings_are_frozen():
+    with pytest.raises(Exception, match="frozen"):
+        parse_config(BUNDLED).seed = 3
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (BUNDLED + "encoder: {stepz: 4}", "unknown setting `encoder.stepz`; did you mean `steps`"),
+        (BUNDLED + "encoder: {width: -1}", "`encoder.width`: .* found -1"),
+        (BUNDLED + "pool: [{kind: augmen, path: x}]", "`pool.0.kind`: .* found 'augmen'"),
+        (BUNDLED + "pool: [{kind: augment, policy: odd}]", "`pool.0.policy`: .* found 'odd'"),
+        (BUNDLED + "pool: []", "pool is empty"),
+        (BUNDLED + "image: {size: 30}", "multiple of 4 .* found 30"),
+        (BUNDLED + "filter: {keep_rejected: none}", "need the rejected images"),
+        (BUNDLED + "pool: [{path: a, name: x}, {path: b, name: x}]", "different names"),
+        (BUNDLED + "classify: {arms: [real, real]}", "each arm may stand once"),
+        ("references: {}", "path is missing"),
+        ("references: {kind: bundled, path: x}", "takes no path"),
+        ("- a\n- b", "expected settings as `key: value`, found list"),
+        ("a: [", "is not valid YAML"),
+    ],
+)
+def test_a_mistake_is_one_line(text: str, message: str):
+    with pytest.raises(ConfigError, match=message) as caught:
+        parse_config(text, origin="my.yaml")
+    assert str(caught.value).startswith("my.yaml")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("steps", "expected a.b=value"),
+        ("pool.4.name=x", "expected an entry 0 to 0, found '4'"),
+        ("seed.a=1", "holds a plain value"),
+        ("seed=[", "not valid YAML"),
+    ],
+)
+def test_a_wrong_override_says_so(override: str, message: str):
+    text = BUNDLED + "seed: 1\npool: [{kind: augment}]"
+    with pytest.raises(ConfigError, match=message):
+        parse_config(text, [override])
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(ConfigError, match=r"cannot read configuration .*no\.yaml"):
+        load_config(str(tmp_path / "no.yaml"))
+
+
+def test_differences_name_paths_and_values():
+    old = make_config({"references": {"kind": "bundled"}}).model_dump()
+    new = make_config({"references": {"kind": "bundled"}, "encoder": {"steps": 5}}).model_dump()
+    assert differences(old, new) == ["encoder.steps: 2000 -> 5"]

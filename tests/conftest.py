@@ -1,0 +1,65 @@
+"""Shared pieces: one local Ray for the whole session, small runs, small images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+SHARED = Path(__file__).parents[2] / "shared" / "data"
+
+TINY: dict[str, Any] = {
+    "references": {"kind": "bundled", "per_class": 5},
+    "pool": [{"kind": "augment", "policy": "strong", "per_reference": 6}],
+    "encoder": {"width": 0.03, "steps": 40, "latent_dim": 16, "checkpoint_every": 20},
+    "regions": {"measure_images": 100},
+    "filter": {"unit_rows": 70, "micro_batch": 32},
+    "classify": {"seeds": 2, "steps": 4, "width": 4, "batch_size": 20},
+}
+
+
+def tiny(**sections: Any) -> dict[str, Any]:
+    """The tiny settings with some sections' keys replaced."""
+    tree = {key: dict(v) if isinstance(v, dict) else v for key, v in TINY.items()}
+    for name, value in sections.items():
+        if isinstance(value, dict) and isinstance(tree.get(name), dict):
+            tree[name] = {**tree[name], **value}
+        else:
+            tree[name] = value
+    return tree
+
+
+def shared(name: str) -> str:
+    """A data set beside the project; skips where it is absent."""
+    folder = SHARED / name
+    if not folder.is_dir():
+        pytest.skip(f"{folder} is absent: it lies beside the project, not in it")
+    return str(folder)
+
+
+@pytest.fixture(scope="session")
+def ray_session() -> Iterator[None]:
+    """One local Ray of 2 CPUs for all tests that need one."""
+    from rayqc.distributed.session import session
+
+    with session("local", num_cpus=2):
+        yield
+
+
+@pytest.fixture(scope="session")
+def tiny_run(ray_session: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A whole tiny run, made once; tests read it and leave it as it is."""
+    import rayqc
+
+    out = tmp_path_factory.mktemp("runs") / "tiny"
+    rayqc.run(rayqc.make_config(TINY), str(out))
+    return out
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """The same random numbers for every test."""
+    return np.random.default_rng(0)

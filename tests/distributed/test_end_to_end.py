@@ -1,0 +1,320 @@
+"""The whole way on a real local Ray: what comes out, again and again the same."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import rayqc
+from rayqc.errors import ConflictError, ErrorBudgetExceeded, InputError
+from rayqc.images.encode import encode_png
+from rayqc.schema import candidate_schema, verdict_schema
+from tests.conftest import TINY, shared, tiny
+
+COUNT = 10 * 5 * 6
+
+
+def rows(folder, kind):
+    found = sorted((folder / kind).glob("*.parquet"))
+    return [row for path in found for row in pq.ParquetFile(path).read().to_pylist()]
+
+
+def accepted_ids(folder):
+    return {row["id"] for row in rows(folder, "accepted")}
+
+
+def copy_run(tiny_run, tmp_path):
+    return shutil.copytree(tiny_run, tmp_path / "run")
+
+
+def test_the_ledger_balances(tiny_run):
+    result = json.loads((tiny_run / "result.json").read_text())
+    totals = result["ledger"]
+    assert totals["read"] == COUNT == sum(totals["outcomes"].values())
+    assert 0 < totals["outcomes"]["accepted"] < COUNT
+    filtered = tiny_run / "filtered"
+    plan = pq.ParquetFile(filtered / "_plan").read()
+    commits = [json.loads(path.read_text()) for path in (filtered / "commits").iterdir()]
+    assert len(commits) == plan.num_rows == totals["units"]
+    assert sum(commit["read"] for commit in commits) == COUNT
+    assert (filtered / "_SUCCESS").exists()
+    every = rows(filtered, "accepted") + rows(filtered, "rejected")
+    assert len({row["id"] for row in every}) == len(every) == COUNT
+    assert {row["id"] for row in rows(filtered, "scores")} == {row["id"] for row in every}
+
+
+def test_shards_open_with_plain_pyarrow_and_hold_the_pools_bytes(tiny_run):
+    pool = {row["id"]: row for row in rows(tiny_run, "pool")}
+    assert len(pool) == COUNT
+    kept = rows(tiny_run / "filtered", "accepted")
+    for row in kept:
+        assert row["image"]["bytes"] == pool[row["id"]]["image"]["bytes"]
+        assert row["parent"] == pool[row["id"]]["parent"]
+        assert row["label"] == pool[row["id"]]["label"]
+        assert row["verdict"] == "accepted" and row["score"] <= 1
+        assert row["score"] == pytest.approx(row["distance"] / row["radius"], rel=1e-4)
+    assert all(row["score"] > 1 for row in rows(tiny_run / "filtered", "rejected"))
+    path = next((tiny_run / "filtered" / "accepted").glob("*.parquet"))
+    schema = pq.ParquetFile(path).schema_arrow
+    assert schema == verdict_schema(tuple("0123456789"))
+    features = json.loads(schema.metadata[b"huggingface"])["info"]["features"]
+    assert features["image"] == {"_type": "Image"}
+
+
+def test_results_have_every_arm_and_difference(tiny_run):
+    result = json.loads((tiny_run / "result.json").read_text())
+    assert set(result["classify"]["arms"]) == {"real", "all", "random", "accepted", "rejected"}
+    arms = result["classify"]["arms"]
+    accepted = result["ledger"]["outcomes"]["accepted"]
+    assert arms["real"]["added"] == 0
+    assert arms["random"]["added"] == arms["accepted"]["added"] == accepted
+    assert arms["all"]["added"] == COUNT == accepted + arms["rejected"]["added"]
+    assert {"accepted - random", "accepted - all"} <= set(result["table3"]["differences"])
+    assert result["regions"]["measured"]["images"] == 100
+    assert result["encoder"]["reconstruction_held_out"] > 0
+    assert result["encoder"]["held_out_images"] == 5
+    references = pq.ParquetFile(tiny_run / "references.parquet").read()
+    assert references.num_rows == 50
+    model = json.loads((tiny_run / "model" / "model.json").read_text())
+    steps = [record["step"] for record in model["record"]["history"]]
+    assert steps == [10, 20, 30, 40]
+
+
+def test_no_pickles_in_a_run(tiny_run):
+    endings = {path.suffix for path in tiny_run.rglob("*") if path.is_file()}
+    assert endings <= {"", ".json", ".yaml", ".parquet", ".safetensors", ".png"}
+
+
+def test_a_second_call_does_nothing_anew_and_says_so(tiny_run, caplog):
+    before = {path: path.stat().st_mtime_ns for path in tiny_run.rglob("*")}
+    with caplog.at_level(logging.INFO):
+        rayqc.run(rayqc.make_config(TINY), str(tiny_run))
+    for stage in ("train", "fit", "generate", "filter", "classify"):
+        assert f"{stage}: done before, nothing to do" in caplog.text
+    assert {path: path.stat().st_mtime_ns for path in tiny_run.rglob("*")} == before
+
+
+@pytest.mark.parametrize(("actors", "unit_rows"), [(1, 300), (2, 41)])
+def test_the_same_ids_for_any_actors_and_units(tiny_run, tmp_path, actors, unit_rows):
+    """The run's own settings are `auto` (2 actors) and 70 rows."""
+    run = copy_run(tiny_run, tmp_path)
+    text = (run / "config.yaml").read_text()
+    (run / "config.yaml").write_text(text.replace("unit_rows: 70", f"unit_rows: {unit_rows}"))
+    rayqc.filter_pool(str(run), str(run / "pool"), str(tmp_path / "out"), actors=actors)
+    assert accepted_ids(tmp_path / "out") == accepted_ids(tiny_run / "filtered")
+    plan = pq.ParquetFile(tmp_path / "out" / "_plan").read()
+    assert plan.num_rows == -(-COUNT // unit_rows)
+
+
+def test_the_pool_is_the_same_for_any_units(tiny_run, tmp_path):
+    run = copy_run(tiny_run, tmp_path)
+    text = (run / "config.yaml").read_text()
+    (run / "config.yaml").write_text(text.replace("unit_rows: 70", "unit_rows: 300"))
+    rayqc.generate(str(run), redo=True)
+    assert rows(run, "pool") == rows(tiny_run, "pool")
+
+
+def test_an_interrupted_filter_does_only_what_is_left(tiny_run, tmp_path, monkeypatch):
+    def stop(*arguments):
+        raise KeyboardInterrupt
+
+    run, pool, out = str(tiny_run), str(tiny_run / "pool"), tmp_path / "out"
+    with monkeypatch.context() as patch:
+        patch.setattr("rayqc.distributed.filter.compact", stop)
+        with pytest.raises(KeyboardInterrupt):
+            rayqc.filter_pool(run, pool, str(out))
+    assert not (out / "manifest.json").exists()
+    commits = sorted((out / "commits").iterdir())
+    for path in commits[1:3]:  # their parts lie there, uncommitted, as after a crash
+        path.unlink()
+    kept = {path: path.stat().st_mtime_ns for path in commits if path.exists()}
+    rayqc.filter_pool(run, pool, str(out))
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    for kind in ("accepted", "rejected"):
+        found = rows(out, kind)
+        assert found == sorted(found, key=lambda row: row["id"])
+        assert {(r["id"], r["image"]["bytes"]) for r in found} == {
+            (r["id"], r["image"]["bytes"]) for r in rows(tiny_run / "filtered", kind)
+        }
+    assert not list(out.rglob("unit-*.parquet"))
+
+
+def pool_file(path, images, labels, names):
+    table = pa.table(
+        {
+            "image": [{"bytes": one, "path": None} for one in images],
+            "label": pa.array(labels, pa.int64()),
+        }
+    )
+    schema = candidate_schema(names)
+    metadata = {b"huggingface": schema.metadata[b"huggingface"]}
+    pq.write_table(table.replace_schema_metadata(metadata), path)
+
+
+@pytest.fixture
+def odd_pool(tiny_run, tmp_path):
+    """Good images under other label numbers, and one each of what can go wrong."""
+    source = rows(tiny_run, "pool")
+    nines = [row["image"]["bytes"] for row in source if row["label"] == 9][:6]
+    small = encode_png(np.zeros((5, 9, 3), np.uint8))
+    pool_file(
+        tmp_path / "pool.parquet",
+        [*nines, b"broken", None, small, nines[0], nines[0]],
+        [0] * 6 + [0, 0, 0, 1, None],
+        ("9", "weasel"),
+    )
+    return tmp_path / "pool.parquet"
+
+
+def test_another_pool_is_matched_by_name_and_loses_nothing(tiny_run, odd_pool, tmp_path):
+    out = tmp_path / "out"
+    with pytest.raises(ErrorBudgetExceeded, match="4 of 11 images could not be judged"):
+        rayqc.filter_pool(str(tiny_run), str(odd_pool), str(out))
+    wrong = {row["id"]: row for row in rows(out, "errors")}
+    reasons = {
+        "pool.parquet#6": "unsupported_format",
+        "pool.parquet#7": "empty",
+        "pool.parquet#9": "unknown_class",
+        "pool.parquet#10": "no_label",
+    }
+    assert {name: row["reason"] for name, row in wrong.items()} == reasons
+    assert all(row["message"] and row["score"] is None for row in wrong.values())
+    assert wrong["pool.parquet#6"]["image"]["bytes"] == b"broken"
+    judged = rows(out, "accepted") + rows(out, "rejected")
+    assert {row["label"] for row in judged} == {9}
+    mine = {row["id"]: row["score"] for row in rows(tiny_run / "filtered", "scores")}
+    pool = [row for row in rows(tiny_run, "pool") if row["label"] == 9][:6]
+    for number, row in enumerate(pool):
+        found = next(one for one in judged if one["id"] == f"pool.parquet#{number}")
+        assert found["score"] == pytest.approx(mine[row["id"]], abs=2e-5)
+    # Written whole all the same, and a second call finds it so.
+    assert (out / "_SUCCESS").exists()
+    with pytest.raises(ErrorBudgetExceeded):
+        rayqc.filter_pool(str(tiny_run), str(odd_pool), str(out))
+
+
+def test_a_folder_of_class_folders_is_a_pool(tiny_run, tmp_path):
+    pool = tmp_path / "pool"
+    source = rows(tiny_run, "pool")
+    for number, row in enumerate(source[::7]):
+        place = pool / str(row["label"]) / f"{number}.png"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(row["image"]["bytes"])
+    totals = rayqc.filter_pool(str(tiny_run), str(pool), str(tmp_path / "out"), limit=20)
+    assert totals["read"] == 20
+    found = rows(tmp_path / "out", "scores")
+    mine = {row["id"]: row["verdict"] for row in rows(tiny_run / "filtered", "scores")}
+    for row in found:
+        number = int(row["id"].partition("/")[2].removesuffix(".png"))
+        assert row["verdict"] == mine[source[::7][number]["id"]]
+
+
+def test_mistakes_are_refused(tiny_run, tmp_path):
+    run, pool, out = str(tiny_run), str(tiny_run / "pool"), str(tmp_path / "out")
+    with pytest.raises(InputError, match="no images at"):
+        rayqc.filter_pool(run, str(tmp_path / "nowhere"), out)
+    with pytest.raises(ConflictError, match="is a run"):
+        rayqc.filter_pool(run, pool, run)
+    with pytest.raises(InputError, match="is no run"):
+        rayqc.filter_pool(str(tmp_path), pool, out)
+    pool_file(tmp_path / "p.parquet", [b"x"], [0], ("cat",))
+    with pytest.raises(InputError, match="shares no class .* it has cat, they have 0, 1"):
+        rayqc.filter_pool(run, str(tmp_path / "p.parquet"), out)
+    rayqc.filter_pool(run, pool, out, limit=30)
+    with pytest.raises(ConflictError, match=r"settings.limit: 30 -> 31.*--redo"):
+        rayqc.filter_pool(run, pool, out, limit=31)
+    assert rayqc.filter_pool(run, pool, out, limit=31, redo=True)["read"] == 31
+    with pytest.raises(ConflictError, match=r"regions.coverage: 0.95 -> 0.5\); this affects fit"):
+        rayqc.run(rayqc.make_config(tiny(regions={"coverage": 0.5, "measure_images": 100})), run)
+
+
+def test_changed_settings_redo_their_stages_only(tiny_run, tmp_path):
+    run = copy_run(tiny_run, tmp_path)
+    trained = (run / "model" / "model.json").stat().st_mtime_ns
+    changed = tiny(
+        regions={"coverage": 1.0, "measure_images": 0},
+        filter={"max_accepted_per_class": 2, "shard_mb": 0.02},
+        classify={"arms": []},
+    )
+    result = rayqc.run(rayqc.make_config(changed), str(run), redo=True)
+    assert (run / "model" / "model.json").stat().st_mtime_ns == trained
+    assert result["classify"] == {} and result["table3"]["before"] is None
+    assert result["regions"]["measured"] is None
+    counts = np.bincount([row["label"] for row in rows(run / "filtered", "accepted")])
+    assert counts.max() == 2
+    assert len(list((run / "filtered" / "accepted").glob("*.parquet"))) > 1
+    assert result["ledger"]["reasons"]["over_cap"] > 0
+    assert sum(result["ledger"]["outcomes"].values()) == COUNT
+
+
+def test_stage_by_stage_with_several_workers_and_pools(ray_session, tmp_path, caplog):
+    images, labels = [], []
+    rng = np.random.default_rng(0)
+    for label in range(2):
+        for _ in range(6 if label else 2):  # uneven, one class small
+            pixels = rng.integers(0, 90, (12, 12, 3), dtype=np.uint8)
+            pixels[:, :, label] += 120
+            images.append(encode_png(pixels))
+            labels.append(label)
+    pool_file(tmp_path / "refs.parquet", images, labels, ("red", "green"))
+    pool_file(
+        tmp_path / "other.parquet", images[::-1], [1 - x for x in labels[::-1]], ("green", "red")
+    )
+    config = rayqc.make_config(
+        {
+            "references": {"path": str(tmp_path / "refs.parquet")},
+            "test": {"path": str(tmp_path / "refs.parquet")},
+            "pool": [
+                {"kind": "augment", "policy": [{"name": "RandomVerticalFlip"}], "per_reference": 2},
+                {"path": str(tmp_path / "other.parquet"), "name": "gan"},
+            ],
+            "encoder": {
+                "width": 0.02,
+                "steps": 12,
+                "batch_size": 5,
+                "latent_dim": 8,
+                "allow_collapse": True,
+            },
+            "classify": {"seeds": 1, "steps": 2, "width": 4, "arms": ["real", "accepted"]},
+            "resources": {"train_workers": 2},
+        }
+    )
+    run = str(tmp_path / "run")
+    with pytest.raises(InputError, match="is no run"):
+        rayqc.fit(run)
+    assert rayqc.train(config, run)["workers"] == 2
+    assert "class red has only 2 reference images" in caplog.text
+    with pytest.raises(InputError, match="`filter` needs `fit` first"):
+        rayqc.filter(run)
+    fitted = rayqc.fit(run)
+    assert fitted["references"] == {"red": 2, "green": 6}
+    assert rayqc.generate(run) == {"made": 16}
+    totals = rayqc.filter(run, actors=1)
+    assert totals["read"] == 24
+    ids = {row["id"] for row in rows(tmp_path / "run" / "filtered", "scores")}
+    assert {name.partition("/")[0] for name in ids} == {"augment", "gan"}
+    # The same images under permuted labels are the references themselves: inside their regions.
+    gan = [r for r in rows(tmp_path / "run" / "filtered", "scores") if r["id"].startswith("gan/")]
+    assert all(row["verdict"] == "accepted" for row in gan)
+    assert set(rayqc.classify(run)["arms"]) == {"real", "accepted"}
+
+
+@pytest.mark.parametrize("name", ["cifar10", "cifar100"])
+def test_cifar_with_five_images_a_class_reaches_its_result(ray_session, tmp_path, name):
+    data = shared(name)
+    config = tiny(
+        references={"kind": "files", "path": f"{data}/train-*.parquet", "per_class": 5},
+        test={"path": f"{data}/test-*.parquet"},
+        pool=[{"kind": "augment", "per_reference": 1}],
+        classify={"seeds": 1, "steps": 2, "arms": ["real", "accepted"]},
+    )
+    result = rayqc.run(rayqc.make_config(config), str(tmp_path / "run"))
+    assert len(result["acceptance"]) == (100 if name == "cifar100" else 10)
+    assert result["ledger"]["read"] == (500 if name == "cifar100" else 50)
+    assert (tmp_path / "run" / "result.json").exists()

@@ -1,0 +1,104 @@
+"""Which stages a changed setting undoes, and what a run folder refuses."""
+
+import pytest
+
+from rayqc.config import make_config
+from rayqc.config.settings import Config
+from rayqc.errors import ConflictError, InputError
+from rayqc.ledger.stages import (
+    STAGES,
+    TOUCHES,
+    affected,
+    begin,
+    clear_stages,
+    done,
+    downstream,
+    is_done,
+    open_run,
+)
+from rayqc.storage import Folder
+
+
+def config(**sections):
+    return make_config({"references": {"kind": "bundled"}, **sections})
+
+
+def test_every_setting_is_in_the_table():
+    assert set(Config.model_fields) <= set(TOUCHES)
+
+
+@pytest.mark.parametrize(
+    ("change", "stages"),
+    [
+        ("encoder.steps: 1 -> 2", ("train", "fit", "filter", "classify")),
+        ("regions.coverage: 1 -> 2", ("fit", "filter", "classify")),
+        ("pool: 1 -> 2", ("generate", "filter", "classify")),
+        ("references.seed: 1 -> 2", STAGES),
+        ("filter.limit: 1 -> 2", ("generate", "filter", "classify")),
+        ("filter.actors: 1 -> 2", ()),
+        ("resources.use_gpu: 1 -> 2", ()),
+        ("classify.seeds: 1 -> 2", ("classify",)),
+        ("filter.shard_mb: 1 -> 2", ("filter", "classify")),
+    ],
+)
+def test_stages_a_change_affects(change, stages):
+    assert affected([change]) == stages
+
+
+def test_downstream():
+    assert downstream("classify") == ("classify",)
+    assert downstream("fit") == ("fit", "filter", "classify")
+    assert downstream("train") == STAGES
+
+
+@pytest.fixture
+def run(tmp_path):
+    folder = Folder(str(tmp_path / "run"))
+    open_run(folder, config(), redo=False)
+    return folder
+
+
+def test_a_folder_that_is_no_run_says_how_to_start(tmp_path):
+    with pytest.raises(
+        InputError, match="is no run: found no config.yaml; start with `rayqc train"
+    ):
+        open_run(Folder(str(tmp_path)), None, redo=False)
+
+
+def test_stages_go_in_order(run):
+    with pytest.raises(InputError, match="`fit` needs `train` first; run `rayqc train"):
+        begin(run, "fit")
+    begin(run, "train")
+    assert not is_done(run, "train")
+    done(run, "train", 1.0, {})
+    assert is_done(run, "train")
+    begin(run, "fit")
+
+
+def test_changes_to_stages_not_begun_are_taken(run):
+    begin(run, "train")
+    other = config(classify={"seeds": 2})
+    assert open_run(run, other, redo=False) == other
+    assert open_run(run, None, redo=False) == other
+
+
+def test_changes_to_stages_begun_are_refused_and_redone(run):
+    begin(run, "train")
+    done(run, "train", 1.0, {})
+    begin(run, "fit")
+    run.write("model/model.json", b"{}")
+    run.write("regions/regions.json", b"{}")
+    other = config(regions={"coverage": 0.9})
+    with pytest.raises(ConflictError, match=r"regions.coverage: 0.95 -> 0.9\); this affects fit"):
+        open_run(run, other, redo=False)
+    assert open_run(run, None, redo=False) == config()
+    assert open_run(run, other, redo=True) == other
+    assert is_done(run, "train") and run.exists("model/model.json")
+    assert not run.exists("regions/regions.json") and not run.exists("stages/fit.json")
+
+
+def test_clearing_leaves_other_stages(run):
+    for name in ("pool/_SUCCESS", "filtered/_SUCCESS", "filtered/accepted/x", "classify.json"):
+        run.write(name, b"")
+    clear_stages(run, ["filter", "classify"])
+    assert run.names() == ["config.yaml", "pool/_SUCCESS"]

@@ -1,0 +1,239 @@
+"""Every kind of source reads what it should, row for row, and refuses the rest clearly."""
+
+import gzip
+import pickle
+import struct
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from rayqc.config import Data
+from rayqc.errors import InputError, TooFewReferencesError
+from rayqc.images.decode import Limits, decode_native
+from rayqc.images.encode import encode_png
+from rayqc.schema import candidate_schema
+from rayqc.sources import detect, open_source
+from rayqc.sources.select import match_labels, read_all, select_references
+from rayqc.units import number
+from tests.conftest import shared
+
+
+def pixels(rng, count, side=6, channels=1):
+    return rng.integers(0, 256, (count, side, side, channels), dtype=np.uint8)
+
+
+def decoded(table):
+    data = table["image"].combine_chunks().field("bytes").to_pylist()
+    return np.stack([decode_native(one, Limits()) for one in data])
+
+
+def whole(source, most_rows=4):
+    return pa.concat_tables([source.read(unit) for unit in source.units(most_rows)])
+
+
+def write_idx(folder, images, labels, prefix="train", zipped=False):
+    for name, array in (("images-idx3-ubyte", images), ("labels-idx1-ubyte", labels)):
+        head = struct.pack(f">BBBB{array.ndim}I", 0, 0, 8, array.ndim, *array.shape)
+        data = head + array.astype(np.uint8).tobytes()
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{prefix}-{name}{'.gz' if zipped else ''}"
+        path.write_bytes(gzip.compress(data) if zipped else data)
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+def test_mnist_as_torchvision_downloads_it(tmp_path, rng, zipped):
+    images, labels = pixels(rng, 7, 28), rng.integers(0, 10, 7)
+    write_idx(tmp_path / "MNIST" / "raw", images[..., 0], labels, "train", zipped)
+    write_idx(tmp_path / "MNIST" / "raw", images[:2, ..., 0], labels[:2], "t10k", zipped)
+    assert detect(str(tmp_path)) == "mnist"
+    source = open_source(Data(path=str(tmp_path)))
+    table = whole(source)
+    np.testing.assert_array_equal(decoded(table), images)
+    np.testing.assert_array_equal(table["label"], labels)
+    assert source.classes == tuple("0123456789")
+    assert whole(open_source(Data(path=str(tmp_path)), "test")).num_rows == 2
+
+
+@pytest.mark.parametrize("kind", ["cifar10", "cifar100"])
+def test_cifar_as_torchvision_downloads_it(tmp_path, rng, kind):
+    images = pixels(rng, 10, 32, 3)
+    flat = images.transpose(0, 3, 1, 2).reshape(10, 3072)
+    labels = rng.integers(0, 2, 10).tolist()
+    key, names = (
+        (b"labels", b"label_names") if kind == "cifar10" else (b"fine_labels", b"fine_label_names")
+    )
+    folder = tmp_path / ("cifar-10-batches-py" if kind == "cifar10" else "cifar-100-python")
+    folder.mkdir()
+    parts = [f"data_batch_{i}" for i in range(1, 6)] if kind == "cifar10" else ["train"]
+    step = 10 // len(parts)
+    for i, name in enumerate(parts):
+        rows = slice(i * step, (i + 1) * step)
+        batch = {b"data": flat[rows], key: labels[rows]}
+        # As numpy 1 and Python 2 wrote them.
+        old = pickle.dumps(batch, protocol=2).replace(b"numpy._core", b"numpy.core")
+        (folder / name).write_bytes(old)
+    meta = "batches.meta" if kind == "cifar10" else "meta"
+    (folder / meta).write_bytes(pickle.dumps({names: [b"cat", b"dog"]}, protocol=2))
+    assert detect(str(tmp_path)) == kind
+    source = open_source(Data(path=str(tmp_path)))
+    table = whole(source)
+    np.testing.assert_array_equal(decoded(table), images)
+    assert table["label"].to_pylist() == labels
+    assert source.classes == ("cat", "dog")
+
+
+def test_a_pickle_that_would_run_code_is_refused(tmp_path):
+    class Bomb:
+        def __reduce__(self):
+            return print, ("boom",)
+
+    for i in range(1, 6):
+        (tmp_path / f"data_batch_{i}").write_bytes(pickle.dumps({b"data": Bomb()}))
+    (tmp_path / "batches.meta").write_bytes(pickle.dumps({b"label_names": [b"a"]}))
+    with pytest.raises(InputError, match=r"refused to load builtins\.print"):
+        open_source(Data(kind="cifar10", path=str(tmp_path)))
+
+
+def test_class_folders(tmp_path, rng, caplog):
+    images = pixels(rng, 5)
+    names = ["dog/b.png", "dog/deep/a.png", "cat/x.PNG", "cat/y.png", "dog/c#1 ü.png"]
+    for name, image in zip(names, images, strict=True):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(encode_png(image))
+    (tmp_path / "loose.png").write_bytes(encode_png(images[0]))
+    (tmp_path / "notes.txt").write_text("no image")
+    source = open_source(Data(path=str(tmp_path)))
+    assert source.classes == ("cat", "dog")
+    table = whole(source, 2)
+    by_id = dict(zip(table["id"].to_pylist(), range(6), strict=True))
+    assert set(by_id) == {*names, "loose.png"}
+    for name, image in zip(names, images, strict=True):
+        row = by_id[name]
+        np.testing.assert_array_equal(decoded(table)[row], image)
+        assert source.classes[table["label"][row].as_py()] == name.partition("/")[0]
+    assert table["label"][by_id["loose.png"]].as_py() is None
+    assert "left out 1 other files, notes.txt first" in caplog.text
+    assert read_all(source).num_rows == 5
+
+
+def huggingface(path, rng, count=10, image="image", label="label", names=("a", "b")):
+    images, labels = pixels(rng, count), np.arange(count) % len(names)
+    schema = candidate_schema(names)
+    table = pa.table(
+        {image: [{"bytes": encode_png(one), "path": None} for one in images], label: labels}
+    ).cast(pa.schema([pa.field(image, schema.field("image").type), pa.field(label, pa.int64())]))
+    metadata = {k: v.replace(b'"label"', f'"{label}"'.encode()) for k, v in schema.metadata.items()}
+    metadata.pop(b"rayqc_schema")
+    pq.write_table(table.replace_schema_metadata(metadata), path, row_group_size=3)
+    return images, labels
+
+
+@pytest.mark.parametrize("columns", [("image", "label"), ("img", "fine_label")])
+def test_huggingface_parquet(tmp_path, rng, columns):
+    images, labels = huggingface(tmp_path / "train-0.parquet", rng, 10, *columns)
+    for path in (tmp_path, tmp_path / "train-0.parquet", tmp_path / "tr*.parquet"):
+        source = open_source(Data(path=str(path)))
+        assert source.classes == ("a", "b")
+        for most in (1, 4, 100):
+            table = whole(source, most)
+            np.testing.assert_array_equal(decoded(table), images)
+            np.testing.assert_array_equal(table["label"], labels)
+            assert table["id"].to_pylist() == [f"train-0.parquet#{row}" for row in range(10)]
+        for unit in source.units(4):
+            np.testing.assert_array_equal(source.labels(unit), source.read(unit)["label"])
+
+
+def test_a_sample_is_exact_and_independent_of_units(tmp_path, rng):
+    huggingface(tmp_path / "a.parquet", rng, 10)
+    huggingface(tmp_path / "b.parquet", rng, 7)
+    source = open_source(Data(path=str(tmp_path)))
+    for limit in (1, 5, 16, 17, 99):
+        found = {
+            tuple(
+                name
+                for unit in number(source.units(most), limit)
+                for name in source.read(unit)["id"].to_pylist()
+            )
+            for most in (1, 3, 100)
+        }
+        assert len(found) == 1
+        assert len(found.pop()) == min(limit, 17)
+
+
+def test_the_bundled_digits_are_split_for_good():
+    train, test = (open_source(Data(kind="bundled"), split) for split in ("train", "test"))
+    a, b = read_all(train), read_all(test)
+    assert np.bincount(a["label"]).tolist() == [400] * 10
+    assert np.bincount(b["label"]).tolist() == [100] * 10
+    images_a = {one["bytes"] for one in a["image"].to_pylist()}
+    images_b = {one["bytes"] for one in b["image"].to_pylist()}
+    assert not images_a & images_b
+    assert decoded(b).shape == (1000, 28, 28, 1)
+    assert decoded(b).max() == 255
+
+
+@pytest.mark.parametrize("name", ["mnist", "cifar10", "cifar100"])
+def test_shared_data(name):
+    source = open_source(Data(path=f"{shared(name)}/test-*.parquet"))
+    classes = 100 if name == "cifar100" else 10
+    assert len(source.classes) == classes
+    table = select_references(source, 2, seed=0)
+    assert np.bincount(table["label"]).tolist() == [2] * classes
+    assert decoded(table).shape == (2 * classes, *((28, 28, 1) if name == "mnist" else (32, 32, 3)))
+
+
+def test_references_are_drawn_by_class_and_seed(tmp_path, rng, caplog):
+    huggingface(tmp_path / "a.parquet", rng, 40)
+    source = open_source(Data(path=str(tmp_path)))
+    first = select_references(source, 5, seed=1)
+    assert first["id"].to_pylist() == select_references(source, 5, seed=1)["id"].to_pylist()
+    assert first["id"].to_pylist() != select_references(source, 5, seed=2)["id"].to_pylist()
+    assert np.bincount(first["label"]).tolist() == [5, 5]
+    assert select_references(source, None, 0).num_rows == 40
+    assert "asked for" not in caplog.text
+    assert np.bincount(select_references(source, 99, 0)["label"]).tolist() == [20, 20]
+    assert "class a has 20 images, asked for 99" in caplog.text
+    select_references(source, 2, 0)
+    assert "class b has only 2 reference images" in caplog.text
+
+
+def test_a_class_without_references_is_an_error(tmp_path, rng):
+    huggingface(tmp_path / "a.parquet", rng, 2, names=("a", "b", "void"))
+    with pytest.raises(TooFewReferencesError, match="class void: found 0, need at least 1"):
+        select_references(open_source(Data(path=str(tmp_path))), 1, 0)
+
+
+def test_labels_are_matched_by_name(tmp_path, rng):
+    huggingface(tmp_path / "a.parquet", rng, 4, names=("b", "a"))
+    table = whole(open_source(Data(path=str(tmp_path))))
+    assert match_labels(table, ("b", "a"), ("a", "b"))["label"].to_pylist() == [1, 0, 1, 0]
+    with pytest.raises(InputError, match="test images of class a have no references"):
+        match_labels(table, ("b", "a"), ("b", "c"))
+
+
+def test_what_cannot_be_read_is_named(tmp_path):
+    with pytest.raises(InputError, match="no images at .*nowhere.*missing or empty"):
+        open_source(Data(path=str(tmp_path / "nowhere")))
+    with pytest.raises(InputError, match="no Parquet files at"):
+        open_source(Data(path=str(tmp_path / "x-*.parquet")))
+    (tmp_path / "broken.parquet").write_bytes(b"PAR1 and nothing else")
+    with pytest.raises(InputError, match=r"broken\.parquet is not readable Parquet"):
+        open_source(Data(path=str(tmp_path)))
+    pq.write_table(pa.table({"x": [1]}), tmp_path / "broken.parquet")
+    with pytest.raises(
+        InputError, match="has no image column: found x; expected one called image or img"
+    ):
+        open_source(Data(path=str(tmp_path)))
+    pq.write_table(pa.table({"image": ["s"], "label": [1]}), tmp_path / "broken.parquet")
+    with pytest.raises(InputError, match="image column is string"):
+        open_source(Data(path=str(tmp_path)))
+    (tmp_path / "broken.parquet").unlink()
+    (tmp_path / "loose.png").write_bytes(b"")
+    with pytest.raises(InputError, match="no class folders with images"):
+        open_source(Data(path=str(tmp_path)))
+    (tmp_path / "train-images-idx3-ubyte").write_bytes(b"\0\0\x09\1")
+    (tmp_path / "train-labels-idx1-ubyte").write_bytes(b"")
+    with pytest.raises(InputError, match="not an IDX file of bytes"):
+        open_source(Data(path=str(tmp_path)))

@@ -1,0 +1,133 @@
+"""The house keeps its plan: imports run downward, rooms on a floor apart, public names fixed."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import rayqc
+
+PACKAGE = Path(rayqc.__file__).parent
+
+FLOORS = {
+    "jobs": 8,
+    "cli": 7,
+    "pipeline": 5,
+    "distributed": 4,
+    "report": 4,
+    "regions": 3,
+    "generators": 3,
+    "training": 2,
+    "sources": 2,
+    "ledger": 2,
+    "models": 1,
+    "images": 1,
+    "storage": 1,
+    "schema": 0,
+    "config": 0,
+    "errors": 0,
+    "progress": 0,
+    "units": 0,
+    "version": 0,
+}
+GROUND_FLOOR_ORDER = ("errors", "version", "units", "schema", "progress", "config")
+
+
+def room_of(module: str) -> str:
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 else parts[0]
+
+
+def imports_of(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            found.add(node.module or "")
+    return found
+
+
+def package_files() -> list[Path]:
+    return [
+        path
+        for path in PACKAGE.rglob("*.py")
+        if path.name != "__init__.py" or path.parent != PACKAGE
+    ]
+
+
+def test_every_room_has_a_floor():
+    rooms = {path.relative_to(PACKAGE).parts[0].removesuffix(".py") for path in package_files()}
+    assert rooms == set(FLOORS) - {"jobs"}
+
+
+@pytest.mark.parametrize("path", package_files(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_run_downward(path: Path):
+    room = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    for module in imports_of(path):
+        if module == "rayqc" and room == "cli":
+            continue  # the command line stands on the public names
+        if module.split(".")[0] != "rayqc":
+            continue
+        other = room_of(module)
+        if other == room:
+            continue
+        if FLOORS[room] == FLOORS[other] == 0:
+            order = GROUND_FLOOR_ORDER.index
+            assert order(other) < order(room), f"{path} imports {module}"
+        else:
+            assert FLOORS[other] < FLOORS[room], f"{path} imports {module}"
+
+
+def test_only_distributed_imports_ray():
+    for path in package_files():
+        if path.relative_to(PACKAGE).parts[0] != "distributed":
+            tops = {module.split(".")[0] for module in imports_of(path)}
+            assert "ray" not in tops, path
+
+
+def test_work_on_a_unit_knows_no_ray():
+    tops = {m.split(".")[0] for m in imports_of(PACKAGE / "distributed" / "filter_work.py")}
+    assert "ray" not in tops
+
+
+def test_jobs_stand_on_the_command_line_alone():
+    for path in (PACKAGE.parent / "jobs").glob("*.py"):
+        assert imports_of(path) <= {"sys", "rayqc.cli.main"}, path
+
+
+def test_public_names():
+    assert sorted(rayqc.__all__) == [
+        "Config",
+        "Progress",
+        "RayqcError",
+        "UserError",
+        "classify",
+        "demo",
+        "filter",
+        "filter_pool",
+        "fit",
+        "generate",
+        "load_config",
+        "make_config",
+        "run",
+        "train",
+    ]
+    assert all(getattr(rayqc, name) is not None for name in rayqc.__all__)
+    assert (PACKAGE / "py.typed").exists()
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        rayqc.nothing  # noqa: B018
+
+
+def test_importing_loads_neither_ray_nor_torch():
+    code = (
+        "import sys, rayqc, rayqc.cli.main; rayqc.load_config; rayqc.cli.main._parser();"
+        "print([m for m in ('ray', 'torch', 'pyarrow', 'rich') if m in sys.modules])"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"

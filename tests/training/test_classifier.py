@@ -1,0 +1,77 @@
+"""The classifier learns, batches are balanced, arms hold what they say."""
+
+import numpy as np
+import pytest
+import torch
+
+from rayqc.training.arms import LabelledPool, arm_rows
+from rayqc.training.augment import random_affine, random_flip
+from rayqc.training.classifier import ClassifierSettings, accuracy, draw_batch, train_classifier
+
+SETTINGS = ClassifierSettings(
+    steps=25, batch_size=16, learning_rate=1e-2, width=4, augment=False, flip=False, balanced=True
+)
+
+
+def stripes(rng, count):
+    """Class 0 has horizontal stripes, class 1 vertical ones."""
+    label = np.arange(count) % 2
+    images = rng.integers(0, 60, (count, 8, 8, 1), dtype=np.uint8)
+    images[label == 0, ::2] += 150
+    images[label == 1, :, ::2] += 150
+    return images, label.astype(np.int64)
+
+
+def test_it_learns_what_can_be_learned_and_repeats(rng):
+    images, label = stripes(rng, 40)
+    test = stripes(rng, 40)
+    model = train_classifier(images, label, 2, SETTINGS, seed=1)
+    again = train_classifier(images, label, 2, SETTINGS, seed=1)
+    assert accuracy(model, *test) == 1.0
+    for a, b in zip(model.parameters(), again.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_balanced_batches_hold_classes_in_equal_shares(rng):
+    label = np.array([0] * 90 + [2] * 9 + [5])
+    rows = np.concatenate([draw_batch(label, 30, True, rng) for _ in range(40)])
+    counts = np.bincount(label[rows])
+    assert counts[0] == counts[2] == counts[5] == 400
+    assert len(set(rows[label[rows] == 0])) > 80
+    plain = np.concatenate([draw_batch(label, 30, False, rng) for _ in range(40)])
+    assert np.bincount(label[plain])[0] > 1000
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_arms(rng, seed):
+    label = rng.integers(0, 3, 60)
+    accepted = rng.random(60) < 0.4
+    pool = LabelledPool(
+        images_NHWC=np.zeros((60, 1, 1, 1), np.uint8), label_N=label, accepted_N=accepted
+    )
+    rows = {
+        arm: arm_rows(arm, pool, seed) for arm in ("real", "all", "accepted", "rejected", "random")
+    }
+    assert rows["real"].size == 0
+    assert list(rows["all"]) == list(range(60))
+    assert sorted([*rows["accepted"], *rows["rejected"]]) == list(range(60))
+    assert len(set(rows["random"])) == rows["random"].size
+    for k in range(3):
+        assert (label[rows["random"]] == k).sum() == (label[rows["accepted"]] == k).sum()
+    assert list(rows["random"]) == list(arm_rows("random", pool, seed))
+    assert list(rows["random"]) != list(arm_rows("random", pool, seed + 10))
+    with pytest.raises(ValueError, match="no arm is called 'x'"):
+        arm_rows("x", pool, 0)
+
+
+def test_augmentation_is_seeded_and_keeps_range():
+    x = torch.rand(4, 3, 16, 16)
+    rng = lambda: torch.Generator().manual_seed(5)  # noqa: E731
+    moved = random_affine(x, rng())
+    assert torch.equal(moved, random_affine(x, rng()))
+    assert moved.shape == x.shape
+    assert moved.min() >= 0 and moved.max() <= 1
+    assert not torch.equal(moved, x)
+    flipped = random_flip(x, rng())
+    for one, was in zip(flipped, x, strict=True):
+        assert torch.equal(one, was) or torch.equal(one, was.flip(2))
