@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -38,7 +39,8 @@ def session(address: str = "local", num_cpus: int | None = None) -> Iterator[Non
     _reach(os.environ.get("RAY_ADDRESS", "") if address == "auto" else address)
     fresh = {"num_cpus": num_cpus, "include_dashboard": False} if address == "local" else {}
     try:
-        ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False, **fresh)
+        with _core_quiet():
+            ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False, **fresh)
     except (ConnectionError, RuntimeError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"cannot start or join Ray at address {address!r}: {reason}") from error
@@ -95,6 +97,20 @@ def _find_ours(error: BaseException | None) -> RayqcError | None:
         queue += [current.__cause__, current.__context__, getattr(current, "cause", None)]
         queue += list(getattr(current, "worker_failures", {}).values())
     return None
+
+
+@contextmanager
+def _core_quiet() -> Iterator[None]:
+    """Keep off the terminal what Ray's C++ core says of its log level while it starts."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _be_quiet() -> None:

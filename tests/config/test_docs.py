@@ -1,0 +1,18 @@
+"""The page of settings says what the code does."""
+
+from pathlib import Path
+
+from rayqc.config.__main__ import SECTIONS, as_markdown
+from rayqc.config.settings import Config
+
+
+def test_the_page_of_settings_is_the_codes():
+    page = Path(__file__).parents[2] / "docs" / "settings.md"
+    assert page.read_text() == as_markdown(), "run: python -m rayqc.config > docs/settings.md"
+
+
+def test_every_section_and_setting_is_described():
+    assert {name.partition(":")[0] for name in SECTIONS} | {"seed"} == set(Config.model_fields)
+    for kind in SECTIONS.values():
+        for name, field in kind.model_fields.items():
+            assert field.description, f"{kind.__name__}.{name}"
