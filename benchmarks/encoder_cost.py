@@ -9,6 +9,7 @@ read their ratios.
 
 from __future__ import annotations
 
+import functools
 import statistics
 import time
 from collections.abc import Callable
@@ -74,7 +75,7 @@ def main() -> None:
             vae = VAE(VAEShape(size=size, channels=channels, width=width))
             encoder, step = LatentEncoder(vae, ENCODED), trainer(vae, images)
             work = {
-                "encode": (lambda encoder=encoder: encoder.encode(images), ENCODED),
+                "encode": (functools.partial(encoder.encode, images), ENCODED),
                 "train": (step, TRAINED),
             }
             arithmetic = {name: gflop(*one) for name, one in work.items()}

@@ -13,7 +13,6 @@ from pydantic_core import PydanticUndefined
 from rayqc.config.settings import (
     Augment,
     Classify,
-    Config,
     Data,
     Encoder,
     Files,

@@ -67,6 +67,7 @@ class Augment(Settings):
     """A pool entry: transformed copies of the references."""
 
     kind: Literal["augment"]
+    """Says that the candidates are made here."""
     name: str | None = None
     """Goes before the ids of this entry's images; `augment`, `augment-2`, ... unless set."""
     policy: Policy | list[dict[str, Any]] = "moderate"

@@ -1,4 +1,4 @@
-"""The classifier is honest at this size: ten digits a class, standard augmentation, nothing else."""
+"""The classifier is honest at this size: ten digits a class and standard augmentation."""
 
 from __future__ import annotations
 
