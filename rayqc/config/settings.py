@@ -58,7 +58,6 @@ class References(Data):
 class Files(Data):
     """A pool entry: images that are there already."""
 
-    kind: Literal["files", "parquet", "folder", "mnist", "cifar10", "cifar100", "bundled"] = "files"
     name: str | None = None
     """Goes before the ids of this entry's images; `files`, `files-2`, ... unless set."""
 

@@ -42,7 +42,5 @@ def test_ten_digits_a_class_reach_90_percent(capsys):
         images, label = arrays(select_references(train, 10, seed=draw))
         found.append(accuracy(train_classifier(images, label, 10, settings, seed=draw), *test))
     with capsys.disabled():
-        print(
-            f"\n10 digits a class, 10,000 test digits: {np.round(found, 4)}, mean {np.mean(found):.4f}"
-        )
+        print(f"\naccuracy of {DRAWS} draws: {np.round(found, 4)}, mean {np.mean(found):.4f}")
     assert np.mean(found) >= 0.90
