@@ -14,6 +14,8 @@ from rich.table import Table
 
 from rayqc.progress import Progress, Stage
 
+VERDICTS = ("accepted", "rejected", "error")
+
 
 class Console:
     """Log lines and progress go to standard error, results to standard output."""
@@ -38,18 +40,21 @@ class Console:
         """One line, never wrapped or interpreted."""
         self._err.print(f"rayqc: {message}", style="bold red", markup=False, soft_wrap=True)
 
-    def show(self, command: str, found: dict[str, Any]) -> None:
-        """The result of a command as a table."""
+    def show(self, found: dict[str, Any], place: str) -> None:
+        """The result of a command as a table, and where its files are."""
         if "table3" in found:
             self._out.print(_acceptance_table(found["acceptance"]))
             self._out.print(_arms_table(found))
             self._notes(found)
+            self._line(f"images to look at: {place}/contact_sheet.png; all figures: result.json")
+            self._line(f"accepted images: {place}/filtered/accepted/*.parquet")
         elif "outcomes" in found:
             self._out.print(_counts_table(found))
+            self._line(f"in {place}")
         else:
             for name, value in found.items():
                 if not isinstance(value, dict | list):
-                    self._out.print(f"{name}: {_plain(value)}", markup=False)
+                    self._line(f"{name}: {_plain(value)}")
 
     def _notes(self, found: dict[str, Any]) -> None:
         regions, encoder = found["regions"], found["encoder"]
@@ -69,7 +74,10 @@ class Console:
                 f"(class {measured['lowest_class']}: {measured['lowest']:.1%})"
             )
         for line in lines:
-            self._out.print(line, markup=False, soft_wrap=True)
+            self._line(line)
+
+    def _line(self, text: str) -> None:
+        self._out.print(text, markup=False, soft_wrap=True)
 
 
 class LiveProgress(Progress):
@@ -138,9 +146,9 @@ def _acceptance_table(acceptance: dict[str, Any]) -> Table:
 
 def _counts_table(totals: dict[str, Any]) -> Table:
     table = Table(box=box.SIMPLE_HEAD)
-    for name in ("read", *totals["outcomes"]):
+    for name in ("read", *VERDICTS):
         table.add_column(name, justify="right")
-    counts = [f"{count:,}" for count in totals["outcomes"].values()]
+    counts = [f"{totals['outcomes'].get(name, 0):,}" for name in VERDICTS]
     table.add_row(f"{totals['read']:,}", *counts)
     return table
 

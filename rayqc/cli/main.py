@@ -21,10 +21,6 @@ TERMINATED = 143
 Command = Callable[[argparse.Namespace, dict[str, Any]], dict[str, Any]]
 
 
-class Terminated(BaseException):
-    """SIGTERM, raised where the main thread stands."""
-
-
 def main(argv: list[str] | None = None) -> int:
     """Run one command; returns the exit code (see `rayqc.errors`)."""
     return _execute(_parser().parse_args(argv))
@@ -39,7 +35,13 @@ def _execute(arguments: argparse.Namespace) -> int:
     from rayqc.cli.console import Console  # noqa: PLC0415  (rich, not needed for --help)
 
     console = Console(quiet=arguments.quiet)
-    signal.signal(signal.SIGTERM, _terminate)
+    terminated: list[int] = []
+
+    def terminate(number: int, frame: FrameType | None) -> None:
+        terminated.append(number)
+        raise KeyboardInterrupt  # the one exception that Ray lets through its own code
+
+    signal.signal(signal.SIGTERM, terminate)
     common = {
         "redo": arguments.redo,
         "address": arguments.address,
@@ -47,18 +49,16 @@ def _execute(arguments: argparse.Namespace) -> int:
         "progress": console.progress,
     }
     try:
-        console.show(arguments.command, arguments.work(arguments, common))
+        console.show(arguments.work(arguments, common), _place(arguments))
     except RayqcError as error:
         console.error(str(error))
         if error.exit_code == 1 or arguments.verbose:
             traceback.print_exc()
         return error.exit_code
     except KeyboardInterrupt:
-        console.error(f"interrupted; what is committed stays. Resume with: {_again()}")
-        return INTERRUPTED
-    except Terminated:
-        console.error(f"terminated; what is committed stays. Resume with: {_again()}")
-        return TERMINATED
+        what = "terminated" if terminated else "interrupted"
+        console.error(f"{what}; what is committed stays. Resume with: {_again()}")
+        return TERMINATED if terminated else INTERRUPTED
     except Exception:
         traceback.print_exc()
         console.error("this is a fault in rayqc; please report it with the lines above")
@@ -66,8 +66,10 @@ def _execute(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _terminate(number: int, frame: FrameType | None) -> None:
-    raise Terminated
+def _place(arguments: argparse.Namespace) -> str:
+    """Where a command's results lie."""
+    out = getattr(arguments, "out", None)
+    return str(out or arguments.run)
 
 
 def _again() -> str:

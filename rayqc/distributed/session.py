@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -39,7 +41,7 @@ def session(address: str = "local", num_cpus: int | None = None) -> Iterator[Non
     _reach(os.environ.get("RAY_ADDRESS", "") if address == "auto" else address)
     fresh = {"num_cpus": num_cpus, "include_dashboard": False} if address == "local" else {}
     try:
-        with _core_quiet():
+        with _core_quiet(), _own_signals():
             ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False, **fresh)
     except (ConnectionError, RuntimeError, ValueError) as error:
         reason = str(error).splitlines()[0]
@@ -111,6 +113,16 @@ def _core_quiet() -> Iterator[None]:
     finally:
         os.dup2(kept, 2)
         os.close(kept)
+
+
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """Put the caller's handler of SIGTERM back: Ray's core, once started, would abort instead."""
+    handler = signal.getsignal(signal.SIGTERM)
+    yield
+    if threading.current_thread() is threading.main_thread() and handler is not None:
+        # Ray's is set in C++, where Python does not see it, and so takes a change to undo.
+        signal.signal(signal.SIGTERM, handler)
 
 
 def _be_quiet() -> None:

@@ -185,21 +185,24 @@ def _settings(config: Config) -> VAESettings:
 
 
 def _fit(trainer: TorchTrainer, board: Any, stage: Stage) -> None:
-    """Run the trainer; a thread beside it moves the progress line."""
-    ended = threading.Event()
+    """Run the trainer in a thread; this one moves the progress line.
 
-    def watch() -> None:
-        while not ended.wait(SECONDS_BETWEEN_LOOKS):
-            step = ray.get(board.read.remote())
-            if step > stage.done:
-                stage.advance(step - stage.done)
+    In the main thread Ray Train would take Ctrl-C for itself and exit without a word.
+    """
+    failed: list[BaseException] = []
 
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
-    try:
-        trainer.fit()
-    finally:
-        ended.set()
-        watcher.join(timeout=10)
-    if stage.total > stage.done:
-        stage.advance(stage.total - stage.done)
+    def work() -> None:
+        try:
+            trainer.fit()
+        except BaseException as error:
+            failed.append(error)
+
+    worker = threading.Thread(target=work, daemon=True)
+    worker.start()
+    while worker.is_alive():
+        worker.join(timeout=SECONDS_BETWEEN_LOOKS)
+        step = stage.total if not worker.is_alive() and not failed else ray.get(board.read.remote())
+        if step > stage.done:
+            stage.advance(step - stage.done)
+    if failed:
+        raise failed[0]

@@ -26,6 +26,10 @@ class Totals:
     reasons: dict[str, int]
     by_class: dict[str, dict[str, int]]
 
+    def __str__(self) -> str:
+        found = [f"{self.outcomes[kind]:,} {kind}" for kind in FOLDERS if kind in self.outcomes]
+        return f"{self.read:,} read = {' + '.join(found)}"
+
     @property
     def error_share(self) -> float:
         """Rows that could not be judged, as a share of all."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -73,7 +74,7 @@ def run(
     chosen = open_run(folder, settings, redo)
     if redo and settings == chosen and all(is_done(folder, stage) for stage in STAGES):
         clear_stages(folder, STAGES)
-    with session(address, num_cpus):
+    with _session_for(folder, STAGES, address, num_cpus):
         for stage in STAGES:
             _stage(folder, stage, chosen, progress or Progress())
     _check_error_budget(load_totals(folder.sub("filtered")), chosen)
@@ -245,8 +246,17 @@ def _one(
     chosen = _with_filter(open_run(folder, config, redo), actors=actors)
     if redo and is_done(folder, stage):
         clear_stages(folder, downstream(stage))
-    with session(address, num_cpus):
+    with _session_for(folder, (stage,), address, num_cpus):
         return _stage(folder, stage, chosen, progress or Progress())
+
+
+def _session_for(
+    folder: Folder, stages: tuple[str, ...], address: str, num_cpus: int | None
+) -> AbstractContextManager[None]:
+    """Ray, unless all is done: finding that out should not take its start."""
+    if all(is_done(folder, stage) for stage in stages):
+        return nullcontext()
+    return session(address, num_cpus)
 
 
 def _stage(folder: Folder, stage: str, config: Config, progress: Progress) -> Summary:

@@ -205,11 +205,7 @@ def filter_sources(
         "limits": asdict(_limits(config)),
     }
     totals = filter_pool(folder, out, sources, config, work, regions.classes, progress)
-    logger.info(
-        "filter: %s read = %s",
-        f"{totals.read:,}",
-        " + ".join(f"{count:,} {kind}" for kind, count in totals.outcomes.items()),
-    )
+    logger.info("filter: %s", totals)
     return totals
 
 
