@@ -10,7 +10,8 @@ RayqcError                    1  a fault of ours, unless a subclass says otherwi
 │   ├── ConflictError            the folder holds another run's work
 │   ├── ArtefactError            a file on disk is not what this version reads
 │   │   └── EncoderMismatchError
-│   └── CollapsedEncoderError    the encoder learned nothing
+│   ├── CollapsedEncoderError    the encoder learned nothing
+│   └── DivergedError            training left the finite numbers
 ├── ErrorBudgetExceeded       3  finished, but too many images could not be read
 └── StoppedError              4  stopped half-way; run again to resume
 """
@@ -64,6 +65,10 @@ class EncoderMismatchError(ArtefactError):
 
 class CollapsedEncoderError(UserError):
     """The encoder maps every image to the same place."""
+
+
+class DivergedError(UserError):
+    """Training left the finite numbers."""
 
 
 class ErrorBudgetExceeded(RayqcError):

@@ -125,7 +125,7 @@ class Folder:
         """A seekable reader that fetches only what is read of a file."""
         if self.is_local:
             return self._guard("read", name, lambda _: pa.OSFile(self.path(name)))
-        return self._guard("read", name, lambda store: obstore.open_reader(store, name))
+        return self._guard("read", name, lambda store: _Reader(obstore.open_reader(store, name)))
 
     def _guard(self, verb: str, name: str, action: Callable[[Any], T]) -> T:
         """Run `action` on the store; say what failed and where in one line."""
@@ -144,9 +144,45 @@ class Folder:
             if self.is_local and not writing and not Path(self.location).is_dir():
                 raise FileNotFoundError(self.location)
             self._opened = (
-                LocalStore(self.location, mkdir=True) if self.is_local else from_url(self.location)
+                LocalStore(self.location, mkdir=True) if self.is_local else _store_at(self.location)
             )
         return self._opened
+
+
+class _Reader:
+    """A file on an object store with all that pyarrow asks of a Python file."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+        self.closed = False
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def writable(self) -> bool:
+        return False
+
+    def read(self, size: int = -1) -> bytes:
+        return bytes(self._file.read() if size is None or size < 0 else self._file.read(size))
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return int(self._file.seek(offset, whence))
+
+    def tell(self) -> int:
+        return int(self._file.tell())
+
+    def close(self) -> None:
+        self.closed = True
+        self._file.close()
+
+
+def _store_at(url: str) -> ObjectStore:
+    if url.startswith("file://"):
+        return from_url(url, mkdir=True)
+    return from_url(url)
 
 
 def _delete(name: str, store: Any) -> None:

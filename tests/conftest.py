@@ -17,7 +17,7 @@ TINY: dict[str, Any] = {
     "encoder": {"width": 0.03, "steps": 40, "latent_dim": 16, "checkpoint_every": 20},
     "regions": {"measure_images": 100},
     "filter": {"unit_rows": 70, "micro_batch": 32},
-    "classify": {"seeds": 2, "steps": 4, "width": 4, "batch_size": 20},
+    "classify": {"seeds": 2, "steps": 10, "width": 4, "batch_size": 20},
 }
 
 

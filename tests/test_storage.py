@@ -19,9 +19,11 @@ from rayqc.storage import (
 )
 
 
-@pytest.fixture
-def folder(tmp_path):
-    return Folder(str(tmp_path / "new" / "place"))
+@pytest.fixture(params=["path", "url"])
+def folder(request, tmp_path):
+    """A local folder, and the same by way of the code that serves object stores."""
+    place = tmp_path / "new" / "place"
+    return Folder(str(place) if request.param == "path" else f"file://{place}")
 
 
 def test_files_come_and_go(folder):

@@ -48,6 +48,11 @@ class Console:
             self._notes(found)
             self._line(f"images to look at: {place}/contact_sheet.png; all figures: result.json")
             self._line(f"accepted images: {place}/filtered/accepted/*.parquet")
+        elif "arms" in found:
+            for name, arm in found["arms"].items():
+                self._line(f"{name}: {_percent(arm['accuracy'])}, {arm['added']:,} images added")
+            for name, value in found["differences"].items():
+                self._line(f"{name}: {_points(value)}")
         elif "outcomes" in found:
             self._out.print(_counts_table(found))
             self._line(f"in {place}")

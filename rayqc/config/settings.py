@@ -15,6 +15,7 @@ from pydantic import (
 
 Share = Annotated[float, Field(ge=0, le=1)]
 PositiveInt = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0)]
 Policy = Literal["mild", "moderate", "strong"]
 Arm = Literal["real", "all", "random", "accepted", "rejected"]
 
@@ -51,7 +52,7 @@ class References(Data):
 
     per_class: PositiveInt | None = None
     """How many to draw of each class; null takes all. Classes with fewer give what they have."""
-    seed: int = 0
+    seed: Seed = 0
     """Which ones are drawn."""
 
 
@@ -89,7 +90,7 @@ PoolEntry = Annotated[
 class Image(Settings):
     """What the encoder sees."""
 
-    size: Annotated[int, Field(ge=4)] | None = None
+    size: Annotated[int, Field(ge=8)] | None = None
     """Height and width in pixels, a multiple of 4. Null takes the references' most common larger
     side, rounded up to a multiple of 4, at most 64. Other images are resized (bilinear with
     antialiasing, sides scaled independently)."""
@@ -185,7 +186,7 @@ class Classify(Settings):
     rest. An empty list skips the stage."""
     seeds: Annotated[int, Field(ge=1)] = 5
     """Trainings an arm, each with its own initial weights, batches and random subset."""
-    steps: PositiveInt = 600
+    steps: Annotated[int, Field(ge=10)] = 600
     """Optimiser steps, the same in each arm."""
     batch_size: PositiveInt = 64
     """Images a step."""
@@ -223,7 +224,7 @@ class Resources(Settings):
 class Config(Settings):
     """All settings of a run."""
 
-    seed: int = 0
+    seed: Seed = 0
     """Seeds everything that has no seed of its own."""
     image: Image = Image()
     references: References
@@ -249,6 +250,11 @@ class Config(Settings):
             raise ValueError(
                 f"classify.arms {sorted(needed)} need the rejected images, "
                 "but filter.keep_rejected is none; keep them, or leave those arms out"
+            )
+        if self.resources.train_workers > self.encoder.batch_size:
+            raise ValueError(
+                f"resources.train_workers ({self.resources.train_workers}) may be at most "
+                f"encoder.batch_size ({self.encoder.batch_size}): each takes a share of a batch"
             )
         return self
 

@@ -17,8 +17,8 @@ import torch
 from rayqc.config import Config
 from rayqc.distributed.resources import gpus_wanted
 from rayqc.distributed.session import plain_errors
-from rayqc.errors import InputError
 from rayqc.images.decode import ImageShape, Limits, decode_batch
+from rayqc.images.references import decode_real
 from rayqc.ledger.manifest import load_files
 from rayqc.progress import Progress
 from rayqc.storage import Folder, read_json, read_table, write_json
@@ -94,7 +94,9 @@ def train_arm(
     """One training and its test, written to `results`."""
     torch.set_num_threads(1)
     chosen = config.classify
-    rows = arm_rows(job.arm, pool, seed=job.seed)
+    # One seed gives every arm the same initial weights: differences between arms are paired.
+    seed = _seed(config.seed, job.seed)
+    rows = arm_rows(job.arm, pool, seed)
     images_NHWC = np.concatenate([references.images_NHWC, pool.images_NHWC[rows]])
     label_N = np.concatenate([references.label_N, pool.label_N[rows]])
     channels = images_NHWC.shape[3]
@@ -108,8 +110,6 @@ def train_arm(
         balanced=chosen.balanced,
     )
     device = "cuda" if gpu else "cpu"
-    # One seed gives every arm the same initial weights: differences between arms are paired.
-    seed = _seed(config.seed, job.seed)
     model = train_classifier(images_NHWC, label_N, classes, settings, seed, device)
     found = accuracy(model, test.images_NHWC, test.label_N, device)
     record = {"arm": job.arm, "seed": job.seed, "accuracy": found, "added": int(rows.size)}
@@ -131,10 +131,7 @@ def _share(
 
 def _pixels(table: pa.Table, image: ImageShape, limits: Limits) -> Images:
     data = table["image"].combine_chunks().field("bytes").to_pylist()
-    images_NHWC, wrong = decode_batch(data, image, limits)
-    for name, error in zip(table["id"].to_pylist(), wrong, strict=True):
-        if error is not None:
-            raise InputError(f"real image {name} cannot be used: {error[0]}: {error[1]}")
+    images_NHWC = decode_real(table["id"].to_pylist(), data, image, limits)
     return Images(images_NHWC=images_NHWC, label_N=np.asarray(table["label"]))
 
 

@@ -9,8 +9,8 @@ import ray.data
 from rayqc.config import Config
 from rayqc.distributed.resources import actor_count, gpus_wanted
 from rayqc.distributed.session import plain_errors
-from rayqc.errors import InputError
-from rayqc.images.decode import Limits, decode_batch
+from rayqc.images.decode import Limits
+from rayqc.images.references import decode_real
 from rayqc.models.encoder import LatentEncoder
 from rayqc.progress import Progress
 from rayqc.storage import Folder
@@ -32,10 +32,7 @@ class EncodeActor:
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Columns id, label, image to id, label, latent."""
         data = batch["image"].combine_chunks().field("bytes").to_pylist()
-        images_NHWC, wrong = decode_batch(data, self.image, self.limits)
-        for name, error in zip(batch["id"].to_pylist(), wrong, strict=True):
-            if error is not None:
-                raise InputError(f"real image {name} cannot be used: {error[0]}: {error[1]}")
+        images_NHWC = decode_real(batch["id"].to_pylist(), data, self.image, self.limits)
         latent_ND = self.encoder.encode(images_NHWC)
         latent = pa.FixedSizeListArray.from_arrays(latent_ND.ravel(), latent_ND.shape[1])
         return pa.table({"id": batch["id"], "label": batch["label"], "latent": latent})

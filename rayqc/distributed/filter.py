@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import replace
 from typing import Any
 
 from rayqc.config import Config
@@ -19,7 +18,7 @@ from rayqc.progress import Progress
 from rayqc.schema import score_schema, verdict_schema
 from rayqc.sources import Source
 from rayqc.storage import Folder
-from rayqc.units import Unit, number
+from rayqc.units import Unit
 
 
 def match_classes(source: Source, prefix: str, classes: tuple[str, ...]) -> PoolSource:
@@ -42,6 +41,7 @@ def filter_pool(
     run: Folder,
     out: Folder,
     sources: list[PoolSource],
+    units: list[Unit],
     config: Config,
     work: dict[str, Any],
     classes: tuple[str, ...],
@@ -52,13 +52,14 @@ def filter_pool(
     Args:
         run: a fitted run.
         out: where the work goes.
+        units: what to judge; `entry` counts the sources.
         work: what decides the result besides the input, for the ledger.
 
     Returns:
         Totals of the balanced ledger.
     """
     settings = config.filter
-    units = start_or_resume(out, work, number(_plan(sources, settings.unit_rows), settings.limit))
+    units = start_or_resume(out, work, units)
     gpu = gpus_wanted(config.resources.use_gpu)
     spec = FilterSpec(
         out=out,
@@ -80,14 +81,6 @@ def filter_pool(
     return compact(
         out, units, schemas, classes, settings.shard_mb, settings.max_accepted_per_class, progress
     )
-
-
-def _plan(sources: list[PoolSource], most_rows: int) -> list[Unit]:
-    return [
-        replace(unit, entry=entry)
-        for entry, pool in enumerate(sources)
-        for unit in pool.source.units(most_rows)
-    ]
 
 
 def _few(names: tuple[str, ...]) -> str:

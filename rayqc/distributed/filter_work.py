@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from rayqc.images.decode import Limits, Wrong, decode_batch
 from rayqc.ledger.commit import commit_unit
+from rayqc.ledger.plan import work_digest
 from rayqc.models.encoder import LatentEncoder
 from rayqc.regions import Regions, load_regions
 from rayqc.schema import score_schema, verdict_schema
@@ -70,6 +71,7 @@ class FilterWorker:
         self.encoder = LatentEncoder(trained.vae, spec.micro_batch, spec.device)
         latent_dim = trained.vae.shape.latent_dim
         self.regions: Regions = load_regions(spec.regions, trained.digest, latent_dim)
+        self.work = work_digest(spec.out)
         self.threads = ThreadPoolExecutor(DECODE_THREADS)
 
     def __call__(self, index: int, unit: Unit) -> None:
@@ -165,6 +167,7 @@ class FilterWorker:
         commit_unit(
             self.spec.out,
             index,
+            self.work,
             tables,
             outcomes={kind: counted[kind] for kind in ("accepted", "rejected", "error")},
             reasons=dict(Counter(str(reason) for reason in judged.reason_N)),

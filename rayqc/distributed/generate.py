@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from dataclasses import replace
 
 import numpy as np
 
@@ -14,11 +13,11 @@ from rayqc.distributed.units import run_units
 from rayqc.generators.augment import AugmentSource
 from rayqc.ledger.commit import commit_unit
 from rayqc.ledger.manifest import Totals
-from rayqc.ledger.plan import start_or_resume
+from rayqc.ledger.plan import start_or_resume, work_digest
 from rayqc.progress import Progress
 from rayqc.schema import candidate_schema
 from rayqc.storage import Folder
-from rayqc.units import Unit, number
+from rayqc.units import Unit
 
 
 class GenerateWorker:
@@ -27,6 +26,7 @@ class GenerateWorker:
     def __init__(self, out: Folder, sources: list[AugmentSource]) -> None:
         self.out = out
         self.sources = sources
+        self.work = work_digest(out)
 
     def __call__(self, index: int, unit: Unit) -> None:
         """Make the unit's candidates and commit them."""
@@ -37,6 +37,7 @@ class GenerateWorker:
         commit_unit(
             self.out,
             index,
+            self.work,
             {"pool": table},
             outcomes={"pool": table.num_rows},
             reasons={},
@@ -47,19 +48,13 @@ class GenerateWorker:
 def generate_pool(
     out: Folder,
     sources: list[AugmentSource],
-    unit_rows: int,
-    limit: int | None,
+    units: list[Unit],
     actors: int | str,
     shard_mb: float,
     progress: Progress,
 ) -> Totals:
-    """Make all candidates of the sources and write them as one pool of Parquet shards."""
-    planned = [
-        replace(unit, entry=entry)
-        for entry, source in enumerate(sources)
-        for unit in source.units(unit_rows)
-    ]
-    units = start_or_resume(out, {"stage": "generate"}, number(planned, limit))
+    """Make the candidates of units (`entry` counts the sources) and write them as one pool."""
+    units = start_or_resume(out, {"stage": "generate"}, units)
     count = actor_count(actors, len(units), gpu=False)  # type: ignore[arg-type]
     make_worker = functools.partial(GenerateWorker, out, sources)
     run_units(out, units, make_worker, count, False, progress, "generate")

@@ -5,6 +5,9 @@ Shape suffixes: N images, D latent, K classes.
 
 from __future__ import annotations
 
+import functools
+import operator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +28,7 @@ from rayqc.ledger.compact import (
     write_shard,
 )
 from rayqc.ledger.manifest import Totals, balance, finish, is_finished, load_totals, publish
+from rayqc.ledger.plan import MANIFEST, work_digest
 from rayqc.progress import Progress
 from rayqc.regions.sphere import (
     ClassSums,
@@ -39,7 +43,6 @@ from rayqc.units import Unit
 
 ROWS_A_BLOCK = 8192
 COMMITS_A_TASK = 64
-MANIFEST = "manifest.json"
 
 
 def reduce_spheres(
@@ -75,20 +78,22 @@ def latent_matrix(batch: pa.Table) -> np.ndarray:
 
 def _block_sums(batch: pa.Table, classes: int) -> pa.Table:
     sums = class_sums(latent_matrix(batch), np.asarray(batch["label"]), classes)
-    return pa.table({"count": sums.count_K, "sum": list(sums.sum_KD)})
+    first = [batch["id"][0].as_py()] * classes
+    return pa.table(
+        {"first": first, "label": range(classes), "count": sums.count_K, "sum": list(sums.sum_KD)}
+    )
 
 
-def _merge(blocks: object, classes: int) -> ClassSums:
-    merged: ClassSums | None = None
-    for block in blocks:  # type: ignore[attr-defined]
-        # A batch may hold several blocks' sums below one another.
-        count_BK = np.asarray(block["count"]).reshape(-1, classes)
-        sum_BKD = np.array(block["sum"].to_pylist()).reshape(len(count_BK), classes, -1)
-        part = ClassSums(sum_KD=sum_BKD.sum(0), count_K=count_BK.sum(0))
-        merged = part if merged is None else merged + part
-    if merged is None:
-        return ClassSums(sum_KD=np.zeros((classes, 1)), count_K=np.zeros(classes, np.int64))
-    return merged
+def _merge(blocks: Iterable[pa.Table], classes: int) -> ClassSums:
+    """Add blocks up in the order of their first ids: rounding must not follow who came first."""
+    table = pa.concat_tables(blocks).sort_by([("first", "ascending"), ("label", "ascending")])
+    count_BK = np.asarray(table["count"]).reshape(-1, classes)
+    sum_BKD = np.array(table["sum"].to_pylist()).reshape(len(count_BK), classes, -1)
+    parts = [
+        ClassSums(sum_KD=sum_KD, count_K=count_K)
+        for sum_KD, count_K in zip(sum_BKD, count_BK, strict=True)
+    ]
+    return functools.reduce(operator.add, parts)
 
 
 def _block_distances(batch: pa.Table, centers_KD: np.ndarray) -> pa.Table:
@@ -126,7 +131,7 @@ def compact(
         finish(folder)
         return load_totals(folder)
     commits = load_commits(folder)
-    totals = balance(units, commits)
+    totals = balance(units, commits, work_digest(folder))
     with plain_errors():
         found = _cap(folder, commits, classes, cap) if cap else _Cap(cut={}, kept={})
         plans = plan_shards(commits, tuple(schemas), shard_mb * 1e6, found.cut)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import ray
-from ray.exceptions import RayError
+from ray.exceptions import ActorDiedError, RayError, RayTaskError
 
 from rayqc.errors import RayqcError, StoppedError, UserError
 
@@ -60,13 +60,17 @@ def plain_errors() -> Iterator[None]:
     """Raise an error of ours that a worker met as itself; Ray's own as `StoppedError`."""
     try:
         yield
-    except RayqcError:
-        raise
     except Exception as error:
         ours = _find_ours(error)
+        if ours is error:
+            raise
         if ours is not None:
             raise ours from error
-        if isinstance(error, RayError) and not hasattr(error, "cause"):
+        if isinstance(error, ActorDiedError) and "creation task" in str(error):
+            last = str(error).strip().splitlines()[-1]
+            raise StoppedError(f"a worker could not start: {last}") from error
+        failures = list(getattr(error, "worker_failures", {}).values()) or [error]
+        if all(isinstance(e, RayError) and not isinstance(e, RayTaskError) for e in failures):
             reason = str(error).strip().splitlines()[0]
             raise StoppedError(f"Ray stopped the work: {reason}; run again to resume") from error
         raise

@@ -14,9 +14,10 @@ import ray.train
 import torch
 from ray.train import Checkpoint, CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchTrainer, get_device, prepare_model
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from rayqc.config import Config
-from rayqc.distributed.resources import gpus_wanted, training_cpus
+from rayqc.distributed.resources import gpus_wanted, require_shared, training_cpus
 from rayqc.distributed.session import plain_errors
 from rayqc.images.decode import ImageShape, Limits, decode_batch
 from rayqc.models.encoder import LatentEncoder
@@ -71,7 +72,10 @@ def train_encoder(
     gpu = gpus_wanted(config.resources.use_gpu)
     workers = config.resources.train_workers
     cpus = training_cpus(config.resources)
-    board = ray.remote(num_cpus=0)(Board).remote()
+    # On the driver's node: what moves a progress line must not go down with another.
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    board = ray.remote(num_cpus=0, scheduling_strategy=here)(Board).remote()
+    require_shared(model)
     trainer = TorchTrainer(
         train_loop,
         train_loop_config={

@@ -16,6 +16,7 @@ import pyarrow as pa
 import ray
 import ray.data
 
+from rayqc.distributed.resources import require_shared
 from rayqc.distributed.session import plain_errors
 from rayqc.ledger.commit import committed_units, is_committed
 from rayqc.progress import Progress
@@ -66,6 +67,7 @@ def run_units(
         actors: actors to run.
         gpu: give each actor a GPU.
     """
+    require_shared(folder)
     finished = committed_units(folder)
     rows = [int(unit.rows().size) for unit in units]
     left = [index for index in range(len(units)) if index not in finished]

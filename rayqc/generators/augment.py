@@ -14,6 +14,7 @@ import pyarrow as pa
 import torch
 from torch import nn
 
+from rayqc.errors import ConfigError
 from rayqc.generators.policies import make_transform
 from rayqc.images.decode import Limits, decode_native
 from rayqc.images.encode import encode_png
@@ -80,8 +81,21 @@ class AugmentSource:
         seeds = np.random.SeedSequence([self.seed, *self.name.encode(), row])
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(seeds.generate_state(1, np.uint64)[0]))
-            made_CHW = self._transforms[channels](torch.from_numpy(pixels_HWC).permute(2, 0, 1))
+            made_CHW = self._apply(self._transforms[channels], pixels_HWC, row)
         return encode_png(made_CHW.permute(1, 2, 0).contiguous().numpy())
+
+    def _apply(self, transform: nn.Module, pixels_HWC: np.ndarray, row: int) -> torch.Tensor:
+        where = f"pool entry {self.name}: the policy"
+        try:
+            made = transform(torch.from_numpy(pixels_HWC).permute(2, 0, 1))
+        except (ValueError, TypeError, RuntimeError) as error:
+            raise ConfigError(f"{where} fails on candidate {row}: {error}") from error
+        if made.dtype != torch.uint8 or made.ndim != 3 or made.shape[0] not in (1, 3):
+            raise ConfigError(
+                f"{where} gives {made.dtype} of shape {tuple(made.shape)}; expected uint8 of shape "
+                "(1 or 3, height, width), so leave out steps that change the type"
+            )
+        return torch.as_tensor(made)
 
     def _reference_pixels(self, reference: int) -> np.ndarray:
         if reference not in self._pixels:

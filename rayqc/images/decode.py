@@ -105,6 +105,8 @@ def open_image(data: bytes | None, limits: Limits) -> Image.Image:
             return ImageOps.exif_transpose(image)
     except ImageError:
         raise
+    except Image.DecompressionBombError as error:
+        raise ImageError("too_large", str(error)) from error
     except UnidentifiedImageError as error:
         expected = ", ".join(FORMATS)
         raise ImageError("unsupported_format", f"not one of {expected}") from error

@@ -1,41 +1,77 @@
-"""The shape a model should take, from the references themselves."""
+"""Real images: the shape a model should take from them, and decoding that admits no failure."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 
-from PIL import Image
+import numpy as np
 
-from rayqc.images.decode import ImageError, ImageShape, Limits, is_gray, open_image
+from rayqc.errors import InputError
+from rayqc.images.decode import (
+    ImageError,
+    ImageShape,
+    Limits,
+    Wrong,
+    decode_batch,
+    is_gray,
+    open_image,
+)
 
 LARGEST_AUTOMATIC = 64
+SMALLEST = 8
 
 
 def infer_shape(
-    images: dict[str, bytes | None], limits: Limits, size: int | None, channels: int | None
+    images: Iterable[tuple[str, bytes | None]],
+    limits: Limits,
+    size: int | None,
+    channels: int | None,
 ) -> ImageShape:
     """Size and channels of the model's input.
 
     Args:
-        images: encoded references by id.
+        images: ids and encoded references, at least one.
         size: as set; None takes the most common larger side, rounded up to a
-            multiple of 4, at most 64 pixels.
+            multiple of 4, at least 8 and at most 64 pixels.
         channels: as set; None takes 3 when any image has colour.
 
     Raises:
-        ImageError: an image cannot be decoded; the message names it.
+        InputError: an image cannot be decoded.
     """
-    opened = [_open(name, data, limits) for name, data in images.items()]
+    sides: Counter[int] = Counter()
+    gray = True
+    for name, data in images:
+        try:
+            image = open_image(data, limits)
+        except ImageError as error:
+            raise _unusable(name, (error.reason, str(error))) from error
+        sides[max(image.size)] += 1
+        gray = gray and is_gray(image)
     if size is None:
-        side, _ = Counter(max(image.size) for image in opened).most_common(1)[0]
-        size = min(LARGEST_AUTOMATIC, -(-side // 4) * 4)
+        side, _ = sides.most_common(1)[0]
+        size = min(LARGEST_AUTOMATIC, max(SMALLEST, -(-side // 4) * 4))
     if channels is None:
-        channels = 1 if all(is_gray(image) for image in opened) else 3
+        channels = 1 if gray else 3
     return ImageShape(size=size, channels=channels)
 
 
-def _open(name: str, data: bytes | None, limits: Limits) -> Image.Image:
-    try:
-        return open_image(data, limits)
-    except ImageError as error:
-        raise ImageError(error.reason, f"{name}: {error}") from error
+def decode_real(
+    ids: list[str], data: list[bytes | None], shape: ImageShape, limits: Limits
+) -> np.ndarray:
+    """(N, H, W, C) uint8 pixels of real images.
+
+    Raises:
+        InputError: one cannot be decoded; a real image is never passed over in silence.
+    """
+    images_NHWC, wrong = decode_batch(data, shape, limits)
+    for name, error in zip(ids, wrong, strict=True):
+        if error is not None:
+            raise _unusable(name, error)
+    return images_NHWC
+
+
+def _unusable(name: str, wrong: Wrong) -> InputError:
+    return InputError(
+        f"real image {name} cannot be used ({wrong[0]}): {wrong[1]}; mend or remove it"
+    )

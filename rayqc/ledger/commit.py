@@ -9,16 +9,8 @@ from dataclasses import asdict, dataclass
 import pyarrow as pa
 
 from rayqc.errors import ArtefactError
+from rayqc.ledger.plan import FOLDERS
 from rayqc.storage import Folder, canonical_json, digest, table_bytes
-
-FOLDERS = {
-    "pool": "",
-    "accepted": "accepted/",
-    "rejected": "rejected/",
-    "error": "errors/",
-    "scores": "scores/",
-}
-"""Kinds of parts, and where they lie."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +29,8 @@ class Commit:
     """A unit's account: rows read = the sum of its outcomes."""
 
     unit: int
+    work: str
+    """Digest of the ledger this was done for: settings, model, regions and input."""
     read: int
     outcomes: dict[str, int]
     """Rows by outcome: pool, or accepted / rejected / error."""
@@ -59,6 +53,7 @@ def is_committed(folder: Folder, unit: int) -> bool:
 def commit_unit(
     folder: Folder,
     unit: int,
+    work: str,
     tables: dict[str, pa.Table],
     outcomes: dict[str, int],
     reasons: dict[str, int],
@@ -77,13 +72,16 @@ def commit_unit(
     )
     record = Commit(
         unit=unit,
+        work=work,
         read=sum(outcomes.values()),
         outcomes=outcomes,
         reasons=reasons,
         by_class=by_class,
         parts=parts,
     )
-    if folder.create(commit_name(unit), canonical_json(asdict(record))):
+    published = canonical_json(asdict(record))
+    # A store may do what was asked and lose its answer; the retry then finds our own record.
+    if folder.create(commit_name(unit), published) or folder.read(commit_name(unit)) == published:
         return True
     folder.delete(part.path for part in parts)
     return False

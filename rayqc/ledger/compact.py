@@ -47,7 +47,7 @@ def plan_shards(
         size = 0
         for commit in commits:
             parts = [part for part in commit.parts if part.kind in wanted]
-            own = sum(part.bytes for part in parts if part.kind == kind)
+            own = sum(part.bytes for part in parts)
             if groups[-1] and size and size + own > shard_bytes:
                 groups.append([])
                 size = 0

@@ -7,13 +7,12 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
 from rayqc.errors import LedgerError
-from rayqc.ledger.commit import FOLDERS, Commit, Part
-from rayqc.ledger.plan import SUCCESS
+from rayqc.ledger.commit import Commit, Part
+from rayqc.ledger.plan import FOLDERS, LEDGER, MANIFEST, PLAN, SUCCESS, is_ours
 from rayqc.storage import Folder, read_json, write_json
 from rayqc.units import Unit
 
 MANIFEST_FORMAT = 1
-MANIFEST = "manifest.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,8 +35,11 @@ class Totals:
         return self.outcomes.get("error", 0) / self.read if self.read else 0.0
 
 
-def balance(units: list[Unit], commits: list[Commit]) -> Totals:
+def balance(units: list[Unit], commits: list[Commit], work: str) -> Totals:
     """Totals of all commits.
+
+    Args:
+        work: digest of the ledger, which every commit must carry.
 
     Raises:
         LedgerError: a unit without a commit or the reverse, a commit whose rows
@@ -49,6 +51,11 @@ def balance(units: list[Unit], commits: list[Commit]) -> Totals:
             f"{len(units)} units planned, {len(commits)} committed; missing {sorted(missing)[:5]}"
         )
     for commit in commits:
+        if commit.work != work:
+            raise LedgerError(
+                f"unit {commit.unit} was committed for other work ({commit.work[:12]}, this is "
+                f"{work[:12]}); do it anew with --redo"
+            )
         planned = int(units[commit.unit].rows().size)
         counted = sum(commit.outcomes.values())
         if not planned == commit.read == counted:
@@ -65,7 +72,16 @@ def balance(units: list[Unit], commits: list[Commit]) -> Totals:
 
 
 def publish(folder: Folder, totals: Totals, shards: list[Part]) -> None:
-    """Swap in the manifest, delete what it does not name, and write `_SUCCESS` last."""
+    """Swap in the manifest, delete what it does not name, and write `_SUCCESS` last.
+
+    Raises:
+        LedgerError: the shards of a kind do not hold the rows that were counted.
+    """
+    for kind in {shard.kind for shard in shards}:
+        held = sum(shard.rows for shard in shards if shard.kind == kind)
+        counted = totals.read if kind == "scores" else totals.outcomes.get(kind, 0)
+        if held != counted:
+            raise LedgerError(f"{folder}: {kind} shards hold {held} rows, {counted} were counted")
     files: dict[str, list[dict[str, object]]] = {}
     for shard in shards:
         files.setdefault(shard.kind, []).append(asdict(shard))
@@ -80,10 +96,9 @@ def publish(folder: Folder, totals: Totals, shards: list[Part]) -> None:
 def finish(folder: Folder) -> None:
     """Delete parts that the manifest does not name, then write `_SUCCESS`."""
     named = {part.path for parts in load_files(folder).values() for part in parts}
-    places = [place.rstrip("/") for place in FOLDERS.values() if place]
-    lying = [name for place in places for name in folder.names(place)]
-    lying += [name for name in folder.names() if name.startswith(("unit-", "train-"))]
-    folder.delete(name for name in lying if name not in named)
+    kept = {MANIFEST, LEDGER, PLAN, *named}
+    lying = [name for name in folder.names() if is_ours(name) and not name.startswith("commits/")]
+    folder.delete(name for name in lying if name not in kept)
     folder.write(SUCCESS, b"")
 
 

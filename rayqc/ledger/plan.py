@@ -22,7 +22,17 @@ from rayqc.units import Unit
 LEDGER_FORMAT = 1
 LEDGER = "ledger.json"
 PLAN = "_plan"
+MANIFEST = "manifest.json"
 SUCCESS = "_SUCCESS"
+
+FOLDERS = {
+    "pool": "",
+    "accepted": "accepted/",
+    "rejected": "rejected/",
+    "error": "errors/",
+    "scores": "scores/",
+}
+"""Kinds of parts, and where they lie."""
 
 PLAN_SCHEMA = pa.schema(
     [
@@ -54,9 +64,10 @@ def start_or_resume(folder: Folder, work: dict[str, Any], units: list[Unit]) -> 
         ConflictError: the folder holds other work; says what differs.
     """
     work = {"format_version": LEDGER_FORMAT, **work, "inputs": inputs_digest(units)}
-    if not folder.exists(PLAN):
-        # The plan comes before the claim: a claimed folder always has one.
-        folder.create(PLAN, table_bytes(_to_table(units)))
+    if not folder.exists(LEDGER):
+        # The plan comes before the claim: a claimed folder always has one, and one that an
+        # earlier start left without a claim is not taken over.
+        folder.write(PLAN, table_bytes(_to_table(units)))
     if not folder.create(LEDGER, canonical_json(work)):
         held = read_json(folder, LEDGER)
         found = differences(held, work)
@@ -65,7 +76,18 @@ def start_or_resume(folder: Folder, work: dict[str, Any], units: list[Unit]) -> 
                 f"{folder} holds work made otherwise ({'; '.join(found)}); "
                 "choose another folder, or --redo to do it anew"
             )
-    return load_plan(folder)
+    plan = load_plan(folder)
+    if inputs_digest(plan) != work["inputs"]:
+        raise ConflictError(
+            f"{folder.path(PLAN)} is not the plan of the work in {LEDGER}, as when two commands "
+            "started there at once; choose another folder, or --redo to do it anew"
+        )
+    return plan
+
+
+def work_digest(folder: Folder) -> str:
+    """Identity of the work that a folder is claimed for; commit records carry it."""
+    return digest(folder.read(LEDGER))
 
 
 def load_plan(folder: Folder) -> list[Unit]:
@@ -86,11 +108,25 @@ def inputs_digest(units: list[Unit]) -> str:
 
 
 def clear(folder: Folder) -> None:
-    """Delete a folder's work, what makes it readable first and what claims it last."""
-    first, last = [SUCCESS, "manifest.json"], [LEDGER, PLAN]
-    folder.delete(first)
-    folder.delete(name for name in folder.names() if name not in last)
+    """Delete a folder's work, what makes it readable first and what claims it last.
+
+    Files that the work did not write stay.
+    """
+    last = [PLAN, LEDGER]
+    folder.delete([SUCCESS, MANIFEST])
+    folder.delete(name for name in folder.names() if is_ours(name) and name not in last)
     folder.delete(last)
+
+
+def is_ours(name: str) -> bool:
+    """Is this the name of a file that a ledger's work writes?"""
+    place, _, file = name.rpartition("/")
+    if place == "commits":
+        return file.endswith(".json")
+    if f"{place}/" in FOLDERS.values() or not place:
+        part = file.startswith(("unit-", "train-")) and file.endswith(".parquet")
+        return part or name in (SUCCESS, MANIFEST, LEDGER, PLAN)
+    return False
 
 
 def _to_table(units: list[Unit]) -> pa.Table:

@@ -13,6 +13,7 @@ from rayqc.ledger.plan import clear
 from rayqc.storage import Folder, read_json, write_json
 
 CONFIG = "config.yaml"
+INPUTS = "inputs.json"
 STAGES = ("train", "fit", "generate", "filter", "classify")
 
 NEEDS: dict[str, tuple[str, ...]] = {
@@ -33,6 +34,9 @@ OUTPUTS = {
 }
 
 TOUCHES: dict[str, tuple[str, ...]] = {
+    "inputs.references": ("train", "fit", "generate", "filter", "classify"),
+    "inputs.test": ("fit", "classify"),
+    "inputs.pool": ("generate", "filter"),
     "resources": (),
     "filter.actors": (),
     "filter.unit_rows": (),
@@ -70,12 +74,16 @@ def affected(changes: list[str]) -> tuple[str, ...]:
     return tuple(stage for stage in STAGES if stage in hit)
 
 
-def open_run(run: Folder, config: Config | None, redo: bool) -> Config:
+def open_run(
+    run: Folder, config: Config | None, redo: bool, inputs: dict[str, str] | None = None
+) -> Config:
     """The settings in force for a run folder.
 
     Args:
         config: the settings asked for; None takes the run's own.
-        redo: clear the stages that changed settings undo, instead of refusing.
+        redo: clear the stages that changed settings undo, instead of refusing; all
+            stages when nothing changed.
+        inputs: digests of the images that `references`, `test` and `pool` name now.
 
     Raises:
         InputError: no settings given, and the folder is no run.
@@ -87,21 +95,35 @@ def open_run(run: Folder, config: Config | None, redo: bool) -> Config:
                 f"{run} is no run: found no {CONFIG}; "
                 f"start with `rayqc train CONFIG.yaml --out {run}`"
             )
-        run.write(CONFIG, dump_config(config).encode())
+        _write(run, config, inputs)
         return config
     held = make_config(yaml.safe_load(run.read(CONFIG)), run.path(CONFIG))
-    if config is None or config == held:
+    if config is None:
         return held
-    changes = differences(held.model_dump(mode="json"), config.model_dump(mode="json"))
+    before = {**held.model_dump(mode="json"), "inputs": _held_inputs(run)}
+    changes = differences(before, {**config.model_dump(mode="json"), "inputs": inputs or {}})
     begun = [stage for stage in affected(changes) if status(run, stage) is not None]
+    if not changes and not redo:
+        return held
+    if not changes:
+        begun = list(STAGES)
     if begun and not redo:
         raise ConflictError(
-            f"{run} was made with other settings ({'; '.join(changes)}); this affects "
+            f"{run} was made with other settings or images ({'; '.join(changes)}); this affects "
             f"{', '.join(begun)}. Use another --out, or --redo to do these stages anew"
         )
     clear_stages(run, begun)
-    run.write(CONFIG, dump_config(config).encode())
+    _write(run, config, inputs)
     return config
+
+
+def _write(run: Folder, config: Config, inputs: dict[str, str] | None) -> None:
+    write_json(run, INPUTS, inputs or {})
+    run.write(CONFIG, dump_config(config).encode())
+
+
+def _held_inputs(run: Folder) -> dict[str, str]:
+    return dict(read_json(run, INPUTS)) if run.exists(INPUTS) else {}
 
 
 def clear_stages(run: Folder, stages: list[str] | tuple[str, ...]) -> None:
@@ -109,9 +131,11 @@ def clear_stages(run: Folder, stages: list[str] | tuple[str, ...]) -> None:
     for stage in sorted(stages, key=STAGES.index, reverse=True):
         run.delete([_record(stage)])
         for output in OUTPUTS[stage]:
-            run.delete([output] if "." in output else [])
-            if "." not in output:
-                clear(run.sub(output))
+            if "." in output:
+                run.delete([output])
+                continue
+            clear(run.sub(output))
+            run.sub(output).delete(run.sub(output).names())
 
 
 def downstream(stage: str) -> tuple[str, ...]:

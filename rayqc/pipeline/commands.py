@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import time
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,8 @@ from rayqc.distributed.session import session
 from rayqc.errors import ConflictError, ErrorBudgetExceeded, InputError
 from rayqc.generators.policies import make_transform
 from rayqc.ledger.manifest import Totals, load_totals
-from rayqc.ledger.plan import clear
+from rayqc.ledger.plan import LEDGER, clear, inputs_digest
 from rayqc.ledger.stages import (
-    CONFIG,
     STAGES,
     begin,
     clear_stages,
@@ -34,8 +33,12 @@ from rayqc.pipeline.stages import WORK, filter_sources, run_encoder
 from rayqc.progress import Progress
 from rayqc.sources import open_source
 from rayqc.storage import Folder, read_json
+from rayqc.units import number
 
 logger = logging.getLogger(__name__)
+
+WHOLE = 10**12
+"""Rows of a unit that is to hold all of a file."""
 
 DEMO = Path(__file__).parent.parent / "data" / "demo.yaml"
 
@@ -70,10 +73,7 @@ def run(
     """
     settings = _settings(config)
     folder = Folder(out)
-    _check(settings)
-    chosen = open_run(folder, settings, redo)
-    if redo and settings == chosen and all(is_done(folder, stage) for stage in STAGES):
-        clear_stages(folder, STAGES)
+    chosen = open_run(folder, settings, redo, _check(settings))
     with _session_for(folder, STAGES, address, num_cpus):
         for stage in STAGES:
             _stage(folder, stage, chosen, progress or Progress())
@@ -106,8 +106,9 @@ def train(
 ) -> Summary:
     """Start a run: draw the references and train the VAE on them. Arguments as `run`."""
     settings = _settings(config)
-    _check(settings)
-    return _one(Folder(out), "train", settings, redo, address, num_cpus, progress)
+    folder = Folder(out)
+    open_run(folder, settings, redo, _check(settings))
+    return _one(folder, "train", False, address, num_cpus, progress)
 
 
 def fit(
@@ -119,7 +120,7 @@ def fit(
     progress: Progress | None = None,
 ) -> Summary:
     """Encode the references and fit each class's region. Arguments as `rayqc.run`."""
-    return _one(Folder(run), "fit", None, redo, address, num_cpus, progress)
+    return _one(Folder(run), "fit", redo, address, num_cpus, progress)
 
 
 def generate(
@@ -131,7 +132,7 @@ def generate(
     progress: Progress | None = None,
 ) -> Summary:
     """Make the run's own pool. Arguments as `rayqc.run`."""
-    return _one(Folder(run), "generate", None, redo, address, num_cpus, progress)
+    return _one(Folder(run), "generate", redo, address, num_cpus, progress)
 
 
 def filter(
@@ -145,7 +146,7 @@ def filter(
 ) -> Summary:
     """Judge the run's own pool, by `actors` or as set. Arguments and errors as `rayqc.run`."""
     folder = Folder(run)
-    found = _one(folder, "filter", None, redo, address, num_cpus, progress, actors)
+    found = _one(folder, "filter", redo, address, num_cpus, progress, actors)
     config = open_run(folder, None, False)
     _check_error_budget(load_totals(folder.sub("filtered")), config)
     return found
@@ -160,7 +161,7 @@ def classify(
     progress: Progress | None = None,
 ) -> Summary:
     """Train and test the classifier arms, write `result.json`. Arguments as `rayqc.run`."""
-    return _one(Folder(run), "classify", None, redo, address, num_cpus, progress)
+    return _one(Folder(run), "classify", redo, address, num_cpus, progress)
 
 
 def filter_pool(
@@ -192,15 +193,16 @@ def filter_pool(
     config = open_run(folder, None, False)
     if not is_done(folder, "fit"):
         raise InputError(f"{folder}: `filter` needs `fit` first; run `rayqc fit {folder}`")
-    if target.exists(CONFIG):
-        raise ConflictError(f"{target} is a run; --out needs a folder of its own")
-    config = _with_filter(config, actors=actors, limit=limit)
+    _check_target(folder, Folder(pool), target)
+    # The run's own limit was for its own pool.
+    config = _with_filter(config, limit=limit, actors=actors or config.filter.actors)
     classes = run_encoder(folder).classes
     source = match_classes(open_source(Data(path=pool)), "", classes)
+    units = number(source.source.units(config.filter.unit_rows), limit)
     if redo:
         clear(target)
     with session(address, num_cpus):
-        totals = filter_sources(folder, target, [source], config, progress or Progress())
+        totals = filter_sources(folder, target, [source], units, config, progress or Progress())
     _check_error_budget(totals, config)
     return asdict(totals)
 
@@ -209,42 +211,65 @@ def _settings(config: Config | str) -> Config:
     return load_config(config) if isinstance(config, str) else config
 
 
-def _with_filter(config: Config, **changes: int | None) -> Config:
-    """The settings with some of the filter's replaced, where not None."""
-    given = {name: value for name, value in changes.items() if value is not None}
-    return config.model_copy(update={"filter": config.filter.model_copy(update=given)})
+def _with_filter(config: Config, **changes: Any) -> Config:
+    """The settings with some of the filter's replaced."""
+    return config.model_copy(update={"filter": config.filter.model_copy(update=changes)})
 
 
-def _check(config: Config) -> None:
-    """Find what can be found wrong before Ray starts and hours pass."""
-    open_source(config.references)
+def _check_target(run: Folder, pool: Folder, out: Folder) -> None:
+    """Refuse an output folder that could mix with anything that lies there.
+
+    Raises:
+        ConflictError: `out` is or lies in the run or the pool, or holds other files.
+    """
+    for what, place in (("the run", run), ("the pool", pool)):
+        if f"{out}/".startswith(f"{place}/"):
+            raise ConflictError(f"--out {out} lies in {what} {place}; give it a folder of its own")
+    if not out.exists(LEDGER) and out.names():
+        raise ConflictError(
+            f"--out {out} holds files that are not this command's, such as {out.names()[0]}; "
+            "give it a folder of its own"
+        )
+
+
+def _check(config: Config) -> dict[str, str]:
+    """Find what can be found wrong before Ray starts and hours pass.
+
+    Returns:
+        Digests of the images that the settings name, by section.
+    """
+    references = open_source(config.references)
     test = config.test_data()
+    inputs = {"references": inputs_digest(references.units(WHOLE))}
     if test is not None:
-        open_source(test, split="test")
+        inputs["test"] = inputs_digest(open_source(test, split="test").units(WHOLE))
     elif config.classify.arms:
         raise InputError(
             "the classifier stage needs real test images and the configuration names none; set "
             "`test: {path: ...}`, or `classify: {arms: []}` to leave the stage out"
         )
-    for entry in config.pool:
+    files = []
+    for place, entry in enumerate(config.pool):
         if isinstance(entry, Augment):
             make_transform(entry.policy, channels=3)
         else:
-            open_source(entry)
+            files += [replace(unit, entry=place) for unit in open_source(entry).units(WHOLE)]
+    return {**inputs, "pool": inputs_digest(files)}
 
 
 def _one(
     folder: Folder,
     stage: str,
-    config: Config | None,
     redo: bool,
     address: str,
     num_cpus: int | None,
     progress: Progress | None,
     actors: int | None = None,
 ) -> Summary:
-    chosen = _with_filter(open_run(folder, config, redo), actors=actors)
-    if redo and is_done(folder, stage):
+    chosen = open_run(folder, None, False)
+    if actors is not None:
+        chosen = _with_filter(chosen, actors=actors)
+    if redo:
         clear_stages(folder, downstream(stage))
     with _session_for(folder, (stage,), address, num_cpus):
         return _stage(folder, stage, chosen, progress or Progress())

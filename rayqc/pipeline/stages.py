@@ -6,7 +6,7 @@ import logging
 import os
 import platform
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import version as installed_version
 from typing import Any
 
@@ -23,7 +23,7 @@ from rayqc.distributed.reduce import latent_matrix, reduce_spheres
 from rayqc.distributed.train import train_encoder
 from rayqc.errors import InputError
 from rayqc.generators.augment import AugmentSource
-from rayqc.images.decode import ImageError, Limits
+from rayqc.images.decode import Limits
 from rayqc.images.references import infer_shape
 from rayqc.ledger.manifest import Totals
 from rayqc.ledger.stages import STAGES, status
@@ -33,11 +33,13 @@ from rayqc.regions.sphere import expected_coverage
 from rayqc.report.contact_sheet import contact_sheet
 from rayqc.report.result import build_result
 from rayqc.report.statistics import summarise
+from rayqc.schema import class_names
 from rayqc.sources import open_source
 from rayqc.sources.select import match_labels, read_all, select_references
 from rayqc.storage import Folder, digest, read_table, write_json, write_table
 from rayqc.training.checkpoint import TrainedEncoder, load_encoder
 from rayqc.training.holdout import refuse_collapse
+from rayqc.units import Unit, number
 from rayqc.version import __version__
 
 logger = logging.getLogger(__name__)
@@ -54,17 +56,17 @@ def _train(folder: Folder, config: Config, progress: Progress) -> Summary:
     references = select_references(source, chosen.per_class, chosen.seed)
     write_table(folder.sub("model"), REFERENCES, references)
     data = references["image"].combine_chunks().field("bytes").to_pylist()
-    images = dict(zip(references["id"].to_pylist(), data, strict=True))
-    try:
-        shape = infer_shape(images, _limits(config), config.image.size, config.image.channels)
-    except ImageError as error:
-        raise InputError(f"reference image {error} ({error.reason}); mend or remove it") from error
+    images = zip(references["id"].to_pylist(), data, strict=True)
+    shape = infer_shape(images, _limits(config), config.image.size, config.image.channels)
     logger.info(
         "references: %d images of %d classes, %d x %d x %d",
         references.num_rows,
         len(source.classes),
         *shape.pixels,
     )
+    for generator in _augment_sources(folder, config).values():
+        for whole in generator.units(10**12):
+            generator.read(replace(whole, stop=1))  # a policy that fails should fail now
     trained = train_encoder(
         references, source.classes, shape, folder.sub("model"), config, progress
     )
@@ -134,12 +136,17 @@ def _generate(folder: Folder, config: Config, progress: Progress) -> Summary:
     sources = _augment_sources(folder, config)
     if not sources:
         return {"made": 0}
+    places = list(sources)
+    units = [
+        replace(unit, entry=places.index(unit.entry))
+        for unit in _plan(folder, config)
+        if unit.entry in sources
+    ]
     settings = config.filter
     totals = generate_pool(
         folder.sub("pool"),
-        sources,
-        settings.unit_rows,
-        settings.limit,
+        list(sources.values()),
+        units,
         settings.actors,
         settings.shard_mb,
         progress,
@@ -147,16 +154,32 @@ def _generate(folder: Folder, config: Config, progress: Progress) -> Summary:
     return {"made": totals.read}
 
 
-def _augment_sources(folder: Folder, config: Config) -> list[AugmentSource]:
+def _plan(folder: Folder, config: Config) -> list[Unit]:
+    """Units of all pool entries, `entry` being the place in the configuration.
+
+    A limit is an even sample over all of them.
+    """
+    augment = _augment_sources(folder, config)
+    found = []
+    for place, entry in enumerate(config.pool):
+        source = augment[place] if isinstance(entry, Augment) else open_source(entry)
+        units = source.units(config.filter.unit_rows)
+        found += [replace(unit, entry=place) for unit in units]
+    return number(found, config.filter.limit)
+
+
+def _augment_sources(folder: Folder, config: Config) -> dict[int, AugmentSource]:
+    """Generators by their place in the configuration."""
     model = folder.sub("model")
-    ids = read_table(model, REFERENCES, columns=["id"])
+    references = read_table(model, REFERENCES, columns=["label"])
+    classes = class_names(references.schema, "label") or ()
     tag = digest(model.read(REFERENCES))
-    return [
-        AugmentSource(
+    return {
+        place: AugmentSource(
             references=model,
             table=REFERENCES,
-            classes=run_encoder(folder).classes,
-            count=ids.num_rows,
+            classes=classes,
+            count=references.num_rows,
             references_digest=tag,
             name=name,
             seed=config.seed,
@@ -164,25 +187,31 @@ def _augment_sources(folder: Folder, config: Config) -> list[AugmentSource]:
             per_reference=entry.per_reference,
             limits=_limits(config),
         )
-        for name, entry in zip(config.pool_names(), config.pool, strict=True)
+        for place, (name, entry) in enumerate(zip(config.pool_names(), config.pool, strict=True))
         if isinstance(entry, Augment)
-    ]
+    }
 
 
 def _filter_run(folder: Folder, config: Config, progress: Progress) -> Summary:
     classes = run_encoder(folder).classes
-    sources = []
+    sources: list[PoolSource] = []
+    units: list[Unit] = []
     if any(isinstance(entry, Augment) for entry in config.pool):
-        sources.append(
-            match_classes(open_source(Data(path=folder.sub("pool").location)), "", classes)
-        )
-    for name, entry in zip(config.pool_names(), config.pool, strict=True):
+        # The candidates made here are a pool on disk by now; `generate` applied the limit.
+        own = open_source(Data(path=folder.sub("pool").location))
+        sources.append(match_classes(own, "", classes))
+        units += own.units(config.filter.unit_rows)
+    planned = _plan(folder, config)
+    for place, name in enumerate(config.pool_names()):
+        entry = config.pool[place]
         if not isinstance(entry, Augment):
             sources.append(match_classes(open_source(entry), name, classes))
+            here = len(sources) - 1
+            units += [replace(unit, entry=here) for unit in planned if unit.entry == place]
     filtered = folder.sub("filtered")
-    totals = filter_sources(folder, filtered, sources, config, progress)
+    totals = filter_sources(folder, filtered, sources, units, config, progress)
     title = f"rayqc: {totals.outcomes['accepted']:,} of {totals.read:,} accepted"
-    folder.write("contact_sheet.png", contact_sheet(filtered, classes, title))
+    folder.write("contact_sheet.png", contact_sheet(filtered, classes, title, _limits(config)))
     return asdict(totals)
 
 
@@ -190,6 +219,7 @@ def filter_sources(
     folder: Folder,
     out: Folder,
     sources: list[PoolSource],
+    units: list[Unit],
     config: Config,
     progress: Progress,
 ) -> Totals:
@@ -204,7 +234,7 @@ def filter_sources(
         "settings": {key: getattr(config.filter, key) for key in kept},
         "limits": asdict(_limits(config)),
     }
-    totals = filter_pool(folder, out, sources, config, work, regions.classes, progress)
+    totals = filter_pool(folder, out, sources, units, config, work, regions.classes, progress)
     logger.info("filter: %s", totals)
     return totals
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from PIL import Image, ImageDraw, ImageFont
 
 from rayqc.images.decode import Limits, open_image, to_mode
@@ -33,18 +34,15 @@ class Pick:
     score: float
 
 
-def contact_sheet(filtered: Folder, classes: tuple[str, ...], title: str) -> bytes:
+def contact_sheet(filtered: Folder, classes: tuple[str, ...], title: str, limits: Limits) -> bytes:
     """PNG bytes: a row a class, with the most central accepted images, those whose score is
     nearest to 1 on either side, and those farthest out, framed green or red by verdict.
 
-    Reads the scores first, then only the shards' columns it needs for the images picked.
+    Reads one shard at a time and keeps of each only what may be shown.
     Data sets of many classes show the first 20.
     """
-    scores = pa.concat_tables(
-        read_table(filtered, part.path, columns=["id", "label", "score", "verdict"])
-        for part in load_files(filtered)["scores"]
-    )
     shown = classes[:MOST_CLASSES]
+    scores = _extremes(filtered, len(shown))
     picks = [pick(scores, label) for label in range(len(shown))]
     images = _images(filtered, {p.id for row in picks for group in row for p in group})
     width = LEFT + 3 * (PER_GROUP * (TILE + GAP) + 24)
@@ -60,7 +58,7 @@ def contact_sheet(filtered: Folder, classes: tuple[str, ...], title: str) -> byt
         for column, group_picks in enumerate(picks[row]):
             for place, found in enumerate(group_picks):
                 left = _left(column) + place * (TILE + GAP)
-                _paste(sheet, draw, images.get(found.id), found, left, top)
+                _paste(sheet, draw, images.get(found.id), found, (left, top), limits)
                 draw.text((left + 8, top + TILE + 1), f"{found.score:.2f}", PALE, small)
     sink = io.BytesIO()
     sheet.save(sink, format="PNG")
@@ -69,37 +67,47 @@ def contact_sheet(filtered: Folder, classes: tuple[str, ...], title: str) -> byt
 
 def pick(scores: pa.Table, label: int) -> tuple[list[Pick], list[Pick], list[Pick]]:
     """Images of one class to show: most central accepted, nearest to the boundary, farthest out."""
-    mine = scores.filter(np.asarray(scores["label"].fill_null(-1)) == label)
-    score_N = np.asarray(mine["score"].fill_null(np.nan), dtype=float)
-    accepted_N = np.array([v == "accepted" for v in mine["verdict"].to_pylist()], dtype=bool)
-    finite_N = np.isfinite(score_N)
+    mine = scores.filter(pc.and_(pc.equal(scores["label"], label), pc.is_finite(scores["score"])))
+    score_N = np.asarray(mine["score"], dtype=float)
+    accepted_N = np.asarray(pc.equal(mine["verdict"], "accepted"))
     order_N = np.argsort(score_N, kind="stable")
-    central = [row for row in order_N if accepted_N[row] and finite_N[row]]
-    far = [row for row in order_N[::-1] if not accepted_N[row] and finite_N[row]]
-    near = [row for row in np.argsort(np.abs(score_N - 1), kind="stable") if finite_N[row]]
-    near = sorted(near[:PER_GROUP], key=lambda row: score_N[row])
+    central = order_N[accepted_N[order_N]][:PER_GROUP]
+    far = order_N[~accepted_N[order_N]][::-1][:PER_GROUP]
+    near = np.sort(np.argsort(np.abs(score_N[order_N] - 1), kind="stable")[:PER_GROUP])
 
-    def picks(rows: list[int]) -> list[Pick]:
+    def picks(rows: np.ndarray) -> list[Pick]:
         return [
             Pick(
                 id=mine["id"][int(row)].as_py(),
                 verdict="accepted" if accepted_N[row] else "rejected",
                 score=float(score_N[row]),
             )
-            for row in rows[:PER_GROUP]
+            for row in rows
         ]
 
-    return picks(central), picks(near), picks(far)
+    return picks(central), picks(order_N[near]), picks(far)
+
+
+def _extremes(filtered: Folder, classes: int) -> pa.Table:
+    """Scores that may be shown: of each shard and class the same picks as of the whole."""
+    columns = ["id", "label", "score", "verdict"]
+    kept = []
+    for part in load_files(filtered)["scores"]:
+        table = read_table(filtered, part.path, columns=columns)
+        picks = [pick(table, label) for label in range(classes)]
+        wanted = {found.id for row in picks for group in row for found in group}
+        kept.append(table.filter(pc.is_in(table["id"], pa.array(sorted(wanted), pa.string()))))
+    return pa.concat_tables(kept)
 
 
 def _images(filtered: Folder, wanted: set[str]) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     files = load_files(filtered)
     for part in files.get("accepted", []) + files.get("rejected", []):
-        ids = read_table(filtered, part.path, columns=["id"])["id"].to_pylist()
-        rows = [row for row, name in enumerate(ids) if name in wanted]
-        if rows:
-            table = read_table(filtered, part.path, columns=["id", "image"]).take(pa.array(rows))
+        ids = read_table(filtered, part.path, columns=["id"])["id"]
+        chosen = pc.is_in(ids, pa.array(sorted(wanted), pa.string()))
+        if pc.any(chosen).as_py():
+            table = read_table(filtered, part.path, columns=["id", "image"]).filter(chosen)
             found |= {row["id"]: row["image"]["bytes"] for row in table.to_pylist()}
     return found
 
@@ -109,15 +117,16 @@ def _paste(
     draw: ImageDraw.ImageDraw,
     data: bytes | None,
     found: Pick,
-    left: int,
-    top: int,
+    place: tuple[int, int],
+    limits: Limits,
 ) -> None:
+    left, top = place
     frame = (left, top, left + TILE - 1, top + TILE - 1)
     draw.rectangle(frame, outline=COLOURS[found.verdict], width=2)
     if data is None:  # rejected images that were not kept
         return
     inside = TILE - 6
-    image = to_mode(open_image(data, Limits()), 3)
+    image = to_mode(open_image(data, limits), 3)
     sheet.paste(image.resize((inside, inside), Image.Resampling.BICUBIC), (left + 3, top + 3))
 
 

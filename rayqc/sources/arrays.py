@@ -13,6 +13,7 @@ from rayqc.images.encode import encode_png
 from rayqc.schema import IMAGE_TYPE, candidate_schema
 from rayqc.sources.cifar import load_cifar10, load_cifar100
 from rayqc.sources.idx import load_mnist
+from rayqc.storage import Folder
 from rayqc.units import Unit, slices
 
 
@@ -82,8 +83,9 @@ class ArraySource:
 
 def _opener(kind: str) -> Callable[[str, str], ArraySource]:
     def open_arrays(path: str, split: str) -> ArraySource:
-        classes = load(kind, path, split).classes
-        return ArraySource(kind=kind, location=path, split=split, classes=classes)
+        location = Folder(path).location  # absolute: actors work elsewhere
+        classes = load(kind, location, split).classes
+        return ArraySource(kind=kind, location=location, split=split, classes=classes)
 
     return open_arrays
 

@@ -82,10 +82,15 @@ def _class_of(name: str) -> str:
     return first if slash else ""
 
 
+def _is_image(name: str) -> bool:
+    hidden = any(part.startswith(".") for part in name.split("/"))
+    return name.lower().endswith(ENDINGS) and not hidden
+
+
 def _images(folder: Folder) -> dict[str, str]:
     """Image files and their fingerprints, sorted by name."""
     found = folder.listing()
-    images = {name: tag for name, tag in found.items() if name.lower().endswith(ENDINGS)}
+    images = {name: tag for name, tag in found.items() if _is_image(name)}
     others = [name for name in found if name not in images]
     if others:
         logger.warning("%s: left out %d other files, %s first", folder, len(others), others[0])

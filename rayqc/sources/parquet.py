@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +15,7 @@ import pyarrow.parquet as pq
 from rayqc.errors import InputError
 from rayqc.schema import IMAGE_TYPE, candidate_schema, class_names
 from rayqc.sources.base import NO_LABEL
+from rayqc.sources.rows import RowReader
 from rayqc.storage import Folder, is_url, read_json
 from rayqc.units import Unit, slices
 
@@ -22,6 +24,9 @@ LABEL_COLUMNS = ("label", "fine_label")
 
 # Resolved in each process by itself: a cluster's nodes may keep the package in different places.
 BUNDLED = "bundled"
+
+UNIT_BYTES = 256_000_000
+"""Encoded images of a unit, at most, besides its number of rows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +39,7 @@ class ParquetSource:
     image_column: str
     label_column: str
     _open: dict[str, pq.ParquetFile] = field(default_factory=dict, compare=False, repr=False)
+    _reader: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def __reduce__(self) -> tuple[object, ...]:
         state = (self.location, self.files, self.classes, self.image_column, self.label_column)
@@ -44,9 +50,10 @@ class ParquetSource:
         folder = _folder(self.location)
         found = []
         for name in self.files:
-            tag = folder.fingerprint(name)
-            rows = _open_parquet(folder, name).metadata.num_rows
-            for start, stop in slices(rows, most_rows):
+            facts = _open_parquet(folder, name).metadata
+            # The bundled files are the package's, whatever installed them when.
+            tag = f"{facts.num_rows}" if self.location == BUNDLED else folder.fingerprint(name)
+            for start, stop in slices(facts.num_rows, min(most_rows, _rows_that_fit(facts))):
                 found.append(Unit(entry=0, path=name, start=start, stop=stop, fingerprint=tag))
         return found
 
@@ -76,25 +83,22 @@ class ParquetSource:
         return pa.table(columns, schema=candidate_schema(self.classes))
 
     def _rows(self, unit: Unit, columns: list[str]) -> pa.Table:
-        """The unit's rows, reading the row groups that hold any of them."""
-        file = self._file(unit.path)
-        groups = file.metadata
-        first_N = np.cumsum(
-            [0] + [groups.row_group(g).num_rows for g in range(groups.num_row_groups)]
-        )
-        held = [
-            group
-            for group in range(groups.num_row_groups)
-            if first_N[group] < unit.stop and first_N[group + 1] > unit.start
-        ]
-        table = file.read_row_groups(held, columns=columns)
-        before = int(first_N[held[0]])
+        """The unit's rows; a reader is kept, since an actor's units follow one another."""
+        if self._reader.get("file") != (unit.path, columns):
+            self._reader.clear()
+            file = self._file(unit.path)
+            self._reader.update(file=(unit.path, columns), rows=RowReader(file, columns))
+        try:
+            table = self._reader["rows"].read(unit.start, unit.stop)
+        except (pa.ArrowInvalid, OSError) as error:
+            where = _folder(self.location).path(unit.path)
+            raise InputError(f"{where} is damaged in rows from {unit.start} on: {error}") from error
         if unit.sample is None:
-            return table.slice(unit.start - before, unit.stop - unit.start)
-        return table.take(pa.array(unit.rows() - before))
+            return table
+        return table.take(pa.array(unit.rows() - unit.start))
 
     def _file(self, name: str) -> pq.ParquetFile:
-        """The open file; one is kept open, since units of a file come one after another."""
+        """The open file; one is kept open."""
         if name not in self._open:
             self._open.clear()
             self._open[name] = _open_parquet(_folder(self.location), name)
@@ -120,6 +124,10 @@ def open_parquet(path: str) -> ParquetSource:
         )
     _as_image(pa.chunked_array([], schema.field(image).type), where)
     names = class_names(schema, label) or _numbered(folder, files, label)
+    for name in files[1:]:
+        _must_match(
+            _open_parquet(folder, name).schema_arrow, schema, label, folder.path(name), where
+        )
     return ParquetSource(
         location=folder.location,
         files=tuple(files),
@@ -127,6 +135,24 @@ def open_parquet(path: str) -> ParquetSource:
         image_column=image,
         label_column=label,
     )
+
+
+def _must_match(
+    found: pa.Schema, first: pa.Schema, label: str, where: str, first_where: str
+) -> None:
+    """Refuse a file whose columns or class names differ: its labels would mean something else."""
+    _column(found, IMAGE_COLUMNS, where, "image")
+    _column(found, LABEL_COLUMNS, where, "label")
+    if class_names(found, label) != class_names(first, label) or not set(
+        _read_columns(first)
+    ) <= set(found.names):
+        raise InputError(
+            f"{where} and {first_where} differ in columns or class names; give each its own entry"
+        )
+
+
+def _read_columns(schema: pa.Schema) -> list[str]:
+    return [name for name in schema.names if name in (*IMAGE_COLUMNS, *LABEL_COLUMNS)]
 
 
 def open_bundled(split: str) -> ParquetSource:
@@ -139,6 +165,12 @@ def open_bundled(split: str) -> ParquetSource:
         image_column=found.image_column,
         label_column=found.label_column,
     )
+
+
+def _rows_that_fit(facts: pq.FileMetaData) -> int:
+    """Rows whose images stay within `UNIT_BYTES` in the mean of the file."""
+    held = sum(facts.row_group(g).total_byte_size for g in range(facts.num_row_groups))
+    return max(1, UNIT_BYTES * int(facts.num_rows) // max(int(held), 1))
 
 
 def _rebuild(
@@ -162,7 +194,7 @@ def _list(path: str) -> tuple[Folder, list[str]]:
         base = plain.rpartition("/")[0] or ("/" if plain.startswith("/") else ".")
         folder = Folder(base)
         pattern = path[len(plain.rpartition("/")[0]) :].lstrip("/")
-        return folder, [name for name in folder.names() if fnmatch.fnmatch(name, pattern)]
+        return folder, [name for name in folder.names() if _matches(name, pattern)]
     if path.endswith(".parquet") and (is_url(path) or not Path(path).is_dir()):
         base, _, name = path.rpartition("/")
         folder = Folder(base or ("/" if path.startswith("/") else "."))
@@ -178,9 +210,17 @@ def _list(path: str) -> tuple[Folder, list[str]]:
     return folder, [name for name in folder.names() if name.endswith(".parquet")]
 
 
+def _matches(name: str, pattern: str) -> bool:
+    """A `*` stays within its folder, unless the pattern has `**`."""
+    parts, wanted = name.split("/"), pattern.split("/")
+    if "**" in pattern:
+        return fnmatch.fnmatchcase(name, pattern)
+    return len(parts) == len(wanted) and all(map(fnmatch.fnmatchcase, parts, wanted))
+
+
 def _open_parquet(folder: Folder, name: str) -> pq.ParquetFile:
     try:
-        return pq.ParquetFile(folder.open(name), pre_buffer=True)
+        return pq.ParquetFile(folder.open(name), buffer_size=1 << 20)
     except FileNotFoundError as error:
         raise InputError(f"{folder.path(name)} is missing") from error
     except (pa.ArrowInvalid, OSError) as error:

@@ -6,6 +6,7 @@ import logging
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from rayqc.errors import InputError, TooFewReferencesError
 from rayqc.sources.base import Source
@@ -13,7 +14,7 @@ from rayqc.units import number
 
 logger = logging.getLogger(__name__)
 
-ROWS_AT_ONCE = 4096
+ROWS_AT_ONCE = 256
 
 
 def select_references(source: Source, per_class: int | None, seed: int) -> pa.Table:
@@ -43,7 +44,7 @@ def read_all(source: Source, most: int | None = None) -> pa.Table:
     """All images, or at most `most` evenly spaced ones; those without a label are left out."""
     units = number(source.units(ROWS_AT_ONCE), most)
     table = pa.concat_tables([source.read(unit) for unit in units])
-    labelled = table.filter(table["label"].is_valid())
+    labelled = table.filter(pc.greater_equal(table["label"], 0))
     if labelled.num_rows < table.num_rows:
         logger.warning("left out %d images without a label", table.num_rows - labelled.num_rows)
     return labelled

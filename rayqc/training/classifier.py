@@ -83,7 +83,8 @@ def draw_batch(
         return rng.integers(label_N.size, size=size)
     order_N = np.argsort(label_N, kind="stable")
     present_K, first_K, count_K = np.unique(label_N[order_N], return_index=True, return_counts=True)
-    class_B = rng.permutation(np.arange(size) % present_K.size)
+    rounds = -(-size // present_K.size)
+    class_B = np.concatenate([rng.permutation(present_K.size) for _ in range(rounds)])[:size]
     within_B = (rng.random(size) * count_K[class_B]).astype(np.int64)
     return np.asarray(order_N[first_K[class_B] + within_B])
 

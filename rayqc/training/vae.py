@@ -8,6 +8,7 @@ path of one, but for rounding.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import cast
@@ -16,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from rayqc.errors import DivergedError
 from rayqc.models.losses import Reconstruction, kl_to_standard_normal, reconstruction_loss
 from rayqc.models.vae import VAE, pixels_to_input
 from rayqc.training.augment import random_affine
@@ -83,6 +85,11 @@ def train_vae(
         state.step += 1
         if state.step % STEPS_BETWEEN_RECORDS == 0 or state.step == settings.steps:
             loss, reconstruction, kl = (float(value) for value in losses)
+            if not math.isfinite(loss):
+                raise DivergedError(
+                    f"the VAE's loss is {loss} at step {state.step}; lower encoder.learning_rate "
+                    f"(now {settings.learning_rate})"
+                )
             state.history.append(
                 {"step": state.step, "loss": loss, "reconstruction": reconstruction, "kl": kl}
             )

@@ -84,7 +84,7 @@ def test_a_broken_reference_is_named(capsys, config, tmp_path, ray_session):
     pq.write_table(pa.table({"image": [b"x"], "label": [0]}), tmp_path / "refs.parquet")
     text = f"references: {{path: {tmp_path}/refs.parquet}}\nclassify: {{arms: []}}"
     line = mistake(capsys, "run", config(text), "--out", str(tmp_path / "run"))
-    assert "reference image refs.parquet#0" in line and "unsupported_format" in line
+    assert "real image refs.parquet#0 cannot be used (unsupported_format)" in line
 
 
 def test_arms_need_test_images(capsys, config, tmp_path):
@@ -108,26 +108,19 @@ def test_wrong_usage(capsys, tmp_path):
     assert capsys.readouterr().out.strip() == f"rayqc {__version__}"
 
 
-@pytest.mark.parametrize(
-    ("address", "message"),
-    [
-        ("127.0.0.1:1", "no Ray cluster answers at 127.0.0.1:1"),
-        ("auto", "cannot start or join Ray at address 'auto'"),
-    ],
-)
-def test_no_cluster_at_the_address(tmp_path, address, message):
+def test_no_cluster_at_the_address(tmp_path):
     """In a process of its own: this one has a Ray already, which would be used."""
     command = [sys.executable, "-m", "rayqc.cli", "demo", "--out", str(tmp_path / "run")]
     environment = {key: value for key, value in os.environ.items() if key != "RAY_ADDRESS"}
     found = subprocess.run(
-        [*command, "--address", address],
+        [*command, "--address", "127.0.0.1:1"],
         capture_output=True,
         text=True,
         env=environment,
         timeout=120,
     )
     assert found.returncode == 2, found.stderr
-    assert message in found.stderr
+    assert "no Ray cluster answers at 127.0.0.1:1" in found.stderr
     assert "Traceback" not in found.stderr
 
 
@@ -177,7 +170,7 @@ def test_one_cpu_is_enough_and_local_joins_no_cluster(ray_session, tmp_path):
         "encoder.allow_collapse=true",
         "regions.measure_images=20",
         "classify.seeds=1",
-        "classify.steps=2",
+        "classify.steps=10",
         "classify.arms=[real, accepted, random]",
     ]
     sets = [word for one in short for word in ("--set", one)]

@@ -219,8 +219,14 @@ def test_mistakes_are_refused(tiny_run, tmp_path):
     run, pool, out = str(tiny_run), str(tiny_run / "pool"), str(tmp_path / "out")
     with pytest.raises(InputError, match="no images at"):
         rayqc.filter_pool(run, str(tmp_path / "nowhere"), out)
-    with pytest.raises(ConflictError, match="is a run"):
-        rayqc.filter_pool(run, pool, run)
+    for place in (run, pool, f"{run}/below"):
+        with pytest.raises(ConflictError, match="give it a folder of its own"):
+            rayqc.filter_pool(run, pool, place, redo=True)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").write_text("years of work")
+    with pytest.raises(ConflictError, match=r"holds files that are not .* such as thesis\.tex"):
+        rayqc.filter_pool(run, pool, str(tmp_path / "mine"), redo=True)
+    assert (tmp_path / "mine" / "thesis.tex").exists()
     with pytest.raises(InputError, match="is no run"):
         rayqc.filter_pool(str(tmp_path), pool, out)
     pool_file(tmp_path / "p.parquet", [b"x"], [0], ("cat",))
@@ -253,6 +259,47 @@ def test_changed_settings_redo_their_stages_only(tiny_run, tmp_path):
     assert sum(result["ledger"]["outcomes"].values()) == COUNT
 
 
+def test_a_limit_is_an_even_sample_over_all_entries(tiny_run, tmp_path):
+    pool = rows(tiny_run, "pool")
+    pool_file(
+        tmp_path / "more.parquet",
+        [row["image"]["bytes"] for row in pool[:100]],
+        [row["label"] for row in pool[:100]],
+        tuple("0123456789"),
+    )
+    run = copy_run(tiny_run, tmp_path)
+    changed = tiny(
+        pool=[*TINY["pool"], {"path": str(tmp_path / "more.parquet")}],
+        filter={"limit": 40, "unit_rows": 70, "micro_batch": 32},
+        classify={"arms": []},
+    )
+    with pytest.raises(ConflictError, match="filter.limit: None -> 40"):
+        rayqc.run(rayqc.make_config(changed), str(run))
+    assert rayqc.run(rayqc.make_config(changed), str(run), redo=True)["ledger"]["read"] == 40
+    found = [row["id"].partition("/")[0] for row in rows(run / "filtered", "scores")]
+    assert (found.count("augment"), found.count("files")) == (30, 10)
+    # The run's limit was for its own pool.
+    assert (
+        rayqc.filter_pool(str(run), str(tiny_run / "pool"), str(tmp_path / "out"))["read"] == COUNT
+    )
+
+
+def test_redo_takes_up_a_stage_that_had_only_begun(tiny_run, tmp_path, monkeypatch):
+    def stop(*arguments):
+        raise KeyboardInterrupt
+
+    run = copy_run(tiny_run, tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr("rayqc.distributed.filter.compact", stop)
+        with pytest.raises(KeyboardInterrupt):
+            rayqc.filter(str(run), redo=True)
+    shutil.rmtree(run / "pool")
+    shutil.copytree(tiny_run / "pool", run / "pool")  # new files: the same bytes, other tags
+    with pytest.raises(ConflictError, match="inputs: .*--redo to do it anew"):
+        rayqc.filter(str(run))
+    assert rayqc.filter(str(run), redo=True)["read"] == COUNT
+
+
 def test_stage_by_stage_with_several_workers_and_pools(ray_session, tmp_path, caplog):
     images, labels = [], []
     rng = np.random.default_rng(0)
@@ -281,7 +328,7 @@ def test_stage_by_stage_with_several_workers_and_pools(ray_session, tmp_path, ca
                 "latent_dim": 8,
                 "allow_collapse": True,
             },
-            "classify": {"seeds": 1, "steps": 2, "width": 4, "arms": ["real", "accepted"]},
+            "classify": {"seeds": 1, "steps": 10, "width": 4, "arms": ["real", "accepted"]},
             "resources": {"train_workers": 2},
         }
     )
@@ -312,7 +359,7 @@ def test_cifar_with_five_images_a_class_reaches_its_result(ray_session, tmp_path
         references={"kind": "files", "path": f"{data}/train-*.parquet", "per_class": 5},
         test={"path": f"{data}/test-*.parquet"},
         pool=[{"kind": "augment", "per_reference": 1}],
-        classify={"seeds": 1, "steps": 2, "arms": ["real", "accepted"]},
+        classify={"seeds": 1, "steps": 10, "arms": ["real", "accepted"]},
     )
     result = rayqc.run(rayqc.make_config(config), str(tmp_path / "run"))
     assert len(result["acceptance"]) == (100 if name == "cifar100" else 10)

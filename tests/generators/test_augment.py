@@ -71,6 +71,18 @@ def test_other_seeds_and_names_make_other_images(source):
         assert not set(first) & set(other)
 
 
+@pytest.mark.parametrize(
+    ("step", "message"),
+    [
+        ({"name": "RandomCrop", "size": 64}, "fails on candidate 0"),
+        ({"name": "ConvertImageDtype"}, "gives torch.float32 of shape"),
+    ],
+)
+def test_a_policy_that_does_not_fit_the_images_is_refused(source, step, message):
+    with pytest.raises(ConfigError, match=message):
+        rows(replace(source, policy=[step]), 100)
+
+
 def test_making_candidates_leaves_the_global_generator_alone(source):
     torch.manual_seed(1)
     expected = torch.rand(3)

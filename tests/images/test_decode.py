@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from rayqc.errors import InputError
 from rayqc.images.decode import ImageError, ImageShape, Limits, decode, decode_batch, decode_native
 from rayqc.images.encode import encode_png
-from rayqc.images.references import infer_shape
+from rayqc.images.references import decode_real, infer_shape
 
+NOISE = encode_png(np.random.default_rng(0).integers(0, 256, (30, 30, 1), dtype=np.uint8))
 GRAY, RGB = ImageShape(size=8, channels=1), ImageShape(size=8, channels=3)
 
 
@@ -71,7 +73,7 @@ def test_orientation_is_applied():
         (None, "empty"),
         (b"", "empty"),
         (b"no image at all", "unsupported_format"),
-        (encode_png(np.arange(900, dtype=np.uint8).reshape(30, 30, 1))[:90], "decode_error"),
+        (NOISE[:300], "decode_error"),
         (encode_png(np.zeros((40, 40, 1), np.uint8)), "too_large"),
         (encoded(Image.new("L", (8, 8)), "ICO"), "unsupported_format"),
         (encoded(Image.fromarray(np.full((8, 8), np.nan, np.float32)), "TIFF"), "nonfinite"),
@@ -95,12 +97,17 @@ def test_byte_limit():
 
 def test_shape_comes_from_the_references():
     def png(h, w, c):
-        return encode_png(np.zeros((h, w, c), np.uint8))
+        return "x", encode_png(np.zeros((h, w, c), np.uint8))
 
-    gray = {"a": png(28, 28, 1), "b": png(28, 20, 1), "c": png(5, 5, 1)}
+    gray = [png(28, 28, 1), png(28, 20, 1), png(5, 5, 1)]
     assert infer_shape(gray, Limits(), None, None) == ImageShape(size=28, channels=1)
-    assert infer_shape({"a": png(30, 30, 3)}, Limits(), None, None).size == 32
-    assert infer_shape({"a": png(300, 200, 3)}, Limits(), None, None).size == 64
+    assert infer_shape([png(30, 30, 3)], Limits(), None, None).size == 32
+    assert infer_shape([png(3, 2, 3)], Limits(), None, None).size == 8
+    assert infer_shape([png(300, 200, 3)], Limits(), None, None).size == 64
     assert infer_shape(gray, Limits(), 16, 3) == ImageShape(size=16, channels=3)
-    with pytest.raises(ImageError, match="broken: "):
-        infer_shape({"broken": b"x"}, Limits(), None, None)
+    with pytest.raises(
+        InputError, match=r"real image broken cannot be used \(unsupported_format\)"
+    ):
+        infer_shape([("broken", b"x")], Limits(), None, None)
+    with pytest.raises(InputError, match="real image b cannot be used"):
+        decode_real(["a", "b"], [png(8, 8, 1)[1], b""], GRAY, Limits())

@@ -16,7 +16,7 @@ from rayqc.ledger.manifest import (
     load_totals,
     publish,
 )
-from rayqc.ledger.plan import clear, inputs_digest, load_plan, start_or_resume
+from rayqc.ledger.plan import clear, inputs_digest, load_plan, start_or_resume, work_digest
 from rayqc.schema import score_schema, verdict_schema
 from rayqc.storage import Folder, read_table
 from rayqc.units import Unit, number, slices
@@ -67,7 +67,8 @@ def commit(folder, index, unit):
         counts = by_class.setdefault(CLASSES[label], {})
         counts[str(kind)] = counts.get(str(kind), 0) + 1
     outcomes = {kind: int((verdict == kind).sum()) for kind in kinds}
-    return commit_unit(folder, index, tables, outcomes, {"why": table.num_rows}, by_class)
+    work = work_digest(folder)
+    return commit_unit(folder, index, work, tables, outcomes, {"why": table.num_rows}, by_class)
 
 
 SCHEMAS = {kind: verdict_schema(CLASSES) for kind in ("accepted", "rejected", "error")}
@@ -76,7 +77,7 @@ SCHEMAS["scores"] = score_schema(CLASSES)
 
 def merge(folder, plan, shard_bytes=1e9, cap=None):
     commits = load_commits(folder)
-    totals = balance(plan, commits)
+    totals = balance(plan, commits, work_digest(folder))
     cut = {}
     if cap:
         parts = [p.path for c in commits for p in c.parts if p.kind == "scores"]
@@ -140,12 +141,12 @@ def test_the_ledger_must_balance(folder):
     for index, unit in enumerate(plan[:-1]):
         commit(folder, index, unit)
     with pytest.raises(LedgerError, match=r"4 units planned, 3 committed; missing \[3\]"):
-        balance(plan, load_commits(folder))
+        balance(plan, load_commits(folder), work_digest(folder))
     commit(folder, 3, plan[3])
-    assert balance(plan, load_commits(folder)).read == 20
+    assert balance(plan, load_commits(folder), work_digest(folder)).read == 20
     longer = [*plan[:-1], units(total=7, most=7)[0]]
     with pytest.raises(LedgerError, match="unit 3: 7 rows planned, 5 read, 5 counted"):
-        balance(longer, load_commits(folder))
+        balance(longer, load_commits(folder), work_digest(folder))
 
 
 @pytest.mark.parametrize("shard_bytes", [1, 6000, 1e9])
@@ -212,3 +213,65 @@ def test_a_damaged_commit_is_named(folder):
     folder.write("commits/0000003.json", b"{}")
     with pytest.raises(ArtefactError, match=r"0000003\.json is not a commit record"):
         load_commits(folder)
+
+
+def test_a_commit_for_other_work_does_not_count(folder):
+    plan = start_or_resume(folder, {"s": 1}, units(total=6))
+    commit(folder, 0, plan[0])
+    with pytest.raises(LedgerError, match="unit 0 was committed for other work"):
+        balance(plan, load_commits(folder), "0" * 64)
+
+
+def test_a_commit_whose_answer_was_lost_stands(folder, monkeypatch):
+    """The store did as asked and the retry found the name taken, by this very record."""
+    plan = start_or_resume(folder, {}, units())
+    create = Folder.create
+    monkeypatch.setattr(
+        Folder, "create", lambda self, name, data: create(self, name, data) and False
+    )
+    assert commit(folder, 0, plan[0])
+    (found,) = load_commits(folder)
+    assert all(folder.exists(part.path) for part in found.parts)
+
+
+def test_a_plan_without_a_claim_is_not_taken_over(folder):
+    start_or_resume(folder, {}, units(total=20))
+    folder.delete(["ledger.json"])
+    plan = start_or_resume(folder, {}, units(total=50))
+    assert sum(unit.rows().size for unit in plan) == 50
+
+
+def test_a_plan_that_is_not_the_claims_is_refused(folder):
+    start_or_resume(folder, {}, units(total=20))
+    other = Folder(folder.path("other"))
+    start_or_resume(other, {}, units(total=50))
+    folder.write("_plan", other.read("_plan"))
+    with pytest.raises(ConflictError, match="is not the plan of the work"):
+        start_or_resume(folder, {}, units(total=20))
+
+
+def test_other_peoples_files_are_never_deleted(folder):
+    mine = ["notes.txt", "train.csv", "sub/train-1.parquet", "accepted/notes.txt"]
+    for name in mine:
+        folder.write(name, b"mine")
+    plan = start_or_resume(folder, {}, units())
+    for index, unit in enumerate(plan):
+        commit(folder, index, unit)
+    merge(folder, plan)
+    assert set(mine) <= set(folder.names())
+    clear(folder)
+    assert folder.names() == sorted(mine)
+
+
+def test_shards_must_hold_what_was_counted(folder):
+    plan = start_or_resume(folder, {}, units())
+    for index, unit in enumerate(plan):
+        commit(folder, index, unit)
+    commits = load_commits(folder)
+    shards = [
+        write_shard(folder, one, SCHEMAS[one.kind], {})
+        for one in plan_shards(commits[1:], tuple(SCHEMAS), 1e9, {})
+    ]
+    with pytest.raises(LedgerError, match="shards hold"):
+        publish(folder, balance(plan, commits, work_digest(folder)), shards)
+    assert not is_finished(folder)

@@ -101,4 +101,23 @@ def test_clearing_leaves_other_stages(run):
     for name in ("pool/_SUCCESS", "filtered/_SUCCESS", "filtered/accepted/x", "classify.json"):
         run.write(name, b"")
     clear_stages(run, ["filter", "classify"])
-    assert run.names() == ["config.yaml", "pool/_SUCCESS"]
+    assert run.names() == ["config.yaml", "inputs.json", "pool/_SUCCESS"]
+
+
+def test_changed_images_are_refused_as_changed_settings_are(tmp_path):
+    folder = Folder(str(tmp_path))
+    inputs = {"references": "a", "test": "b", "pool": "c"}
+    open_run(folder, config(), redo=False, inputs=inputs)
+    begin(folder, "train")
+    assert open_run(folder, config(), redo=False, inputs=inputs) == config()
+    with pytest.raises(ConflictError, match=r"inputs.references: 'a' -> 'x'\); this affects train"):
+        open_run(folder, config(), redo=False, inputs={**inputs, "references": "x"})
+    open_run(folder, config(), redo=False, inputs={**inputs, "pool": "x"})  # not begun
+
+
+def test_redo_without_a_change_does_all_anew(run):
+    for stage in ("train", "fit"):
+        begin(run, stage)
+        done(run, stage, 1.0, {})
+    open_run(run, config(), redo=True)
+    assert not is_done(run, "train") and not is_done(run, "fit")

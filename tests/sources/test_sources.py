@@ -15,7 +15,9 @@ from rayqc.images.decode import Limits, decode_native
 from rayqc.images.encode import encode_png
 from rayqc.schema import candidate_schema
 from rayqc.sources import detect, open_source
+from rayqc.sources.rows import RowReader
 from rayqc.sources.select import match_labels, read_all, select_references
+from rayqc.storage import Folder
 from rayqc.units import number
 from tests.conftest import shared
 
@@ -237,3 +239,50 @@ def test_what_cannot_be_read_is_named(tmp_path):
     (tmp_path / "train-labels-idx1-ubyte").write_bytes(b"")
     with pytest.raises(InputError, match="not an IDX file of bytes"):
         open_source(Data(path=str(tmp_path)))
+
+
+@pytest.mark.parametrize("group", [1, 7, 1000])
+@pytest.mark.parametrize("by_url", [False, True])
+def test_row_ranges_in_any_order(tmp_path, rng, group, by_url):
+    table = pa.table({"n": np.arange(2000), "s": [str(i) for i in range(2000)]})
+    pq.write_table(table, tmp_path / "t.parquet", row_group_size=group)
+    location = f"file://{tmp_path}" if by_url else str(tmp_path)
+    reader = RowReader(pq.ParquetFile(Folder(location).open("t.parquet")), ["n"])
+    ranges = [(0, 10), (10, 600), (600, 601), (1500, 2000), (3, 1999), (1999, 2000), (0, 2000)]
+    for a, b in [*ranges, *(sorted(rng.choice(2000, 2, replace=False)) for _ in range(20))]:
+        assert reader.read(int(a), int(b))["n"].to_pylist() == list(range(a, b))
+
+
+def test_files_that_do_not_belong_together_are_refused(tmp_path, rng):
+    huggingface(tmp_path / "a.parquet", rng, 4, names=("cat", "dog"))
+    huggingface(tmp_path / "b.parquet", rng, 4, names=("dog", "cat"))
+    with pytest.raises(InputError, match=r"b\.parquet and .*a\.parquet differ in columns or class"):
+        open_source(Data(path=str(tmp_path)))
+    huggingface(tmp_path / "b.parquet", rng, 4, image="img", names=("cat", "dog"))
+    with pytest.raises(InputError, match="differ in columns"):
+        open_source(Data(path=str(tmp_path)))
+
+
+def test_a_star_stays_in_its_folder(tmp_path, rng):
+    (tmp_path / "sub").mkdir()
+    huggingface(tmp_path / "a.parquet", rng, 4)
+    huggingface(tmp_path / "sub" / "b.parquet", rng, 4)
+    assert open_source(Data(path=str(tmp_path / "*.parquet"))).files == ("a.parquet",)
+    both = open_source(Data(path=str(tmp_path / "**.parquet"))).files
+    assert both == ("a.parquet", "sub/b.parquet")
+
+
+def test_units_are_bounded_by_bytes_too(tmp_path, rng, monkeypatch):
+    huggingface(tmp_path / "a.parquet", rng, 40)
+    monkeypatch.setattr("rayqc.sources.parquet.UNIT_BYTES", 1000)
+    source = open_source(Data(path=str(tmp_path)))
+    units = source.units(1000)
+    assert len(units) > 3
+    assert sum(unit.stop - unit.start for unit in units) == 40
+
+
+def test_images_without_a_label_are_left_out_of_real_ones(tmp_path, caplog):
+    png = encode_png(np.zeros((4, 4, 1), np.uint8))
+    pq.write_table(pa.table({"image": [png] * 3, "label": [0, -1, 1]}), tmp_path / "a.parquet")
+    assert read_all(open_source(Data(path=str(tmp_path))))["label"].to_pylist() == [0, 1]
+    assert "left out 1 images without a label" in caplog.text

@@ -38,6 +38,10 @@ def test_balanced_batches_hold_classes_in_equal_shares(rng):
     counts = np.bincount(label[rows])
     assert counts[0] == counts[2] == counts[5] == 400
     assert len(set(rows[label[rows] == 0])) > 80
+    many = np.repeat(np.arange(100), 2)  # more classes than places in a batch
+    rows = np.concatenate([draw_batch(many, 64, True, rng) for _ in range(500)])
+    share = np.bincount(many[rows], minlength=100) / rows.size
+    assert 0.008 < share.min() <= share.max() < 0.012
     plain = np.concatenate([draw_batch(label, 30, False, rng) for _ in range(40)])
     assert np.bincount(label[plain])[0] > 1000
 

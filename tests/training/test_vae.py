@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from rayqc.errors import ArtefactError
+from rayqc.errors import ArtefactError, DivergedError
 from rayqc.models.vae import VAE, VAEShape
 from rayqc.storage import Folder, read_json, write_json
 from rayqc.training.checkpoint import (
@@ -81,6 +81,14 @@ def test_shares_of_workers_add_up_to_one_workers_gradient(images, world):
     whole = gradient(Share())
     mean = sum(gradient(Share(rank=rank, world=world)) for rank in range(world)) / world
     torch.testing.assert_close(mean, whole, rtol=1e-4, atol=1e-5)
+
+
+def test_a_training_that_leaves_the_numbers_stops(images):
+    settings = VAESettings(**{**SETTINGS.__dict__, "learning_rate": 1e9})
+    state = fresh()
+    state.optimiser.param_groups[0]["lr"] = 1e9
+    with pytest.raises(DivergedError, match="lower encoder.learning_rate"):
+        train_vae(state, images, settings)
 
 
 def test_an_encoder_reads_back_the_same(tmp_path):
