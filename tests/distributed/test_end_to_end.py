@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import shutil
 
 import numpy as np
@@ -293,8 +294,8 @@ def test_redo_takes_up_a_stage_that_had_only_begun(tiny_run, tmp_path, monkeypat
         patch.setattr("rayqc.distributed.filter.compact", stop)
         with pytest.raises(KeyboardInterrupt):
             rayqc.filter(str(run), redo=True)
-    shutil.rmtree(run / "pool")
-    shutil.copytree(tiny_run / "pool", run / "pool")  # new files: the same bytes, other tags
+    for path in (run / "pool").glob("*.parquet"):
+        os.utime(path, (1, 1))  # the same bytes, another modification time
     with pytest.raises(ConflictError, match="inputs: .*--redo to do it anew"):
         rayqc.filter(str(run))
     assert rayqc.filter(str(run), redo=True)["read"] == COUNT
