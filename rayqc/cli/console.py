@@ -13,8 +13,7 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 
 from rayqc.progress import Progress, Stage
-
-VERDICTS = ("accepted", "rejected", "error")
+from rayqc.schema import VERDICTS
 
 
 class Console:

@@ -135,6 +135,8 @@ class Encoder(Settings):
     """Share of the references the VAE is not trained on, to measure reconstruction on; spread over
     the classes, and never from a class with fewer than 3. 0 trains on all, as the paper does, and
     leaves that figure out."""
+    seed: Seed | None = None
+    """Seeds initial weights, batches, noise and held-out references; null takes the run's."""
     checkpoint_every: PositiveInt = 250
     """Steps between checkpoints."""
     keep_checkpoints: PositiveInt = 2
@@ -268,6 +270,10 @@ class Config(Settings):
             default = base if counts[base] == 1 else f"{base}-{counts[base]}"
             names.append(entry.name or default)
         return names
+
+    def encoder_seed(self) -> int:
+        """The encoder's own seed, or else the run's."""
+        return self.seed if self.encoder.seed is None else self.encoder.seed
 
     def test_data(self) -> Data | None:
         """Where the test images are; the bundled references bring their own."""

@@ -114,12 +114,13 @@ def train_loop(setup: dict[str, Any]) -> None:
     torch.set_num_threads(setup["cpus"])
     device = get_device()
     images_NHWC, label_N = _references(image, config)
-    held_N = choose_holdout(label_N, config.encoder.holdout, config.seed)
+    held_N = choose_holdout(label_N, config.encoder.holdout, config.encoder_seed())
     state = _fresh_state(image, config, device)
     found = ray.train.get_checkpoint()
     if found is not None:
         with found.as_directory() as directory:
             load_checkpoint(Folder(directory), state)
+    state.starts.append(state.step)
     state.model = prepare_model(state.model)
 
     def report(state: TrainingState) -> None:
@@ -141,7 +142,8 @@ def train_loop(setup: dict[str, Any]) -> None:
         sample = np.linspace(0, len(label_N) - 1, min(len(label_N), MOST_MEASURED)).astype(int)
         encoder = LatentEncoder(vae, config.filter.micro_batch, str(device))
         facts = measure(encoder, images_NHWC[sample], held_N[sample])
-        facts |= {"steps": state.step, "workers": share.world, "history": state.history}
+        facts |= {"steps": state.step, "workers": share.world}
+        facts |= {"history": state.history, "starts": state.starts}
         save_encoder(setup["model"], vae, setup["classes"], facts)
 
 
@@ -159,7 +161,7 @@ def _references(image: ImageShape, config: Config) -> tuple[np.ndarray, np.ndarr
 
 def _fresh_state(image: ImageShape, config: Config, device: torch.device) -> TrainingState:
     settings = config.encoder
-    torch.manual_seed(config.seed)
+    torch.manual_seed(config.encoder_seed())
     vae = VAE(
         VAEShape(
             size=image.size,
@@ -183,7 +185,7 @@ def _settings(config: Config) -> VAESettings:
         beta=chosen.beta,
         reconstruction=chosen.reconstruction,
         augment=chosen.augment == "affine",
-        seed=config.seed,
+        seed=config.encoder_seed(),
         checkpoint_every=chosen.checkpoint_every,
     )
 

@@ -47,8 +47,8 @@ def detect(path: str) -> str:
     names = Folder(path).names()
     if not names:
         raise InputError(
-            f"no images at {path} ({Folder(path)}): it is missing or empty; expected a Parquet "
-            "file, a folder of Parquet files or of class folders, or an MNIST or CIFAR download"
+            f"no images at {path}: {Folder(path)} is missing or empty; expected a Parquet file, "
+            "a folder of Parquet files or of class folders, or an MNIST or CIFAR download"
         )
     if any("idx3-ubyte" in name for name in names):
         return "mnist"

@@ -54,7 +54,8 @@ def save_checkpoint(folder: Folder, state: TrainingState) -> None:
         for kind in ADAM:
             arrays[f"adam.{kind}.{names[id(parameter)]}"] = moments[kind].detach().cpu().numpy()
     folder.write(WEIGHTS, arrays_bytes(arrays))
-    write_json(folder, CHECKPOINT, {"step": state.step, "history": state.history})
+    facts = {"step": state.step, "history": state.history, "starts": state.starts}
+    write_json(folder, CHECKPOINT, facts)
 
 
 def load_checkpoint(folder: Folder, state: TrainingState) -> None:
@@ -72,7 +73,8 @@ def load_checkpoint(folder: Folder, state: TrainingState) -> None:
                 kind: t if kind == "step" else t.to(parameter.device) for kind, t in moments.items()
             }
     found = read_json(folder, CHECKPOINT)
-    state.step, state.history = int(found["step"]), list(found["history"])
+    state.step = int(found["step"])
+    state.history, state.starts = list(found["history"]), list(found["starts"])
 
 
 def save_encoder(

@@ -57,6 +57,8 @@ class TrainingState:
     step: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
     """Every ten steps: step, loss, reconstruction, kl (nats an image)."""
+    starts: list[int] = field(default_factory=list)
+    """Steps at which training started or went on from a checkpoint."""
 
 
 def train_vae(

@@ -216,7 +216,7 @@ def test_labels_are_matched_by_name(tmp_path, rng):
 
 
 def test_what_cannot_be_read_is_named(tmp_path):
-    with pytest.raises(InputError, match="no images at .*nowhere.*missing or empty"):
+    with pytest.raises(InputError, match="no images at .*nowhere is missing or empty"):
         open_source(Data(path=str(tmp_path / "nowhere")))
     with pytest.raises(InputError, match="no Parquet files at"):
         open_source(Data(path=str(tmp_path / "x-*.parquet")))
