@@ -8,6 +8,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+WHOLE = 10**12
+"""Rows a unit may have where it is to hold as much as its source gives at once."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Unit:

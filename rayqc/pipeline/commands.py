@@ -33,12 +33,9 @@ from rayqc.pipeline.stages import WORK, filter_sources, run_encoder
 from rayqc.progress import Progress
 from rayqc.sources import open_source
 from rayqc.storage import Folder, read_json
-from rayqc.units import number
+from rayqc.units import WHOLE, number
 
 logger = logging.getLogger(__name__)
-
-WHOLE = 10**12
-"""Rows of a unit that is to hold all of a file."""
 
 DEMO = Path(__file__).parent.parent / "data" / "demo.yaml"
 

@@ -39,7 +39,7 @@ from rayqc.sources.select import match_labels, read_all, select_references
 from rayqc.storage import Folder, digest, read_table, write_json, write_table
 from rayqc.training.checkpoint import TrainedEncoder, load_encoder
 from rayqc.training.holdout import refuse_collapse
-from rayqc.units import Unit, number
+from rayqc.units import WHOLE, Unit, number
 from rayqc.version import __version__
 
 logger = logging.getLogger(__name__)
@@ -65,7 +65,7 @@ def _train(folder: Folder, config: Config, progress: Progress) -> Summary:
         *shape.pixels,
     )
     for generator in _augment_sources(folder, config).values():
-        for whole in generator.units(10**12):
+        for whole in generator.units(WHOLE):
             generator.read(replace(whole, stop=1))  # a policy that fails should fail now
     trained = train_encoder(
         references, source.classes, shape, folder.sub("model"), config, progress
