@@ -67,6 +67,11 @@ def score_schema(classes: tuple[str, ...]) -> pa.Schema:
     return _with_metadata(without_image + SCORE_FIELDS, classes, image=False)
 
 
+def image_bytes(table: pa.Table) -> list[bytes | None]:
+    """Encoded images of a table's `image` column, in order; None where there is none."""
+    return list(table["image"].combine_chunks().field("bytes").to_pylist())
+
+
 def class_names(schema: pa.Schema, column: str) -> tuple[str, ...] | None:
     """Names of a ClassLabel column in Hugging Face metadata, None where there are none."""
     raw = (schema.metadata or {}).get(b"huggingface")

@@ -17,10 +17,11 @@ import torch
 from rayqc.config import Config
 from rayqc.distributed.resources import gpus_wanted
 from rayqc.distributed.session import plain_errors
-from rayqc.images.decode import ImageShape, Limits, decode_batch
+from rayqc.images.decode import ImageShape, Limits, decode_batch, limits_of
 from rayqc.images.references import decode_real
 from rayqc.ledger.manifest import load_files
 from rayqc.progress import Progress
+from rayqc.schema import image_bytes
 from rayqc.storage import Folder, read_json, read_table, write_json
 from rayqc.training.arms import Images, LabelledPool, arm_rows
 from rayqc.training.classifier import ClassifierSettings, accuracy, train_classifier
@@ -120,7 +121,7 @@ def _share(
     references: pa.Table, test: pa.Table, filtered: Folder, image: ImageShape, config: Config
 ) -> tuple[Any, Any, Any]:
     """References, test and pool as pixels in Ray's object store, once for all trainings."""
-    limits = Limits(max_pixels=config.image.max_pixels, max_bytes=config.image.max_bytes)
+    limits = limits_of(config.image)
     pool = _load_pool(filtered, image, limits, config)
     return (
         ray.put(_pixels(references, image, limits)),
@@ -130,7 +131,7 @@ def _share(
 
 
 def _pixels(table: pa.Table, image: ImageShape, limits: Limits) -> Images:
-    data = table["image"].combine_chunks().field("bytes").to_pylist()
+    data = image_bytes(table)
     images_NHWC = decode_real(table["id"].to_pylist(), data, image, limits)
     return Images(images_NHWC=images_NHWC, label_N=np.asarray(table["label"]))
 
@@ -147,7 +148,7 @@ def _load_pool(filtered: Folder, image: ImageShape, limits: Limits, config: Conf
         if share < 1:
             draw = np.random.default_rng([config.seed, 3, number])
             table = table.take(pa.array(np.flatnonzero(draw.random(table.num_rows) < share)))
-        data = table["image"].combine_chunks().field("bytes").to_pylist()
+        data = image_bytes(table)
         images.append(decode_batch(data, image, limits)[0])
         labels.append(np.asarray(table["label"]))
         accepted.append(np.array(table["verdict"].to_pylist()) == "accepted")

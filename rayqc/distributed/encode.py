@@ -9,10 +9,11 @@ import ray.data
 from rayqc.config import Config
 from rayqc.distributed.resources import actor_count, gpus_wanted
 from rayqc.distributed.session import plain_errors
-from rayqc.images.decode import Limits
+from rayqc.images.decode import Limits, limits_of
 from rayqc.images.references import decode_real
 from rayqc.models.encoder import LatentEncoder
 from rayqc.progress import Progress
+from rayqc.schema import image_bytes
 from rayqc.storage import Folder
 from rayqc.training.checkpoint import load_encoder
 from rayqc.units import slices
@@ -31,7 +32,7 @@ class EncodeActor:
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Columns id, label, image to id, label, latent."""
-        data = batch["image"].combine_chunks().field("bytes").to_pylist()
+        data = image_bytes(batch)
         images_NHWC = decode_real(batch["id"].to_pylist(), data, self.image, self.limits)
         latent_ND = self.encoder.encode(images_NHWC)
         latent = pa.FixedSizeListArray.from_arrays(latent_ND.ravel(), latent_ND.shape[1])
@@ -52,7 +53,7 @@ def encode_images(
     table = table.select(["id", "label", "image"])
     blocks = [table.slice(a, b - a) for a, b in slices(table.num_rows, ROWS_A_BLOCK)]
     gpu = gpus_wanted(config.resources.use_gpu)
-    limits = Limits(max_pixels=config.image.max_pixels, max_bytes=config.image.max_bytes)
+    limits = limits_of(config.image)
     device = "cuda" if gpu else "cpu"
     with progress.stage(name, table.num_rows) as stage, plain_errors():
         encoded = ray.data.from_arrow(blocks).map_batches(

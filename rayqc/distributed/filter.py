@@ -11,7 +11,7 @@ from rayqc.distributed.reduce import compact
 from rayqc.distributed.resources import actor_count, gpus_wanted
 from rayqc.distributed.units import run_units
 from rayqc.errors import InputError
-from rayqc.images.decode import Limits
+from rayqc.images.decode import limits_of
 from rayqc.ledger.manifest import Totals
 from rayqc.ledger.plan import start_or_resume
 from rayqc.progress import Progress
@@ -66,7 +66,7 @@ def filter_pool(
         model=run.sub("model"),
         regions=run.sub("regions"),
         sources=tuple(sources),
-        limits=Limits(max_pixels=config.image.max_pixels, max_bytes=config.image.max_bytes),
+        limits=limits_of(config.image),
         micro_batch=settings.micro_batch,
         keep_rejected=settings.keep_rejected == "all",
         device="cuda" if gpu else "cpu",

@@ -17,7 +17,7 @@ from rayqc.ledger.commit import commit_unit
 from rayqc.ledger.plan import work_digest
 from rayqc.models.encoder import LatentEncoder
 from rayqc.regions import Regions, load_regions
-from rayqc.schema import score_schema, verdict_schema
+from rayqc.schema import image_bytes, score_schema, verdict_schema
 from rayqc.sources import Source
 from rayqc.storage import Folder
 from rayqc.training.checkpoint import load_encoder
@@ -137,7 +137,7 @@ class FilterWorker:
 
     def _encode(self, table: pa.Table) -> tuple[np.ndarray, list[Wrong | None]]:
         """Latents (N, D), zero where an image cannot be decoded, and what was wrong with it."""
-        data = table["image"].combine_chunks().field("bytes").to_pylist()
+        data = image_bytes(table)
         size = self.spec.micro_batch
         chunks = [data[start : start + size] for start in range(0, len(data), size)]
         latents, errors = [], []

@@ -19,10 +19,11 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from rayqc.config import Config
 from rayqc.distributed.resources import gpus_wanted, require_shared, training_cpus
 from rayqc.distributed.session import plain_errors
-from rayqc.images.decode import ImageShape, Limits, decode_batch
+from rayqc.images.decode import ImageShape, decode_batch, limits_of
 from rayqc.models.encoder import LatentEncoder
 from rayqc.models.vae import VAE, VAEShape
 from rayqc.progress import Progress, Stage
+from rayqc.schema import image_bytes
 from rayqc.storage import Folder
 from rayqc.training.checkpoint import (
     TrainedEncoder,
@@ -150,10 +151,10 @@ def train_loop(setup: dict[str, Any]) -> None:
 def _references(image: ImageShape, config: Config) -> tuple[np.ndarray, np.ndarray]:
     """Pixels and labels of all references, in order, from this worker's Ray Data shard."""
     shard = ray.train.get_dataset_shard("references")
-    limits = Limits(max_pixels=config.image.max_pixels, max_bytes=config.image.max_bytes)
+    limits = limits_of(config.image)
     images, labels = [], []
     for batch in shard.iter_batches(batch_size=1024, batch_format="pyarrow"):
-        data = batch["image"].combine_chunks().field("bytes").to_pylist()
+        data = image_bytes(batch)
         images.append(decode_batch(data, image, limits)[0])
         labels.append(np.asarray(batch["label"]))
     return np.concatenate(images), np.concatenate(labels)

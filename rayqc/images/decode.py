@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from rayqc.config.settings import Image as ImageSettings
+
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 
 
@@ -35,6 +37,11 @@ class Limits:
 
     max_pixels: int = 50_000_000
     max_bytes: int = 64_000_000
+
+
+def limits_of(settings: ImageSettings) -> Limits:
+    """The limits that a configuration's `image` section sets."""
+    return Limits(max_pixels=settings.max_pixels, max_bytes=settings.max_bytes)
 
 
 @dataclass(frozen=True, kw_only=True)

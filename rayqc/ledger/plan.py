@@ -112,7 +112,7 @@ def clear(folder: Folder) -> None:
 
     Files that the work did not write stay.
     """
-    last = [PLAN, LEDGER]
+    last = [LEDGER, PLAN]  # a plan without a claim is written anew, the reverse is not
     folder.delete([SUCCESS, MANIFEST])
     folder.delete(name for name in folder.names() if is_ours(name) and name not in last)
     folder.delete(last)

@@ -18,7 +18,7 @@ from rayqc.distributed.session import session
 from rayqc.errors import ConflictError, ErrorBudgetExceeded, InputError
 from rayqc.generators.policies import make_transform
 from rayqc.ledger.manifest import Totals, load_totals
-from rayqc.ledger.plan import LEDGER, clear, inputs_digest
+from rayqc.ledger.plan import LEDGER, PLAN, clear, inputs_digest
 from rayqc.ledger.stages import (
     STAGES,
     begin,
@@ -222,9 +222,11 @@ def _check_target(run: Folder, pool: Folder, out: Folder) -> None:
     for what, place in (("the run", run), ("the pool", pool)):
         if f"{out}/".startswith(f"{place}/"):
             raise ConflictError(f"--out {out} lies in {what} {place}; give it a folder of its own")
-    if not out.exists(LEDGER) and out.names():
+    # A plan alone is what a start that was cut off leaves behind.
+    strange = [] if out.exists(LEDGER) else [name for name in out.names() if name != PLAN]
+    if strange:
         raise ConflictError(
-            f"--out {out} holds files that are not this command's, such as {out.names()[0]}; "
+            f"--out {out} holds files that are not this command's, such as {strange[0]}; "
             "give it a folder of its own"
         )
 

@@ -23,7 +23,7 @@ from rayqc.distributed.reduce import latent_matrix, reduce_spheres
 from rayqc.distributed.train import train_encoder
 from rayqc.errors import InputError
 from rayqc.generators.augment import AugmentSource
-from rayqc.images.decode import Limits
+from rayqc.images.decode import limits_of
 from rayqc.images.references import infer_shape
 from rayqc.ledger.manifest import Totals
 from rayqc.ledger.stages import STAGES, status
@@ -33,7 +33,7 @@ from rayqc.regions.sphere import expected_coverage
 from rayqc.report.contact_sheet import contact_sheet
 from rayqc.report.result import build_result
 from rayqc.report.statistics import summarise
-from rayqc.schema import class_names
+from rayqc.schema import class_names, image_bytes
 from rayqc.sources import open_source
 from rayqc.sources.select import match_labels, read_all, select_references
 from rayqc.storage import Folder, digest, read_table, write_json, write_table
@@ -55,9 +55,9 @@ def _train(folder: Folder, config: Config, progress: Progress) -> Summary:
     chosen = config.references
     references = select_references(source, chosen.per_class, chosen.seed)
     write_table(folder.sub("model"), REFERENCES, references)
-    data = references["image"].combine_chunks().field("bytes").to_pylist()
+    data = image_bytes(references)
     images = zip(references["id"].to_pylist(), data, strict=True)
-    shape = infer_shape(images, _limits(config), config.image.size, config.image.channels)
+    shape = infer_shape(images, limits_of(config.image), config.image.size, config.image.channels)
     logger.info(
         "references: %d images of %d classes, %d x %d x %d",
         references.num_rows,
@@ -185,7 +185,7 @@ def _augment_sources(folder: Folder, config: Config) -> dict[int, AugmentSource]
             seed=config.seed,
             policy=entry.policy,
             per_reference=entry.per_reference,
-            limits=_limits(config),
+            limits=limits_of(config.image),
         )
         for place, (name, entry) in enumerate(zip(config.pool_names(), config.pool, strict=True))
         if isinstance(entry, Augment)
@@ -211,7 +211,9 @@ def _filter_run(folder: Folder, config: Config, progress: Progress) -> Summary:
     filtered = folder.sub("filtered")
     totals = filter_sources(folder, filtered, sources, units, config, progress)
     title = f"rayqc: {totals.outcomes['accepted']:,} of {totals.read:,} accepted"
-    folder.write("contact_sheet.png", contact_sheet(filtered, classes, title, _limits(config)))
+    folder.write(
+        "contact_sheet.png", contact_sheet(filtered, classes, title, limits_of(config.image))
+    )
     return asdict(totals)
 
 
@@ -232,7 +234,7 @@ def filter_sources(
         "encoder_digest": trained.digest,
         "regions_digest": digest(folder.sub("regions").read("regions.safetensors")),
         "settings": {key: getattr(config.filter, key) for key in kept},
-        "limits": asdict(_limits(config)),
+        "limits": asdict(limits_of(config.image)),
     }
     totals = filter_pool(folder, out, sources, units, config, work, regions.classes, progress)
     logger.info("filter: %s", totals)
@@ -277,10 +279,6 @@ def _test_table(config: Config, classes: tuple[str, ...], most: int | None) -> p
 def run_encoder(folder: Folder) -> TrainedEncoder:
     """The encoder of a run."""
     return load_encoder(folder.sub("model"))
-
-
-def _limits(config: Config) -> Limits:
-    return Limits(max_pixels=config.image.max_pixels, max_bytes=config.image.max_bytes)
 
 
 def _environment() -> Summary:

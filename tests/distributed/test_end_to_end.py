@@ -233,6 +233,8 @@ def test_mistakes_are_refused(tiny_run, tmp_path):
     pool_file(tmp_path / "p.parquet", [b"x"], [0], ("cat",))
     with pytest.raises(InputError, match="shares no class .* it has cat, they have 0, 1"):
         rayqc.filter_pool(run, str(tmp_path / "p.parquet"), out)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "_plan").write_bytes(b"left by a start that was cut off")
     rayqc.filter_pool(run, pool, out, limit=30)
     with pytest.raises(ConflictError, match=r"settings.limit: 30 -> 31.*--redo"):
         rayqc.filter_pool(run, pool, out, limit=31)
