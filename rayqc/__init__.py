@@ -17,15 +17,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rayqc.config import Config as Config
     from rayqc.config import load_config as load_config
+    from rayqc.config import load_evaluation as load_evaluation
     from rayqc.config import make_config as make_config
     from rayqc.errors import RayqcError as RayqcError
     from rayqc.errors import UserError as UserError
+    from rayqc.experiments.evaluate import evaluate as evaluate
     from rayqc.pipeline.commands import classify as classify
     from rayqc.pipeline.commands import demo as demo
     from rayqc.pipeline.commands import filter as filter
     from rayqc.pipeline.commands import filter_pool as filter_pool
     from rayqc.pipeline.commands import fit as fit
     from rayqc.pipeline.commands import generate as generate
+    from rayqc.pipeline.commands import inspect as inspect
+    from rayqc.pipeline.commands import refilter as refilter
     from rayqc.pipeline.commands import run as run
     from rayqc.pipeline.commands import train as train
     from rayqc.progress import Progress as Progress
@@ -33,16 +37,20 @@ if TYPE_CHECKING:
 _HOMES = {
     "Config": "config",
     "load_config": "config",
+    "load_evaluation": "config",
     "make_config": "config",
     "RayqcError": "errors",
     "UserError": "errors",
     "Progress": "progress",
     "classify": "pipeline.commands",
+    "evaluate": "experiments.evaluate",
     "demo": "pipeline.commands",
     "filter": "pipeline.commands",
     "filter_pool": "pipeline.commands",
     "fit": "pipeline.commands",
     "generate": "pipeline.commands",
+    "inspect": "pipeline.commands",
+    "refilter": "pipeline.commands",
     "run": "pipeline.commands",
     "train": "pipeline.commands",
 }

@@ -9,7 +9,7 @@ import json
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 IMAGE_TYPE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 
@@ -26,6 +26,8 @@ SCORE_FIELDS = [
     pa.field("distance", pa.float32()),
     pa.field("radius", pa.float32()),
     pa.field("p_value", pa.float32()),
+    pa.field("label_evidence", pa.float32()),
+    pa.field("quality_evidence", pa.float32()),
     pa.field("decided_by", pa.string()),
     pa.field("nearest_reference", pa.string()),
     pa.field("nearest_class", pa.string()),

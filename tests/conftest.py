@@ -13,9 +13,9 @@ SHARED = Path(__file__).parents[2] / "shared" / "data"
 
 TINY: dict[str, Any] = {
     "references": {"kind": "bundled", "per_class": 5},
-    "pool": [{"kind": "augment", "policy": "strong", "per_reference": 6}],
+    "pool": [{"kind": "augment", "policy": "strong", "per_reference": 6, "statistic": "joint"}],
     "encoder": {"width": 0.03, "steps": 40, "latent_dim": 16, "checkpoint_every": 20},
-    "regions": {"measure_images": 100},
+    "regions": {"measure_images": 100, "views": ["edges"], "folds": 3},
     "filter": {"unit_rows": 70, "micro_batch": 32},
     "classify": {"seeds": 2, "steps": 10, "width": 4, "batch_size": 20},
 }

@@ -42,7 +42,7 @@ class Console:
     def show(self, found: dict[str, Any], place: str) -> None:
         """The result of a command as a table, and where its files are."""
         if "table3" in found:
-            self._out.print(_acceptance_table(found["acceptance"]))
+            self._out.print(_acceptance_table(found["acceptance"]["by_class"]))
             self._out.print(_arms_table(found))
             self._notes(found)
             self._line(f"images to look at: {place}/contact_sheet.png; all figures: result.json")
@@ -52,8 +52,14 @@ class Console:
                 self._line(f"{name}: {_percent(arm['accuracy'])}, {arm['added']:,} images added")
             for name, value in found["differences"].items():
                 self._line(f"{name}: {_points(value)}")
+        elif "verdict" in found:
+            for name, value in found.items():
+                self._line(f"{name:>18}: {'-' if value is None else _plain(value)}")
+        elif "detection" in found:
+            self._line(f"tables in {place}/evaluation.md, all figures in evaluation.json")
         elif "outcomes" in found:
             self._out.print(_counts_table(found))
+            self._out.print(_acceptance_table(found["acceptance"]["by_class"]))
             self._line(f"in {place}")
         else:
             for name, value in found.items():
@@ -62,21 +68,16 @@ class Console:
 
     def _notes(self, found: dict[str, Any]) -> None:
         regions, encoder = found["regions"], found["encoder"]
-        measured = regions["measured"]
         row = found["table3"]
         lines = [f"{name}: {_percent(row[name])}" for name in ("all", "rejected") if row[name]]
         lines += [f"{name}: {_points(value)}" for name, value in row["differences"].items()]
         lines += _verdict(row["differences"])
+        copies = found["acceptance"]["near_copy_share"]
         lines += [
-            f"encoder: {encoder['active_units']} of {encoder['latent_dim']} latent units active",
-            f"coverage: {regions['coverage']:.0%} of the references by choice; "
-            f"{regions['expected_coverage']:.1%} of fresh real images to be expected at most",
+            *_encoder(encoder),
+            *_coverage(regions),
+            f"near copies of a reference: {copies:.1%} of the accepted",
         ]
-        if measured:
-            lines[-1] += (
-                f", {measured['pooled']:.1%} measured on {measured['images']:,} test images "
-                f"(class {measured['lowest_class']}: {measured['lowest']:.1%})"
-            )
         for line in lines:
             self._line(line)
 
@@ -155,6 +156,33 @@ def _counts_table(totals: dict[str, Any]) -> Table:
     counts = [f"{totals['outcomes'].get(name, 0):,}" for name in VERDICTS]
     table.add_row(f"{totals['read']:,}", *counts)
     return table
+
+
+def _encoder(found: dict[str, Any]) -> list[str]:
+    """A VAE's active units."""
+    if "active_units" not in found:
+        return []
+    return [f"encoder: {found['active_units']} of {found['latent_dim']} latent units active"]
+
+
+def _coverage(regions: dict[str, Any]) -> list[str]:
+    """What the regions promise of fresh real images, and what was measured."""
+    asked = f"coverage asked for: {regions['coverage']:.0%} of fresh real images"
+    if "guarantee" in regions:
+        said = regions["guarantee"]
+        asked += f"; {said['promise']} on {said['scores']:,} scores: {said['says']}"
+    else:
+        asked += f"; {regions['expected_coverage']:.1%} to be expected at most"
+    measured = regions["measured"]
+    if not measured:
+        return [asked]
+    lines = [
+        f"measured coverage, {name}: {part['pooled']:.1%} of {measured['images']:,} test images "
+        f"(class {part['lowest_class']}: {part['lowest']:.1%})"
+        for name, part in measured.items()
+        if isinstance(part, dict)
+    ]
+    return [asked, *lines]
 
 
 def _verdict(differences: dict[str, Any]) -> list[str]:

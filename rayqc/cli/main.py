@@ -108,12 +108,42 @@ def _filter(arguments: argparse.Namespace, common: dict[str, Any]) -> dict[str, 
     if pool is None or out is None:
         raise UserError("--pool and --out go together: another pool needs a folder of its own")
     return rayqc.filter_pool(
-        arguments.run, pool, out, actors=actors, limit=arguments.limit, **common
+        arguments.run,
+        pool,
+        out,
+        actors=actors,
+        limit=arguments.limit,
+        statistic=arguments.statistic or "joint",
+        **common,
     )
 
 
 def _classify(arguments: argparse.Namespace, common: dict[str, Any]) -> dict[str, Any]:
     return rayqc.classify(arguments.run, **common)
+
+
+def _refilter(arguments: argparse.Namespace, common: dict[str, Any]) -> dict[str, Any]:
+    return rayqc.refilter(
+        arguments.run,
+        arguments.out,
+        coverage=arguments.coverage,
+        statistic=arguments.statistic,
+        scores_only=arguments.scores_only,
+        run=arguments.judged_by,
+        redo=common["redo"],
+    )
+
+
+def _inspect(arguments: argparse.Namespace, common: dict[str, Any]) -> dict[str, Any]:
+    return rayqc.inspect(
+        arguments.run, arguments.id, picture=arguments.picture, run=arguments.judged_by
+    )
+
+
+def _evaluate(arguments: argparse.Namespace, common: dict[str, Any]) -> dict[str, Any]:
+    settings = rayqc.load_evaluation(arguments.evaluation, arguments.set)
+    shared = {name: common[name] for name in ("address", "num_cpus", "progress")}
+    return rayqc.evaluate(settings, arguments.out, limit=arguments.draws, **shared)
 
 
 def _overrides(arguments: argparse.Namespace) -> tuple[str, ...]:
@@ -130,37 +160,80 @@ COMMANDS: dict[str, tuple[Command, str, tuple[str, ...]]] = {
     "filter": (
         _filter,
         "judge the run's own pool, or with --pool any other",
-        ("run", "pool", "out?", "actors", "limit"),
+        ("run", "pool", "out?", "actors", "limit", "statistic"),
     ),
     "classify": (_classify, "train classifiers with and without what was kept", ("run",)),
+    "refilter": (
+        _refilter,
+        "take verdicts again from stored scores, in seconds",
+        ("run", "out", "coverage", "statistic", "scores-only", "judged-by"),
+    ),
+    "inspect": (
+        _inspect,
+        "say why an image was judged as it was, and show it",
+        ("run", "id", "picture", "judged-by"),
+    ),
+    "evaluate": (
+        _evaluate,
+        "measure the filter itself on real data, draw by draw",
+        ("evaluation", "out", "set", "draws"),
+    ),
 }
 """Each command: what it does, its help, its arguments."""
 
+STATISTICS = ("label", "quality", "joint")
+
+ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "config": ("CONFIG.yaml", {"help": "YAML file of settings"}),
+    "run": ("RUN", {"help": "run folder"}),
+    "id": ("ID", {"help": "an image's id, as in the shards"}),
+    "evaluation": ("CONFIG.yaml", {"nargs": "?", "help": "YAML file (default: bundled digits)"}),
+    "out": ("DIR", {"required": True, "help": "folder to write, a path or URL"}),
+    "out?": ("DIR", {"help": "folder for what --pool gives"}),
+    "set": (
+        "A.B=C",
+        {
+            "action": "append",
+            "default": [],
+            "help": "change a setting, such as encoder.steps=500; may stand several times",
+        },
+    ),
+    "limit": ("N", {"help": "take only N of the pool's images, evenly spaced"}),
+    "draws": ("N", {"help": "measure N draws now; running again goes on"}),
+    "actors": ("N", {"help": "encoding actors (default: the run's setting)"}),
+    "pool": ("PATH", {"help": "Parquet files or a folder of class folders, matched by class name"}),
+    "statistic": (
+        "NAME",
+        {
+            "choices": STATISTICS,
+            "help": "what calibrated regions judge by: label, quality or joint",
+        },
+    ),
+    "coverage": ("SHARE", {"type": float, "help": "of fresh real images to hold, such as 0.9"}),
+    "scores-only": ("", {"action": "store_true", "help": "write no images"}),
+    "judged-by": ("RUN", {"help": "the run that judged it, unless it is one"}),
+    "picture": ("FILE.png", {"help": "where to write the picture (default: inspect.png)"}),
+}
+"""Each argument: its placeholder and what argparse is told. The first four are positional."""
+
+POSITIONAL = ("config", "run", "id", "evaluation")
+COUNTS = ("limit", "draws", "actors")
+
 
 def _add_argument(parser: argparse.ArgumentParser, name: str, as_flags: bool) -> None:
-    if name in ("config", "run"):
-        text = "YAML file of settings" if name == "config" else "run folder"
-        if as_flags:
-            parser.add_argument(f"--{name}", required=True, metavar=name.upper(), help=text)
-        else:
-            parser.add_argument(
-                name, metavar="CONFIG.yaml" if name == "config" else "RUN", help=text
-            )
-    elif name in ("out", "out?"):
-        text = "run folder, a path or URL" if name == "out" else "folder for what --pool gives"
-        parser.add_argument("--out", required=name == "out", metavar="DIR", help=text)
-    elif name == "set":
-        text = "change a setting, such as encoder.steps=500; may stand several times"
-        parser.add_argument("--set", action="append", default=[], metavar="A.B=C", help=text)
-    elif name == "limit":
-        text = "take only N of the pool's images, evenly spaced"
-        parser.add_argument("--limit", type=_positive, metavar="N", help=text)
-    elif name == "actors":
-        text = "encoding actors (default: the run's setting)"
-        parser.add_argument("--actors", type=_positive, metavar="N", help=text)
-    elif name == "pool":
-        text = "Parquet files or a folder of class folders, matched by class name"
-        parser.add_argument("--pool", metavar="PATH", help=text)
+    placeholder, told = ARGUMENTS[name]
+    told = dict(told)
+    if placeholder:
+        told["metavar"] = placeholder
+    if name in COUNTS:
+        told["type"] = _positive
+    if name not in POSITIONAL:
+        parser.add_argument(f"--{name.removesuffix('?')}", **told)
+    elif as_flags:
+        needed = told.pop("nargs", None) is None
+        parser.add_argument(f"--{name}", required=needed, **told)
+    else:
+        parser.add_argument(name, **told)
 
 
 def _add_common(parser: argparse.ArgumentParser, address: str) -> None:

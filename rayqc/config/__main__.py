@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from rayqc.config.evaluation import Accuracy, DataSet, Detection, Evaluation
 from rayqc.config.settings import (
     Augment,
     Classify,
@@ -34,6 +35,10 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "filter": Filter,
     "classify": Classify,
     "resources": Resources,
+    "of `rayqc evaluate`": Evaluation,
+    "of `rayqc evaluate`, data: entries": DataSet,
+    "of `rayqc evaluate`, detection": Detection,
+    "of `rayqc evaluate`, accuracy": Accuracy,
 }
 
 HEAD = """# Settings
@@ -62,6 +67,10 @@ def _row(key: str, field: FieldInfo) -> str:
 def _default(value: Any) -> str:
     if value is PydanticUndefined:
         return "required"
+    if isinstance(value, BaseModel):
+        return "see below"
+    if isinstance(value, list) and value and isinstance(value[0], BaseModel):
+        return "the bundled digits"
     text = yaml.safe_dump(value, default_flow_style=True).replace("\n...", "").strip()
     return f"`{text}`"
 

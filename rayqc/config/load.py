@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import difflib
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from rayqc.config.evaluation import Accuracy, DataSet, Detection, Evaluation
 from rayqc.config.settings import (
     Augment,
     Classify,
@@ -19,8 +20,11 @@ from rayqc.config.settings import (
     References,
     Regions,
     Resources,
+    Settings,
 )
 from rayqc.errors import ConfigError
+
+Chosen = TypeVar("Chosen", bound=Settings)
 
 
 def load_config(path: str, overrides: list[str] | tuple[str, ...] = ()) -> Config:
@@ -29,17 +33,30 @@ def load_config(path: str, overrides: list[str] | tuple[str, ...] = ()) -> Confi
     Raises:
         ConfigError: the file is missing or not YAML, a setting is unknown or out of range.
     """
+    return parse_config(_read(path), overrides, origin=path)
+
+
+def load_evaluation(path: str | None, overrides: list[str] | tuple[str, ...] = ()) -> Evaluation:
+    """Settings of an evaluation, as `load_config`; without a path, the defaults."""
+    text = "{}" if path is None else _read(path)
+    return _validated(Evaluation, _tree(text, overrides, path or ""), path or "evaluation")
+
+
+def _read(path: str) -> str:
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        return Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read configuration {path}: {error}") from error
-    return parse_config(text, overrides, origin=path)
 
 
 def parse_config(
     text: str, overrides: list[str] | tuple[str, ...] = (), origin: str = ""
 ) -> Config:
     """Settings from YAML text; `origin` names it in errors."""
+    return make_config(_tree(text, overrides, origin), origin)
+
+
+def _tree(text: str, overrides: list[str] | tuple[str, ...], origin: str) -> dict[str, Any]:
     try:
         tree = yaml.safe_load(text)
     except yaml.YAMLError as error:
@@ -50,13 +67,17 @@ def parse_config(
         )
     for override in overrides:
         _override(tree, override)
-    return make_config(tree, origin)
+    return tree
 
 
 def make_config(tree: dict[str, Any], origin: str = "configuration") -> Config:
     """Settings from nested dictionaries, all troubles in one `ConfigError`."""
+    return _validated(Config, tree, origin)
+
+
+def _validated(kind: type[Chosen], tree: dict[str, Any], origin: str) -> Chosen:
     try:
-        return Config.model_validate(tree)
+        return kind.model_validate(tree)
     except ValidationError as error:
         troubles = [_trouble(dict(item)) for item in error.errors()]
         raise ConfigError(f"{origin}: " + "; ".join(dict.fromkeys(troubles))) from error
@@ -148,5 +169,9 @@ def _known_settings() -> list[str]:
         Filter,
         Classify,
         Resources,
+        Evaluation,
+        DataSet,
+        Detection,
+        Accuracy,
     )
     return [name for section in sections for name in section.model_fields]

@@ -18,6 +18,9 @@ PositiveInt = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0)]
 Policy = Literal["mild", "moderate", "strong"]
 Arm = Literal["real", "all", "random", "accepted", "rejected"]
+View = Literal["edges", "patches", "network", "latent"]
+Statistic = Literal["label", "quality", "joint"]
+PromiseAsked = Literal["auto", "split", "cv+", "empirical"]
 
 
 class Settings(BaseModel):
@@ -59,6 +62,9 @@ class References(Data):
 class Files(Data):
     """A pool entry: images that are there already."""
 
+    statistic: Statistic | None = None
+    """What calibrated regions judge by: `label`, `quality`, or both, `joint`; null is joint."""
+
     name: str | None = None
     """Goes before the ids of this entry's images; `files`, `files-2`, ... unless set."""
 
@@ -73,6 +79,9 @@ class Augment(Settings):
     policy: Policy | list[dict[str, Any]] = "moderate"
     """`mild`, `moderate`, `strong`, or a list of torchvision v2 transforms, applied in order:
     `[{name: RandomAffine, degrees: 10}, {name: RandomErasing, p: 0.2}]`."""
+    statistic: Statistic | None = None
+    """What calibrated regions judge by: `label`, `quality` or `joint`; null is label, since
+    augmentation is meant to change how an image is made."""
     per_reference: PositiveInt = 10
     """Candidates made from each reference image."""
 
@@ -111,10 +120,23 @@ class Image(Settings):
 
 
 class Encoder(Settings):
-    """The VAE (Halmuratov & Vesely, Tables 1 and 2) and its training."""
+    """The VAE (Halmuratov & Vesely, Tables 1 and 2) and its training, or another encoder."""
 
-    kind: Literal["vae"] = "vae"
-    """The paper's variational autoencoder."""
+    kind: Literal["vae", "supervised", "contrastive", "torchvision", "python"] = "vae"
+    """`vae`: the paper's. `supervised`, `contrastive`: a small network trained on the references'
+    labels, or on telling views of them apart. `torchvision`: a model of that library with weights
+    from a local file. `python`: `target`."""
+    name: str | None = None
+    """Of a torchvision model, such as resnet18."""
+    weights: str | None = None
+    """A torchvision model's state dict, a local file."""
+    input_size: Annotated[int, Field(ge=8)] = 224
+    """Pixels a torchvision model's input is resized to."""
+    target: str | None = None
+    """`package.module:Name`: called with `options`, gives what takes float pixels (N, C, H, W) in
+    [0, 1] to latents (N, D), tensors both."""
+    options: dict[str, Any] = {}
+    """Keyword arguments of `target`."""
     width: Annotated[float, Field(gt=0)] = 0.125
     """Factor on the paper's channel counts (512, 1024) and hidden units (400). 1.0 is the paper."""
     latent_dim: PositiveInt = 100
@@ -146,16 +168,55 @@ class Encoder(Settings):
     allow_collapse: bool = False
     """Go on with an encoder that has fewer than 2 active units."""
 
+    @model_validator(mode="after")
+    def _names_what_it_needs(self) -> Encoder:
+        needed = {"torchvision": ("name", "weights"), "python": ("target",)}.get(self.kind, ())
+        missing = [key for key in needed if getattr(self, key) is None]
+        if missing:
+            raise ValueError(f"kind: {self.kind} needs {' and '.join(missing)}")
+        return self
+
 
 class Regions(Settings):
-    """What is fitted to each class in latent space."""
+    """What is fitted to each class."""
 
-    kind: Literal["sphere"] = "sphere"
-    """`sphere`: the paper's; center: mean of the latents, radius: encloses `coverage` of them."""
+    kind: Literal["calibrated", "sphere", "sphere_loo"] = "calibrated"
+    """`calibrated`: label and quality joined into one evidence and calibrated once. `sphere`: the
+    paper's, in latent space. `sphere_loo`: the same with leave-one-out distances."""
     coverage: Annotated[float, Field(gt=0, le=1)] = 0.95
-    """Share of a class's own references that its region encloses; the paper uses 0.95."""
+    """Share of fresh real images that a class's region should hold; the paper's sphere encloses
+    this share of its own references and holds less of fresh ones."""
+    center: Literal["mean"] = "mean"
+    """A sphere's: the mean of the references' latents, each the encoder's mean vector, never a
+    sample. The paper names none."""
+    quantile: Literal["inverted_cdf"] = "inverted_cdf"
+    """A sphere's rule: the smallest observed distance that encloses at least `coverage`."""
+    promise: PromiseAsked = "auto"
+    """A calibrated region's: `split` gives up some references to promise the coverage, `cv+`
+    promises less and asks one scorer a fold about every image, `empirical` promises nothing and
+    uses all references. `auto`: split from 50 references in every class, else empirical."""
+    calibration_share: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    """References that `split` gives up; more where 19 scores (at 95%) need it."""
+    folds: Annotated[int, Field(ge=2)] = 5
+    """Cross-fitting folds."""
+    views: list[View] | None = None
+    """What the label's classifiers look at: `edges` (histograms), `patches` (learned), `network` (a
+    small one's own features) and `latent` (the encoder's). Null takes the first three, and `latent`
+    where the encoder was trained elsewhere."""
+    augment: Literal["none", "affine"] = "affine"
+    """Copies of references that the label's classifiers are trained on, too."""
+    flip: bool | None = None
+    """Mirrored ones as well; null flips colour images only."""
+    most_references: PositiveInt = 10_000
+    """References that scores are fitted and calibrated on at most, drawn at random."""
     measure_images: Annotated[int, Field(ge=0)] = 1000
     """How many test images, evenly spaced, `fit` measures the coverage of fresh images on."""
+
+    @model_validator(mode="after")
+    def _has_views(self) -> Regions:
+        if self.views is not None and not 0 < len(set(self.views)) == len(self.views):
+            raise ValueError(f"views must name one or more, each once, found {self.views}")
+        return self
 
 
 class Filter(Settings):

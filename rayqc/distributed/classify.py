@@ -11,12 +11,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import ray
 import torch
 
 from rayqc.config import Config
 from rayqc.distributed.resources import gpus_wanted
-from rayqc.distributed.session import plain_errors
+from rayqc.distributed.tasks import run_tasks, share
 from rayqc.images.decode import ImageShape, Limits, decode_batch, limits_of
 from rayqc.images.references import decode_real
 from rayqc.ledger.manifest import load_files
@@ -67,18 +66,14 @@ def run_arms(
     ]
     kept = set(results.names())
     left = [job for job in jobs if job.name not in kept]
-    with progress.stage("classify", len(jobs), "trainings") as stage, plain_errors():
+    with progress.stage("classify", len(jobs), "trainings") as stage:
         if len(left) < len(jobs):
             stage.skip(len(jobs) - len(left))
         if left:
             shared = _share(references, test, filtered, image, config)
             gpu = gpus_wanted(config.resources.use_gpu)
-            task = ray.remote(num_cpus=1, num_gpus=1 if gpu else 0)(train_arm)
-            pending = [task.remote(job, *shared, classes, config, gpu, results) for job in left]
-            while pending:
-                ready, pending = ray.wait(pending, num_returns=1)
-                ray.get(ready)
-                stage.advance(len(ready))
+            trainings = [(job, *shared, classes, config, gpu, results) for job in left]
+            run_tasks(train_arm, trainings, stage, gpu)
     return [read_json(results, job.name) for job in jobs]
 
 
@@ -124,9 +119,9 @@ def _share(
     limits = limits_of(config.image)
     pool = _load_pool(filtered, image, limits, config)
     return (
-        ray.put(_pixels(references, image, limits)),
-        ray.put(_pixels(test, image, limits)),
-        ray.put(pool),
+        share(_pixels(references, image, limits)),
+        share(_pixels(test, image, limits)),
+        share(pool),
     )
 
 

@@ -27,7 +27,7 @@ class EncodeActor:
     def __init__(self, model: Folder, micro_batch: int, limits: Limits, device: str) -> None:
         trained = load_encoder(model)
         self.image = trained.image
-        self.encoder = LatentEncoder(trained.vae, micro_batch, device)
+        self.encoder = LatentEncoder(trained.network, micro_batch, device)
         self.limits = limits
 
     def __call__(self, batch: pa.Table) -> pa.Table:

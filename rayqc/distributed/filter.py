@@ -15,13 +15,16 @@ from rayqc.images.decode import limits_of
 from rayqc.ledger.manifest import Totals
 from rayqc.ledger.plan import start_or_resume
 from rayqc.progress import Progress
+from rayqc.regions.statistics import Statistics
 from rayqc.schema import score_schema, verdict_schema
 from rayqc.sources import Source
 from rayqc.storage import Folder
 from rayqc.units import Unit
 
 
-def match_classes(source: Source, prefix: str, classes: tuple[str, ...]) -> PoolSource:
+def match_classes(
+    source: Source, prefix: str, classes: tuple[str, ...], statistics: Statistics
+) -> PoolSource:
     """A pool whose classes are matched to the references' by name.
 
     Raises:
@@ -34,7 +37,7 @@ def match_classes(source: Source, prefix: str, classes: tuple[str, ...]) -> Pool
             f"the pool shares no class with the references: it has {_few(source.classes)}, "
             f"they have {_few(classes)}; classes are matched by name"
         )
-    return PoolSource(source=source, prefix=prefix, to_class=to_class)
+    return PoolSource(source=source, prefix=prefix, to_class=to_class, statistics=statistics)
 
 
 def filter_pool(

@@ -16,8 +16,9 @@ from rayqc.images.decode import Limits, Wrong, decode_batch
 from rayqc.ledger.commit import commit_unit
 from rayqc.ledger.plan import work_digest
 from rayqc.models.encoder import LatentEncoder
-from rayqc.regions import Regions, load_regions
-from rayqc.schema import image_bytes, score_schema, verdict_schema
+from rayqc.regions import Candidates, FittedRegions, Verdicts, load_regions
+from rayqc.regions.statistics import Statistics
+from rayqc.schema import SCORE_FIELDS, image_bytes, score_schema, verdict_schema
 from rayqc.sources import Source
 from rayqc.storage import Folder
 from rayqc.training.checkpoint import load_encoder
@@ -36,6 +37,7 @@ class PoolSource:
     """Goes before ids; empty for pools whose ids stand for themselves."""
     to_class: tuple[int, ...]
     """The source's label to the references' label, by class name; -1 where there is none."""
+    statistics: Statistics
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,9 +70,9 @@ class FilterWorker:
         trained = load_encoder(spec.model)
         self.spec = spec
         self.image = trained.image
-        self.encoder = LatentEncoder(trained.vae, spec.micro_batch, spec.device)
-        latent_dim = trained.vae.shape.latent_dim
-        self.regions: Regions = load_regions(spec.regions, trained.digest, latent_dim)
+        self.encoder = LatentEncoder(trained.network, spec.micro_batch, spec.device)
+        latent_dim = trained.network.latent_dim
+        self.fitted = load_regions(spec.regions, trained.digest, latent_dim)
         self.work = work_digest(spec.out)
         self.threads = ThreadPoolExecutor(DECODE_THREADS)
 
@@ -79,7 +81,8 @@ class FilterWorker:
         entry = self.spec.sources[unit.entry]
         table = entry.source.read(unit)
         label_N = own_labels(table, entry.to_class)
-        judged = self.judge(table, label_N)
+        statistic_N = entry.statistics.of(table["id"].to_pylist())
+        judged = self.judge(table, label_N, statistic_N)
         if entry.prefix:
             ids = [f"{entry.prefix}/{name}" for name in table["id"].to_pylist()]
             table = table.set_column(0, table.schema.field("id"), pa.array(ids, pa.string()))
@@ -87,10 +90,9 @@ class FilterWorker:
         table = table.set_column(2, "label", label)
         self._commit(index, table, label_N, judged)
 
-    def judge(self, table: pa.Table, label_N: np.ndarray) -> Judgement:
+    def judge(self, table: pa.Table, label_N: np.ndarray, statistic_N: np.ndarray) -> Judgement:
         """Verdicts on candidates; what cannot be decoded or has no known class is an error."""
-        total = table.num_rows
-        latent_ND, error_N = self._encode(table)
+        images_NHWC, latent_ND, error_N = self._encode(table)
         for row in np.flatnonzero(label_N == UNKNOWN):
             known = table["label"][row].is_valid
             what = ("unknown_class", "no reference class has this name") if known else None
@@ -98,61 +100,33 @@ class FilterWorker:
         for row in np.flatnonzero(~np.isfinite(latent_ND).all(1)):
             error_N[row] = error_N[row] or ("nonfinite", "the encoder gave NaN or infinity")
         sound_N = np.array([error is None for error in error_N], dtype=bool)
-        found = self.regions.judge(latent_ND[sound_N], label_N[sound_N])
-        score_N = np.full(total, np.nan, np.float32)
-        score_N[sound_N] = found.score_N
-        verdict_N = np.where(score_N <= 1, "accepted", np.where(sound_N, "rejected", "error"))
-        reason_N = np.where(verdict_N == "accepted", "inside_region", "outside_region").astype(
-            object
-        )
-        reason_N[~sound_N] = [error[0] for error in error_N if error is not None]
-        message = [error[1] if error else None for error in error_N]
+        everything = Candidates(images_NHWC=images_NHWC, latent_ND=latent_ND, label_N=label_N)
+        columns = _Columns(table.num_rows)
+        for statistic in np.unique(statistic_N[sound_N]):
+            rows = np.flatnonzero(sound_N & (statistic_N == statistic))
+            candidates = everything[rows]
+            verdicts = self.fitted.regions.judge(candidates, statistic)
+            columns.fill(rows, candidates, verdicts, self.fitted)
+        return columns.judgement(error_N)
 
-        def floats(values: np.ndarray) -> pa.Array:
-            spread = np.zeros(total, np.float32)
-            spread[sound_N] = values
-            return pa.array(spread, mask=~sound_N)
-
-        def texts(values: list[str]) -> pa.Array:
-            spread = np.full(total, None, dtype=object)
-            spread[sound_N] = values
-            return pa.array(spread, pa.string())
-
-        classes = self.regions.classes
-        nearest = [classes[k] for k in found.nearest_K]
-        columns = {
-            "score": floats(found.score_N),
-            "distance": floats(found.distance_N),
-            "radius": floats(found.radius_N),
-            "p_value": pa.nulls(total, pa.float32()),
-            "decided_by": texts([found.decided_by] * len(nearest)),
-            "nearest_reference": pa.nulls(total, pa.string()),
-            "nearest_class": texts(nearest),
-            "near_copy": pa.nulls(total, pa.bool_()),
-            "verdict": pa.array(verdict_N.tolist(), pa.string()),
-            "reason": pa.array(reason_N.tolist(), pa.string()),
-            "message": pa.array(message, pa.string()),
-        }
-        return Judgement(columns=columns, verdict_N=verdict_N, reason_N=reason_N)
-
-    def _encode(self, table: pa.Table) -> tuple[np.ndarray, list[Wrong | None]]:
-        """Latents (N, D), zero where an image cannot be decoded, and what was wrong with it."""
+    def _encode(self, table: pa.Table) -> tuple[np.ndarray, np.ndarray, list[Wrong | None]]:
+        """Pixels and latents, zero where an image cannot be decoded, and what was wrong with it."""
         data = image_bytes(table)
         size = self.spec.micro_batch
         chunks = [data[start : start + size] for start in range(0, len(data), size)]
-        latents, errors = [], []
+        images, latents, errors = [], [], []
         # The threads decode ahead while this one encodes.
         for images_NHWC, wrong in self.threads.map(self._decode, chunks):
+            images.append(images_NHWC)
             latents.append(self.encoder.encode(images_NHWC))
             errors += wrong
-        latent_ND = np.concatenate(latents)
-        return latent_ND, errors
+        return np.concatenate(images), np.concatenate(latents), errors
 
     def _decode(self, data: list[bytes | None]) -> tuple[np.ndarray, list[Wrong | None]]:
         return decode_batch(data, self.image, self.spec.limits)
 
     def _commit(self, index: int, table: pa.Table, label_N: np.ndarray, judged: Judgement) -> None:
-        classes = self.regions.classes
+        classes = self.fitted.regions.classes
         whole = pa.table({**_columns(table), **judged.columns}, schema=verdict_schema(classes))
         kept = (
             ["accepted", "rejected", "error"] if self.spec.keep_rejected else ["accepted", "error"]
@@ -173,6 +147,65 @@ class FilterWorker:
             reasons=dict(Counter(str(reason) for reason in judged.reason_N)),
             by_class={name: dict(counts) for name, counts in by_class.items()},
         )
+
+
+class _Columns:
+    """Verdict columns of N rows, filled group by group; rows never filled stay null."""
+
+    def __init__(self, total: int) -> None:
+        self.filled_N = np.zeros(total, bool)
+        self.values: dict[str, np.ndarray] = {}
+
+    def fill(
+        self, rows: np.ndarray, candidates: Candidates, verdicts: Verdicts, fitted: FittedRegions
+    ) -> None:
+        """Set the columns of these rows."""
+        neighbours, classes = fitted.neighbours, np.array(fitted.regions.classes, object)
+        nearest = neighbours.nearest(candidates.latent_ND)
+        away_ND = candidates.latent_ND - neighbours.centers_KD[candidates.label_N]
+        accepted_N = verdicts.score_N <= 1
+        outside_N = [f"{name}_outside_region" for name in verdicts.decided_by_N]
+        found = {
+            "score": verdicts.score_N,
+            "distance": np.linalg.norm(away_ND, axis=1).astype(np.float32),
+            "radius": neighbours.radius_K[candidates.label_N].astype(np.float32),
+            "p_value": verdicts.p_value_N,
+            "label_evidence": verdicts.label_evidence_N,
+            "quality_evidence": verdicts.quality_evidence_N,
+            "decided_by": verdicts.decided_by_N.astype(object),
+            "nearest_reference": np.array(neighbours.ids, object)[nearest.reference_N],
+            "nearest_class": np.where(verdicts.nearest_N < 0, None, classes[verdicts.nearest_N]),
+            "near_copy": nearest.distance_N < neighbours.copy_distance,
+            "verdict": np.where(accepted_N, "accepted", "rejected").astype(object),
+            "reason": np.where(accepted_N, "inside_region", outside_N).astype(object),
+        }
+        self.filled_N[rows] = True
+        for name, value_N in found.items():
+            if value_N is not None:
+                blank = np.zeros(self.filled_N.size, value_N.dtype)
+                self.values.setdefault(name, blank)[rows] = value_N
+
+    def judgement(self, error_N: list[Wrong | None]) -> Judgement:
+        """All columns of the schema, errors filled in."""
+        total = self.filled_N.size
+        verdict_N = np.full(total, "error", object)
+        reason_N = np.array([error[0] if error else None for error in error_N], object)
+        for column_N, name in ((verdict_N, "verdict"), (reason_N, "reason")):
+            if name in self.values:
+                column_N[self.filled_N] = self.values[name][self.filled_N]
+        columns = {}
+        for field in SCORE_FIELDS:
+            held = self.values.get(field.name)
+            if held is None:
+                columns[field.name] = pa.nulls(total, field.type)
+            else:
+                columns[field.name] = pa.array(held, field.type, mask=~self.filled_N)
+        columns["verdict"] = pa.array(verdict_N, pa.string())
+        columns["reason"] = pa.array(reason_N, pa.string())
+        columns["message"] = pa.array(
+            [error[1] if error else None for error in error_N], pa.string()
+        )
+        return Judgement(columns=columns, verdict_N=verdict_N, reason_N=reason_N)
 
 
 def own_labels(table: pa.Table, to_class: tuple[int, ...]) -> np.ndarray:

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import ray
 import ray.data
 
 from rayqc.distributed.session import plain_errors
+from rayqc.distributed.tasks import run_tasks, share
 from rayqc.ledger.commit import Commit, Part, load_commits
 from rayqc.ledger.compact import (
     Cut,
@@ -46,12 +46,17 @@ COMMITS_A_TASK = 64
 
 
 def reduce_spheres(
-    latents: ray.data.Dataset, classes: tuple[str, ...], coverage: float, encoder_digest: str
+    latents: ray.data.Dataset,
+    classes: tuple[str, ...],
+    coverage: float,
+    encoder_digest: str,
+    kind: str,
 ) -> SphereRegions:
     """Regions from encoded references, in two passes over their blocks.
 
     Args:
         latents: columns label (int64) and latent (list of D float32), materialised.
+        kind: `sphere` or `sphere_loo`.
     """
     count = len(classes)
     with plain_errors():
@@ -67,7 +72,7 @@ def reduce_spheres(
     label_N = np.concatenate([part["label"] for part in parts])
     distance_N = np.concatenate([part["distance"] for part in parts])
     by_class = [distance_N[label_N == k] for k in range(count)]
-    return fit_spheres(sums, by_class, classes, coverage, encoder_digest)
+    return fit_spheres(sums, by_class, classes, coverage, encoder_digest, kind)
 
 
 def latent_matrix(batch: pa.Table) -> np.ndarray:
@@ -148,25 +153,16 @@ def _write_shards(
     cut: Cut,
     progress: Progress,
 ) -> list[Part]:
-    task = ray.remote(num_cpus=1)(write_shard)
-    cut_ref = ray.put(cut)
-    pending = {task.remote(folder, plan, schemas[plan.kind], cut_ref): plan for plan in plans}
-    shards: dict[tuple[str, int], Part] = {}
+    shared = share(cut)
+    jobs = [(folder, plan, schemas[plan.kind], shared) for plan in plans]
     with progress.stage("shards", len(plans), "shards") as stage:
-        while pending:
-            ready, _ = ray.wait(list(pending), num_returns=1)
-            for ref in ready:
-                plan = pending.pop(ref)
-                shards[plan.kind, plan.number] = ray.get(ref)
-                stage.advance(1)
-    return [shards[plan.kind, plan.number] for plan in plans]
+        return run_tasks(write_shard, jobs, stage)
 
 
 def _cap(folder: Folder, commits: list[Commit], classes: tuple[str, ...], cap: int) -> _Cap:
-    task = ray.remote(num_cpus=1)(_smallest_of)
     parts = [part.path for commit in commits for part in commit.parts if part.kind == "scores"]
     groups = [parts[i : i + COMMITS_A_TASK] for i in range(0, len(parts), COMMITS_A_TASK)]
-    tables = ray.get([task.remote(folder, group, cap) for group in groups])
+    tables = run_tasks(_smallest_of, [(folder, group, cap) for group in groups])
     merged = pa.concat_tables(tables)
     cut = cut_of(merged, cap)
     return _Cap(cut=cut, kept={classes[label]: cap for label in cut})

@@ -29,7 +29,7 @@ OUTPUTS = {
     "train": ("model",),
     "fit": ("regions", "references.parquet"),
     "generate": ("pool",),
-    "filter": ("filtered", "contact_sheet.png"),
+    "filter": ("filtered", "contact_sheet.png", "acceptance.png"),
     "classify": ("classify", "classify.json", "result.json"),
 }
 
@@ -54,6 +54,7 @@ TOUCHES: dict[str, tuple[str, ...]] = {
     "pool": ("generate", "filter"),
     "encoder": ("train", "fit", "filter"),
     "regions": ("fit", "filter"),
+    "regions.measure_images": ("fit",),
     "filter": ("filter",),
     "classify": ("classify",),
 }

@@ -78,6 +78,15 @@ class VAE(nn.Module):
             }
         )
 
+    @property
+    def latent_dim(self) -> int:
+        """Latent dimensions D."""
+        return self.shape.latent_dim
+
+    def latent(self, x_NCHW: Tensor) -> Tensor:
+        """The mean alone: what an image is encoded to."""
+        return self.encode(x_NCHW)[0]
+
     def encode(self, x_NCHW: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log-variance, each (N, D), of pixels in [0, 1]."""
         hidden = F.relu(self.encoder["conv1"](x_NCHW))

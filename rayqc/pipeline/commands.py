@@ -13,13 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from rayqc.config import Augment, Config, Data, load_config, parse_config
+from rayqc.config.settings import Statistic
 from rayqc.distributed.filter import match_classes
 from rayqc.distributed.session import session
-from rayqc.errors import ConflictError, ErrorBudgetExceeded, InputError
+from rayqc.errors import ConfigError, ConflictError, ErrorBudgetExceeded, InputError
 from rayqc.generators.policies import make_transform
 from rayqc.ledger.manifest import Totals, load_totals
 from rayqc.ledger.plan import LEDGER, PLAN, clear, inputs_digest
 from rayqc.ledger.stages import (
+    CONFIG,
     STAGES,
     begin,
     clear_stages,
@@ -29,8 +31,12 @@ from rayqc.ledger.stages import (
     open_run,
     status,
 )
-from rayqc.pipeline.stages import WORK, filter_sources, run_encoder
+from rayqc.pipeline.inspect import inspect_image
+from rayqc.pipeline.refilter import decide_again
+from rayqc.pipeline.stages import WORK, filter_sources, judge_acceptance, run_encoder, run_regions
 from rayqc.progress import Progress
+from rayqc.regions.statistics import Statistics
+from rayqc.report.acceptance import acceptance_picture
 from rayqc.sources import open_source
 from rayqc.storage import Folder, read_json
 from rayqc.units import WHOLE, number
@@ -168,6 +174,7 @@ def filter_pool(
     *,
     actors: int | None = None,
     limit: int | None = None,
+    statistic: Statistic = "joint",
     redo: bool = False,
     address: str = "local",
     num_cpus: int | None = None,
@@ -181,10 +188,11 @@ def filter_pool(
         out: a folder of its own.
         actors: encoding actors; None takes the run's setting.
         limit: take so many images only, evenly spaced over the pool.
+        statistic: what calibrated regions judge by: label, quality, or joint.
         redo: clear `out` first when it holds other work.
 
     Returns:
-        The ledger's totals.
+        The ledger's totals, and what was accepted of each class.
     """
     folder, target = Folder(run), Folder(out)
     config = open_run(folder, None, False)
@@ -194,14 +202,88 @@ def filter_pool(
     # The run's own limit was for its own pool.
     config = _with_filter(config, limit=limit, actors=actors or config.filter.actors)
     classes = run_encoder(folder).classes
-    source = match_classes(open_source(Data(path=pool)), "", classes)
+    source = match_classes(open_source(Data(path=pool)), "", classes, Statistics(default=statistic))
     units = number(source.source.units(config.filter.unit_rows), limit)
     if redo:
         clear(target)
     with session(address, num_cpus):
         totals = filter_sources(folder, target, [source], units, config, progress or Progress())
+        acceptance = judge_acceptance(folder, target)
+    target.write("acceptance.png", acceptance_picture(acceptance, config.regions.coverage))
     _check_error_budget(totals, config)
-    return asdict(totals)
+    return {**asdict(totals), "acceptance": acceptance}
+
+
+def refilter(
+    source: str,
+    out: str,
+    *,
+    coverage: float | None = None,
+    statistic: Statistic | None = None,
+    scores_only: bool = False,
+    run: str | None = None,
+    redo: bool = False,
+) -> Summary:
+    """Take verdicts again from stored scores: seconds, no Ray, no image is decoded.
+
+    Args:
+        source: a run whose `filter` is done, or what `filter_pool` wrote.
+        out: gets what a run's `filtered/` holds.
+        coverage: share of fresh real images to hold; None takes the run's.
+        statistic: judges all images; None leaves each pool entry its own.
+        scores_only: write no images.
+        run: the run that judged `source`, unless it is one.
+        redo: clear `out` first when it holds other work.
+
+    Returns:
+        The new totals, and what was accepted of each class.
+    """
+    folder, filtered = _judged(source, run)
+    config = open_run(folder, None, False)
+    target = Folder(out)
+    _check_target(folder, filtered, target)
+    level = config.regions.coverage if coverage is None else coverage
+    if not 0 < level <= 1:
+        raise ConfigError(f"coverage must be in (0, 1], found {level}")
+    fitted = run_regions(folder)
+    totals = decide_again(filtered, target, fitted, level, statistic, scores_only, redo)
+    acceptance = judge_acceptance(folder, target)
+    target.write("acceptance.png", acceptance_picture(acceptance, level))
+    return {**asdict(totals), "acceptance": acceptance}
+
+
+def inspect(
+    source: str, id_: str, *, picture: str | None = None, run: str | None = None
+) -> Summary:
+    """Say why an image was judged as it was, and show it beside its nearest references.
+
+    Args:
+        source: a run whose `filter` is done, or what `filter_pool` wrote.
+        id_: the image's id, as in the shards.
+        picture: PNG file to write; None writes `inspect.png` in the working directory.
+        run: the run that judged `source`, unless it is one.
+
+    Returns:
+        The image's row, and where the picture is.
+    """
+    folder, filtered = _judged(source, run)
+    found, png = inspect_image(folder, filtered, open_run(folder, None, False), id_)
+    place = Path(picture or "inspect.png")
+    place.write_bytes(png)
+    return {**found.row, "picture": str(place)}
+
+
+def _judged(source: str, run: str | None) -> tuple[Folder, Folder]:
+    """The run, and the filter's output to look at."""
+    place = Folder(source)
+    if run is None and not place.exists(CONFIG):
+        raise InputError(
+            f"{place} is no run (no {CONFIG}); "
+            "name the run that judged it with --judged-by (run= in Python)"
+        )
+    if run is None:
+        return place, place.sub("filtered")
+    return Folder(run), place
 
 
 def _settings(config: Config | str) -> Config:

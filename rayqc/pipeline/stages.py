@@ -18,25 +18,31 @@ from rayqc.distributed.classify import run_arms
 from rayqc.distributed.encode import encode_images
 from rayqc.distributed.filter import filter_pool, match_classes
 from rayqc.distributed.filter_work import PoolSource
+from rayqc.distributed.fit import fit_regions
 from rayqc.distributed.generate import generate_pool
-from rayqc.distributed.reduce import latent_matrix, reduce_spheres
+from rayqc.distributed.reduce import latent_matrix
 from rayqc.distributed.train import train_encoder
 from rayqc.errors import InputError
 from rayqc.generators.augment import AugmentSource
 from rayqc.images.decode import limits_of
-from rayqc.images.references import infer_shape
+from rayqc.images.references import decode_real, infer_shape
 from rayqc.ledger.manifest import Totals
+from rayqc.ledger.plan import LEDGER
 from rayqc.ledger.stages import STAGES, status
 from rayqc.progress import Progress
-from rayqc.regions import SphereRegions, load_regions, save_regions
+from rayqc.regions import Candidates, FittedRegions, load_regions, save_regions
+from rayqc.regions.calibrated import KIND as CALIBRATED
+from rayqc.regions.calibrated import STATISTICS, CalibratedRegions
 from rayqc.regions.sphere import expected_coverage
+from rayqc.regions.statistics import Statistics, statistics_of
+from rayqc.report.acceptance import acceptance_facts, acceptance_picture, starved
 from rayqc.report.contact_sheet import contact_sheet
 from rayqc.report.result import build_result
 from rayqc.report.statistics import summarise
 from rayqc.schema import class_names, image_bytes
 from rayqc.sources import open_source
 from rayqc.sources.select import match_labels, read_all, select_references
-from rayqc.storage import Folder, digest, read_table, write_json, write_table
+from rayqc.storage import Folder, digest, read_json, read_table, write_json, write_table
 from rayqc.training.checkpoint import TrainedEncoder, load_encoder
 from rayqc.training.holdout import refuse_collapse
 from rayqc.units import WHOLE, Unit, number
@@ -45,6 +51,7 @@ from rayqc.version import __version__
 logger = logging.getLogger(__name__)
 
 REFERENCES = "references.parquet"
+LEAST_SEPARATION = 0.6
 
 Summary = dict[str, Any]
 
@@ -80,51 +87,98 @@ def _fit(folder: Folder, config: Config, progress: Progress) -> Summary:
     refuse_collapse(trained.record, config.encoder.allow_collapse)
     references = read_table(model, REFERENCES)
     latents = encode_images(references, model, config, progress, "fit")
-    regions = reduce_spheres(latents, trained.classes, config.regions.coverage, trained.digest)
-    write_table(folder, REFERENCES, _in_order(latents, references))
-    save_regions(folder.sub("regions"), regions)
-    counts = regions.count_K.tolist()
-    expected = [expected_coverage(count, regions.coverage) for count in counts]
-    return {
-        "kind": regions.kind,
-        "coverage": regions.coverage,
+    ordered = _in_order(latents, references)
+    write_table(folder, REFERENCES, ordered)
+    fit = fit_regions(
+        references.append_column("latent", ordered["latent"]),
+        latents,
+        trained.image,
+        trained.classes,
+        config,
+        trained.digest,
+        trained.seen,
+        progress,
+    )
+    fitted = save_regions(folder.sub("regions"), fit.regions, fit.neighbours)
+    counts = np.bincount(np.asarray(references["label"]), minlength=len(trained.classes)).tolist()
+    summary = {
+        "kind": fit.regions.kind,
+        "coverage": config.regions.coverage,
         "references": dict(zip(trained.classes, counts, strict=True)),
-        "radius": dict(zip(trained.classes, regions.radius_K.tolist(), strict=True)),
-        "expected_coverage": float(np.mean(expected)),
-        "measured": _measured_coverage(folder, config, regions, progress),
+        "radius": dict(zip(trained.classes, fit.neighbours.radius_K.tolist(), strict=True)),
+        "separation": fit.separation,
+        "measured": measured_coverage(folder, config, fitted, progress),
     }
+    if isinstance(fit.regions, CalibratedRegions):
+        summary["guarantee"] = asdict(fit.regions.guarantee)
+        summary["thresholds"] = fit.regions.facts()["thresholds"]
+        logger.info("fit: %s", fit.regions.guarantee.says)
+    else:
+        expected = [expected_coverage(count, config.regions.coverage) for count in counts]
+        summary["expected_coverage"] = float(np.mean(expected))
+    for line in warnings_of(fit.separation):
+        logger.warning(line)
+    return summary
+
+
+def warnings_of(separation: dict[str, float]) -> list[str]:
+    """A line for each class that the label's score can hardly tell from others."""
+    return [
+        f"class {name} is hardly told from the others by its own references (AUROC {found:.2f}, "
+        f"0.5 is chance): candidates with its label are accepted nearly at random"
+        for name, found in separation.items()
+        if found < LEAST_SEPARATION
+    ]
 
 
 def _in_order(latents: Any, references: pa.Table) -> pa.Table:
     """The latents in the references' order, whatever order the actors finished in."""
-    found = pa.concat_tables(latents.iter_batches(batch_format="pyarrow", batch_size=None))
-    place = {name: row for row, name in enumerate(found["id"].to_pylist())}
-    return found.take(pa.array([place[name] for name in references["id"].to_pylist()]))
+    table = pa.concat_tables(latents.iter_batches(batch_format="pyarrow", batch_size=None))
+    place = {name: row for row, name in enumerate(table["id"].to_pylist())}
+    return table.take(pa.array([place[name] for name in references["id"].to_pylist()]))
 
 
-def _measured_coverage(
-    folder: Folder, config: Config, regions: SphereRegions, progress: Progress
+def measured_coverage(
+    folder: Folder, config: Config, fitted: FittedRegions, progress: Progress
 ) -> Summary | None:
-    """Share of real test images inside their class's region: a figure, no setting depends on it."""
+    """Share of real test images that each statistic accepts; no setting depends on it."""
+    classes = fitted.regions.classes
     most = config.regions.measure_images
-    table = _test_table(config, regions.classes, most) if most else None
+    table = _test_table(config, classes, most) if most else None
     if table is None:
         return None
     latents = encode_images(table, folder.sub("model"), config, progress, "measure")
-    inside, label = [], []
-    for batch in latents.iter_batches(batch_format="pyarrow", batch_size=None):
-        label_N = np.asarray(batch["label"])
-        inside.append(regions.judge(latent_matrix(batch), label_N).score_N <= 1)
-        label.append(label_N)
-    inside_N, label_N = np.concatenate(inside), np.concatenate(label)
+    ordered = _in_order(latents, table)
+    image = run_encoder(folder).image
+    fresh = Candidates(
+        images_NHWC=decode_real(
+            table["id"].to_pylist(), image_bytes(table), image, limits_of(config.image)
+        ),
+        latent_ND=latent_matrix(ordered),
+        label_N=np.asarray(table["label"]),
+    )
+    statistics = STATISTICS if fitted.regions.kind == CALIBRATED else ("joint",)
+    copied_N = fitted.neighbours.nearest(fresh.latent_ND).distance_N
+    return {
+        "images": len(fresh),
+        "near_copies": float((copied_N < fitted.neighbours.copy_distance).mean()),
+        **{
+            name if fitted.regions.kind == CALIBRATED else "distance": _inside(
+                fitted.regions.judge(fresh, name).score_N <= 1, fresh.label_N, classes
+            )
+            for name in statistics
+        },
+    }
+
+
+def _inside(inside_N: np.ndarray, label_N: np.ndarray, classes: tuple[str, ...]) -> Summary:
     by_class = {
         name: float(inside_N[label_N == k].mean())
-        for k, name in enumerate(regions.classes)
+        for k, name in enumerate(classes)
         if np.any(label_N == k)
     }
     lowest = min(by_class, key=by_class.__getitem__)
     return {
-        "images": int(label_N.size),
         "pooled": float(inside_N.mean()),
         "lowest_class": lowest,
         "lowest": by_class[lowest],
@@ -196,25 +250,43 @@ def _filter_run(folder: Folder, config: Config, progress: Progress) -> Summary:
     classes = run_encoder(folder).classes
     sources: list[PoolSource] = []
     units: list[Unit] = []
+    named = zip(config.pool_names(), config.pool, strict=True)
+    statistics = Statistics(
+        by_entry={
+            name: entry.statistic or "label" for name, entry in named if isinstance(entry, Augment)
+        }
+    )
     if any(isinstance(entry, Augment) for entry in config.pool):
         # The candidates made here are a pool on disk by now; `generate` applied the limit.
         own = open_source(Data(path=folder.sub("pool").location))
-        sources.append(match_classes(own, "", classes))
+        sources.append(match_classes(own, "", classes, statistics))
         units += own.units(config.filter.unit_rows)
     planned = _plan(folder, config)
     for place, name in enumerate(config.pool_names()):
         entry = config.pool[place]
         if not isinstance(entry, Augment):
-            sources.append(match_classes(open_source(entry), name, classes))
+            chosen = Statistics(default=entry.statistic or "joint")
+            sources.append(match_classes(open_source(entry), name, classes, chosen))
             here = len(sources) - 1
             units += [replace(unit, entry=here) for unit in planned if unit.entry == place]
     filtered = folder.sub("filtered")
     totals = filter_sources(folder, filtered, sources, units, config, progress)
+    acceptance = judge_acceptance(folder, filtered)
+    folder.write("acceptance.png", acceptance_picture(acceptance, config.regions.coverage))
     title = f"rayqc: {totals.outcomes['accepted']:,} of {totals.read:,} accepted"
     folder.write(
         "contact_sheet.png", contact_sheet(filtered, classes, title, limits_of(config.image))
     )
-    return asdict(totals)
+    return {**asdict(totals), "acceptance": acceptance}
+
+
+def judge_acceptance(folder: Folder, filtered: Folder) -> Summary:
+    """What of each class was accepted and why the rest was not; starved classes are warned of."""
+    statistics = statistics_of(read_json(filtered, LEDGER)["statistics"])
+    facts = acceptance_facts(filtered, run_regions(folder).regions, statistics)
+    for line in starved(facts):
+        logger.warning(line)
+    return facts
 
 
 def filter_sources(
@@ -227,16 +299,20 @@ def filter_sources(
 ) -> Totals:
     """Judge sources by a run's encoder and regions, into `out`."""
     trained = run_encoder(folder)
-    regions = load_regions(folder.sub("regions"), trained.digest, trained.vae.shape.latent_dim)
+    fitted = run_regions(folder)
     kept = ("keep_rejected", "shard_mb", "max_accepted_per_class", "limit")
     work = {
         "stage": "filter",
         "encoder_digest": trained.digest,
-        "regions_digest": digest(folder.sub("regions").read("regions.safetensors")),
+        "regions_digest": fitted.digest,
+        "statistics": [
+            {"default": source.statistics.default, **source.statistics.by_entry}
+            for source in sources
+        ],
         "settings": {key: getattr(config.filter, key) for key in kept},
         "limits": asdict(limits_of(config.image)),
     }
-    totals = filter_pool(folder, out, sources, units, config, work, regions.classes, progress)
+    totals = filter_pool(folder, out, sources, units, config, work, trained.classes, progress)
     logger.info("filter: %s", totals)
     return totals
 
@@ -279,6 +355,12 @@ def _test_table(config: Config, classes: tuple[str, ...], most: int | None) -> p
 def run_encoder(folder: Folder) -> TrainedEncoder:
     """The encoder of a run."""
     return load_encoder(folder.sub("model"))
+
+
+def run_regions(folder: Folder) -> FittedRegions:
+    """The regions of a run."""
+    trained = run_encoder(folder)
+    return load_regions(folder.sub("regions"), trained.digest, trained.network.latent_dim)
 
 
 def _environment() -> Summary:

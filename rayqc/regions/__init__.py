@@ -1,7 +1,6 @@
-"""What each class's genuine images look like in latent space, fitted and kept on disk."""
+"""What each class's genuine images look like, fitted and kept on disk."""
 
-from rayqc.regions.base import Regions, Verdicts
-from rayqc.regions.sphere import SphereRegions, fit_spheres
-from rayqc.regions.store import load_regions, save_regions
+from rayqc.regions.base import Candidates, Regions, Verdicts
+from rayqc.regions.store import FittedRegions, load_regions, save_regions
 
-__all__ = ["Regions", "SphereRegions", "Verdicts", "fit_spheres", "load_regions", "save_regions"]
+__all__ = ["Candidates", "FittedRegions", "Regions", "Verdicts", "load_regions", "save_regions"]

@@ -1,14 +1,16 @@
 """What regions are: one per class, fitted on references, asked about candidates.
 
-Shape suffixes: N images, D latent, K classes.
+Shape suffixes: N images, H W C pixels, D latent, K classes.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
+
+from rayqc.config.settings import Statistic
 
 DECIMALS = 5
 """Scores are rounded to so many, so that an image equal to a reference on the boundary is
@@ -16,19 +18,65 @@ accepted although the encoder's last digits depend on its place in the batch."""
 
 
 @dataclass(frozen=True, kw_only=True)
+class Candidates:
+    """Images to be judged, and what the encoder makes of them."""
+
+    images_NHWC: np.ndarray
+    """uint8, in the encoder's shape."""
+    latent_ND: np.ndarray
+    """float32."""
+    label_N: np.ndarray
+    """int64, own labels, in the references' classes."""
+
+    def __getitem__(self, rows: Any) -> Candidates:
+        return Candidates(
+            images_NHWC=self.images_NHWC[rows],
+            latent_ND=self.latent_ND[rows],
+            label_N=self.label_N[rows],
+        )
+
+    def __len__(self) -> int:
+        return int(self.label_N.size)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Verdicts:
-    """What regions say of N candidates."""
+    """What regions say of N candidates. Columns that a region does not have are None."""
 
     score_N: np.ndarray
-    """float32, 1 on the boundary, accepted when <= 1; NaN where the latent is not finite."""
+    """float32, 1 on the boundary, accepted when <= 1."""
+    decided_by_N: np.ndarray
+    """str, name of the score that weighed most."""
+    nearest_N: np.ndarray
+    """int64, the other class whose region suits the candidate best; -1 where there is none."""
+    p_value_N: np.ndarray | None = None
+    """float32, share of genuine images that look at least as strange; see `conformal`."""
+    label_evidence_N: np.ndarray | None = None
+    """float32, nats; see `joint`."""
+    quality_evidence_N: np.ndarray | None = None
+    """float32, nats; see `joint`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stored:
+    """What the filter wrote of N images that it judged."""
+
+    label_N: np.ndarray
+    statistic_N: np.ndarray
+    """str, what each was judged by, or is to be."""
     distance_N: np.ndarray
-    """float32, latent units."""
-    radius_N: np.ndarray
-    """float32, latent units, of the candidate's own class."""
-    nearest_K: np.ndarray
-    """int64, the class whose region suits the candidate best, its own included."""
-    decided_by: str
-    """Name of the score that decides."""
+    label_evidence_N: np.ndarray
+    quality_evidence_N: np.ndarray
+    p_value_N: np.ndarray
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rejudged:
+    """New verdicts on stored images."""
+
+    score_N: np.ndarray
+    decided_by_N: np.ndarray
+    p_value_N: np.ndarray | None = None
 
 
 class Regions(Protocol):
@@ -44,9 +92,30 @@ class Regions(Protocol):
         """Class names; a label is an index into them."""
         ...
 
-    def judge(self, latent_ND: np.ndarray, label_N: np.ndarray) -> Verdicts:
-        """Scores of candidates with these latents and own labels (in `classes`)."""
+    def judge(self, candidates: Candidates, statistic: Statistic) -> Verdicts:
+        """Scores of candidates; a region of one statistic only takes no notice of which."""
         ...
+
+    def rejudge(self, stored: Stored, coverage: float) -> Rejudged:
+        """Verdicts at another coverage, or by another statistic, from what was stored."""
+        ...
+
+    def facts(self) -> dict[str, Any]:
+        """All of it that is not an array, as plain JSON."""
+        ...
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """All of it that is an array."""
+        ...
+
+
+def best_other(cost_NK: np.ndarray, label_N: np.ndarray) -> np.ndarray:
+    """(N,) the class of least cost but for the own one; -1 where there is but one class."""
+    if cost_NK.shape[1] < 2:
+        return np.full(label_N.size, -1)
+    others_NK = cost_NK.astype(np.float64)
+    others_NK[np.arange(label_N.size), label_N] = np.inf
+    return np.asarray(others_NK.argmin(1))
 
 
 def score_of(distance_N: np.ndarray, radius_N: np.ndarray) -> np.ndarray:

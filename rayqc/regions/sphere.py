@@ -1,5 +1,8 @@
 """The paper's sphere: a class's mean latent, and the radius that holds 95% of its references.
 
+`sphere_loo` measures each reference's distance to the center of the others of its class, as a
+fresh image's would be measured.
+
 Shape suffixes: N images, D latent, K classes.
 
 Source: Halmuratov & Vesely, section 2. Center and quantile rule are ours to
@@ -11,13 +14,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from rayqc.config.settings import Statistic
 from rayqc.errors import TooFewReferencesError
-from rayqc.regions.base import Verdicts, score_of
+from rayqc.regions.base import Candidates, Rejudged, Stored, Verdicts, best_other, score_of
 
 KIND = "sphere"
+LEAVE_ONE_OUT = "sphere_loo"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,23 +35,68 @@ class SphereRegions:
     """float64."""
     radius_K: np.ndarray
     """float64, latent units."""
-    count_K: np.ndarray
-    """int64, references the region was fitted on."""
+    distance_M: np.ndarray
+    """float64, the references' distances that the radius encloses `coverage` of."""
+    label_M: np.ndarray
+    """int64, their labels."""
     coverage: float
     encoder_digest: str
     kind: str = KIND
 
-    def judge(self, latent_ND: np.ndarray, label_N: np.ndarray) -> Verdicts:
-        """See `Regions`."""
-        distance_NK = distances(latent_ND, self.centers_KD)
+    def judge(self, candidates: Candidates, statistic: Statistic = "joint") -> Verdicts:
+        """See `Regions`. A sphere has one statistic, the distance."""
+        label_N = candidates.label_N
+        distance_NK = distances(candidates.latent_ND, self.centers_KD)
         score_NK = score_of(distance_NK, self.radius_K[None, :])
         own = np.arange(label_N.size), label_N
         return Verdicts(
             score_N=score_NK[own],
-            distance_N=distance_NK[own].astype(np.float32),
-            radius_N=self.radius_K[label_N].astype(np.float32),
-            nearest_K=np.argmin(distance_NK, axis=1),
-            decided_by="distance",
+            decided_by_N=np.full(label_N.size, "distance"),
+            nearest_N=best_other(distance_NK, label_N),
+        )
+
+    def rejudge(self, stored: Stored, coverage: float) -> Rejudged:
+        """See `Regions`."""
+        radius_K = np.array(
+            [
+                radius_at_coverage(self.distance_M[self.label_M == k], coverage)
+                for k in range(len(self.classes))
+            ]
+        )
+        return Rejudged(
+            score_N=score_of(stored.distance_N.astype(np.float64), radius_K[stored.label_N]),
+            decided_by_N=np.full(stored.label_N.size, "distance"),
+        )
+
+    def facts(self) -> dict[str, Any]:
+        """See `Regions`."""
+        return {
+            "classes": list(self.classes),
+            "coverage": self.coverage,
+            "encoder_digest": self.encoder_digest,
+        }
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """See `Regions`."""
+        return {
+            "centers_KD": self.centers_KD,
+            "radius_K": self.radius_K,
+            "distance_M": self.distance_M,
+            "label_M": self.label_M,
+        }
+
+    @staticmethod
+    def restore(kind: str, facts: dict[str, Any], arrays: dict[str, np.ndarray]) -> SphereRegions:
+        """Regions from what `facts` and `arrays` gave."""
+        return SphereRegions(
+            classes=tuple(facts["classes"]),
+            centers_KD=arrays["centers_KD"],
+            radius_K=arrays["radius_K"],
+            distance_M=arrays["distance_M"],
+            label_M=arrays["label_M"],
+            coverage=facts["coverage"],
+            encoder_digest=facts["encoder_digest"],
+            kind=kind,
         )
 
 
@@ -125,24 +176,48 @@ def expected_coverage(count: int, coverage: float) -> float:
     return math.ceil(coverage * count) / (count + 1)
 
 
+def leave_one_out(distance_N: np.ndarray, name: str) -> np.ndarray:
+    """Distances to the center of the others, from those to the center of all n: n / (n - 1) times.
+
+    Raises:
+        TooFewReferencesError: there are no others.
+    """
+    count = distance_N.size
+    if count < 2:
+        raise TooFewReferencesError(
+            f"regions.kind: {LEAVE_ONE_OUT} needs at least 2 references a class, class {name} has "
+            f"{count}; give more, or use regions.kind: {KIND}"
+        )
+    return distance_N * (count / (count - 1))
+
+
 def fit_spheres(
     sums: ClassSums,
     distance_by_class: list[np.ndarray],
     classes: tuple[str, ...],
     coverage: float,
     encoder_digest: str,
+    kind: str = KIND,
 ) -> SphereRegions:
     """Regions from what two passes over the latents gave: class sums, then distances.
 
     Args:
         sums: of all blocks.
         distance_by_class: K arrays, each class's distances to its own center.
+        kind: `sphere`, the paper's, or `sphere_loo`.
     """
+    if kind == LEAVE_ONE_OUT:
+        distance_by_class = [
+            leave_one_out(distance_N, name)
+            for distance_N, name in zip(distance_by_class, classes, strict=True)
+        ]
     return SphereRegions(
         classes=classes,
         centers_KD=centers(sums, classes),
         radius_K=np.array([radius_at_coverage(d, coverage) for d in distance_by_class]),
-        count_K=sums.count_K,
+        distance_M=np.concatenate(distance_by_class),
+        label_M=np.repeat(np.arange(len(classes)), [part.size for part in distance_by_class]),
         coverage=coverage,
         encoder_digest=encoder_digest,
+        kind=kind,
     )

@@ -2,76 +2,97 @@
 
 from __future__ import annotations
 
-import numpy as np
+from dataclasses import dataclass
+from typing import Any
 
 from rayqc.errors import ArtefactError, EncoderMismatchError
-from rayqc.regions.sphere import KIND, SphereRegions
-from rayqc.storage import Folder, arrays_bytes, digest, read_arrays, read_json, write_json
+from rayqc.regions import calibrated, sphere
+from rayqc.regions.base import Regions
+from rayqc.regions.calibrated import CalibratedRegions, under
+from rayqc.regions.neighbours import Neighbours
+from rayqc.regions.sphere import SphereRegions
+from rayqc.storage import (
+    Folder,
+    arrays_bytes,
+    canonical_json,
+    digest,
+    read_arrays,
+    read_json,
+    write_json,
+)
 
-REGIONS_FORMAT = 1
+REGIONS_FORMAT = 2
 ARRAYS = "regions.safetensors"
 FACTS = "regions.json"
+KINDS = (sphere.KIND, sphere.LEAVE_ONE_OUT, calibrated.KIND)
 
 
-def save_regions(folder: Folder, regions: SphereRegions) -> str:
-    """Write `regions.safetensors`, then `regions.json`, which names its digest; returns that."""
+@dataclass(frozen=True, kw_only=True)
+class FittedRegions:
+    """What `fit` leaves: regions, what is told beside their verdicts, and their identity."""
+
+    regions: Regions
+    neighbours: Neighbours
+    digest: str
+
+
+def save_regions(folder: Folder, regions: Regions, neighbours: Neighbours) -> FittedRegions:
+    """Write `regions.safetensors`, then `regions.json`, which names the digest of both."""
+    parts = {"regions": regions.arrays(), "neighbours": neighbours.arrays()}
     arrays = arrays_bytes(
-        {
-            "centers_KD": regions.centers_KD,
-            "radius_K": regions.radius_K,
-            "count_K": regions.count_K.astype(np.int64),
-        }
+        {f"{name}.{k}": v for name, part in parts.items() for k, v in part.items()}
     )
+    facts = {"regions": regions.facts(), "neighbours": neighbours.facts()}
+    identity = _identity(arrays, facts)
     folder.write(ARRAYS, arrays)
-    facts = {
-        "format_version": REGIONS_FORMAT,
-        "kind": regions.kind,
-        "encoder_digest": regions.encoder_digest,
-        "regions_digest": digest(arrays),
-        "coverage": regions.coverage,
-        "latent_dim": int(regions.centers_KD.shape[1]),
-        "classes": list(regions.classes),
-    }
-    write_json(folder, FACTS, facts)
-    return digest(arrays)
+    about = {"format_version": REGIONS_FORMAT, "kind": regions.kind, "regions_digest": identity}
+    write_json(folder, FACTS, {**about, **facts})
+    return FittedRegions(regions=regions, neighbours=neighbours, digest=identity)
 
 
-def load_regions(folder: Folder, encoder_digest: str, latent_dim: int) -> SphereRegions:
+def load_regions(folder: Folder, encoder_digest: str, latent_dim: int) -> FittedRegions:
     """Read regions for use with one encoder.
 
     Raises:
         ArtefactError: another format version or kind, damaged, or of another dimension.
         EncoderMismatchError: fitted with another encoder.
     """
-    facts = read_json(folder, FACTS)
-    if facts.get("format_version") != REGIONS_FORMAT or facts.get("kind") != KIND:
+    found = read_json(folder, FACTS)
+    version, kind = found.get("format_version"), found.get("kind")
+    if version != REGIONS_FORMAT or kind not in KINDS:
         raise ArtefactError(
-            f"{folder.path(FACTS)} holds {facts.get('kind')} regions of format version "
-            f"{facts.get('format_version')}, this rayqc reads {KIND} of {REGIONS_FORMAT}; "
-            "run `rayqc fit` again with --redo"
+            f"{folder.path(FACTS)} holds {kind} regions of format version {version}, this rayqc "
+            f"reads {', '.join(KINDS)} of {REGIONS_FORMAT}; run `rayqc fit` again with --redo"
         )
-    if facts["encoder_digest"] != encoder_digest:
+    fitted_with = found["regions"]["encoder_digest"]
+    if fitted_with != encoder_digest:
         raise EncoderMismatchError(
-            f"regions were fitted with encoder {facts['encoder_digest'][:12]}, "
+            f"regions were fitted with encoder {fitted_with[:12]}, "
             f"this run uses {encoder_digest[:12]}; run `rayqc fit` again with --redo"
         )
-    found = digest(folder.read(ARRAYS))
-    if found != facts["regions_digest"]:
+    facts = {name: found[name] for name in ("regions", "neighbours")}
+    identity = _identity(folder.read(ARRAYS), facts)
+    if identity != found["regions_digest"]:
         raise ArtefactError(
-            f"{folder.path(ARRAYS)} is damaged or swapped: digest {found[:12]}, "
-            f"{FACTS} says {facts['regions_digest'][:12]}; run `rayqc fit` again with --redo"
+            f"{folder.path(ARRAYS)} or {FACTS} is damaged or swapped: digest {identity[:12]}, "
+            f"{FACTS} says {found['regions_digest'][:12]}; run `rayqc fit` again with --redo"
         )
     arrays = read_arrays(folder, ARRAYS)
-    if arrays["centers_KD"].shape != (len(facts["classes"]), latent_dim):
+    neighbours = Neighbours.restore(facts["neighbours"], under(arrays, "neighbours"))
+    if neighbours.centers_KD.shape[1] != latent_dim:
         raise ArtefactError(
-            f"{folder.path(ARRAYS)} holds centers of shape {arrays['centers_KD'].shape}, "
-            f"expected ({len(facts['classes'])}, {latent_dim}); run `rayqc fit` again with --redo"
+            f"{folder.path(ARRAYS)} holds centers of shape {neighbours.centers_KD.shape}, expected "
+            f"latent dimension {latent_dim}; run `rayqc fit` again with --redo"
         )
-    return SphereRegions(
-        classes=tuple(facts["classes"]),
-        centers_KD=arrays["centers_KD"],
-        radius_K=arrays["radius_K"],
-        count_K=arrays["count_K"],
-        coverage=facts["coverage"],
-        encoder_digest=facts["encoder_digest"],
-    )
+    restored = _restore(kind, facts["regions"], under(arrays, "regions"))
+    return FittedRegions(regions=restored, neighbours=neighbours, digest=identity)
+
+
+def _restore(kind: str, facts: dict[str, Any], arrays: dict[str, Any]) -> Regions:
+    if kind == calibrated.KIND:
+        return CalibratedRegions.restore(facts, arrays)
+    return SphereRegions.restore(kind, facts, arrays)
+
+
+def _identity(arrays: bytes, facts: dict[str, Any]) -> str:
+    return digest(arrays + canonical_json(facts))

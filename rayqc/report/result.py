@@ -21,8 +21,8 @@ def build_result(stages: dict[str, Facts], classified: Facts, version: str) -> F
         "format_version": RESULT_FORMAT,
         "rayqc_version": version,
         "table3": table3(stages, classified),
-        "acceptance": acceptance(totals["by_class"]),
-        "ledger": totals,
+        "acceptance": totals["acceptance"],
+        "ledger": {key: value for key, value in totals.items() if key != "acceptance"},
         "encoder": stages["train"],
         "regions": stages["fit"],
         "classify": classified,
@@ -52,14 +52,3 @@ def table3(stages: dict[str, Facts], classified: Facts) -> Facts:
         "differences": classified.get("differences", {}),
         "seeds": max((arm["seeds"] for arm in arms.values()), default=0),
     }
-
-
-def acceptance(by_class: dict[str, dict[str, int]]) -> dict[str, Facts]:
-    """Judged, accepted and share of each class; errors are not judged."""
-    found = {}
-    for name, counts in by_class.items():
-        judged = counts.get("accepted", 0) + counts.get("rejected", 0)
-        if name and judged:
-            kept = counts.get("accepted", 0)
-            found[name] = {"judged": judged, "accepted": kept, "share": kept / judged}
-    return found

@@ -9,7 +9,8 @@ import torch
 
 from rayqc.errors import ArtefactError
 from rayqc.images.decode import ImageShape
-from rayqc.models.vae import VAE, VAEShape
+from rayqc.models.backbones import build, source_digest
+from rayqc.models.encoder import Encoder
 from rayqc.storage import (
     Folder,
     arrays_bytes,
@@ -21,28 +22,32 @@ from rayqc.storage import (
 )
 from rayqc.training.vae import TrainingState, bare_model
 
-MODEL_FORMAT = 1
+MODEL_FORMAT = 2
 WEIGHTS = "weights.safetensors"
 MODEL = "model.json"
 CHECKPOINT = "checkpoint.json"
+TRAINED_HERE = ("vae", "supervised", "contrastive")
 ADAM = ("step", "exp_avg", "exp_avg_sq")
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainedEncoder:
-    """A VAE ready to encode, and what is known of it."""
+    """An encoder ready to encode, and what is known of it."""
 
-    vae: VAE
+    kind: str
+    network: Encoder
+    image: ImageShape
+    """Pixels it takes."""
     digest: str
     """SHA-256 over weights and shape: the encoder's identity."""
     classes: tuple[str, ...]
     record: dict[str, Any]
-    """What training measured: loss curve, active units, held-out reconstruction, ..."""
+    """What training measured: of a VAE, loss curve, active units, held-out reconstruction, ..."""
 
     @property
-    def image(self) -> ImageShape:
-        """Pixels it takes."""
-        return ImageShape(size=self.vae.shape.size, channels=self.vae.shape.channels)
+    def seen(self) -> bool:
+        """Was it trained on the references?"""
+        return self.kind in TRAINED_HERE
 
 
 def save_checkpoint(folder: Folder, state: TrainingState) -> None:
@@ -78,30 +83,44 @@ def load_checkpoint(folder: Folder, state: TrainingState) -> None:
 
 
 def save_encoder(
-    folder: Folder, vae: VAE, classes: tuple[str, ...], record: dict[str, Any]
+    folder: Folder,
+    kind: str,
+    network: Encoder,
+    shape: dict[str, Any],
+    image: ImageShape,
+    classes: tuple[str, ...],
+    record: dict[str, Any],
 ) -> TrainedEncoder:
-    """Write `weights.safetensors`, then `model.json`, which names the weights' digest."""
-    weights = arrays_bytes({name: t.cpu().numpy() for name, t in vae.state_dict().items()})
-    shape = vae.shape.as_dict()
+    """Write `weights.safetensors`, then `model.json`, which names the weights' digest.
+
+    Args:
+        shape: all that `models.backbones.build` needs besides the weights.
+    """
+    state = network.state_dict().items()
+    weights = arrays_bytes({name: t.contiguous().cpu().numpy() for name, t in state})
     identity = digest(weights + canonical_json(shape))
     folder.write(WEIGHTS, weights)
     model = {
         "format_version": MODEL_FORMAT,
-        "kind": "vae",
+        "kind": kind,
         "shape": shape,
+        "image": {"size": image.size, "channels": image.channels},
         "encoder_digest": identity,
         "classes": list(classes),
         "record": record,
     }
     write_json(folder, MODEL, model)
-    return TrainedEncoder(vae=vae, digest=identity, classes=classes, record=record)
+    return TrainedEncoder(
+        kind=kind, network=network, image=image, digest=identity, classes=classes, record=record
+    )
 
 
 def load_encoder(folder: Folder) -> TrainedEncoder:
     """Read an encoder back.
 
     Raises:
-        ArtefactError: another format version, or weights that are not the ones `model.json` names.
+        ArtefactError: another format version, weights that are not the ones `model.json` names,
+            or a target whose source has changed.
     """
     model = read_json(folder, MODEL)
     if model.get("format_version") != MODEL_FORMAT:
@@ -109,18 +128,26 @@ def load_encoder(folder: Folder) -> TrainedEncoder:
             f"{folder.path(MODEL)} has format version {model.get('format_version')}, "
             f"this rayqc reads {MODEL_FORMAT}; train again with --redo"
         )
+    kind, shape = model["kind"], model["shape"]
     weights = folder.read(WEIGHTS)
-    found = digest(weights + canonical_json(model["shape"]))
+    found = digest(weights + canonical_json(shape))
     if found != model["encoder_digest"]:
         raise ArtefactError(
             f"{folder.path(WEIGHTS)} is damaged or swapped: digest {found[:12]}, "
             f"{MODEL} says {model['encoder_digest'][:12]}; train again with --redo"
         )
-    vae = VAE(VAEShape(**model["shape"]))
+    if kind == "python" and source_digest(shape["target"]) != shape["source"]:
+        raise ArtefactError(
+            f"the source of {shape['target']} has changed since this run was trained; "
+            "train again with --redo"
+        )
+    network = build(kind, shape)
     arrays = read_arrays(folder, WEIGHTS)
-    vae.load_state_dict({name: torch.from_numpy(a.copy()) for name, a in arrays.items()})
+    network.load_state_dict({name: torch.from_numpy(a.copy()) for name, a in arrays.items()})
     return TrainedEncoder(
-        vae=vae.eval(),
+        kind=kind,
+        network=network.eval(),
+        image=ImageShape(**model["image"]),
         digest=found,
         classes=tuple(model["classes"]),
         record=model["record"],

@@ -53,7 +53,7 @@ def refuse_collapse(record: dict[str, Any], allow: bool) -> None:
     Raises:
         CollapsedEncoderError: unless `allow`.
     """
-    if record["active_units"] < LEAST_ACTIVE and not allow:
+    if record.get("active_units", LEAST_ACTIVE) < LEAST_ACTIVE and not allow:
         raise CollapsedEncoderError(
             f"the encoder has collapsed: {record['active_units']} of {record['latent_dim']} latent "
             f"units are active (KL > {ACTIVE_KL}), need at least {LEAST_ACTIVE}; images can no "

@@ -12,14 +12,17 @@ import pytest
 import ray
 import yaml
 
-from rayqc.config import load_config
+from rayqc.config import load_config, load_evaluation
 
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "jobs").glob("*.yaml")), ids=lambda path: path.name)
 def test_example_configurations_are_valid(path):
-    assert load_config(str(path)).pool
+    if path.name == "evaluate.yaml":
+        assert [data.name for data in load_evaluation(str(path)).data] == ["mnist", "cifar10"]
+    else:
+        assert load_config(str(path)).pool
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "jobs").glob("*.py")), ids=lambda path: path.name)

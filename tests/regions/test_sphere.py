@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from rayqc.errors import ArtefactError, EncoderMismatchError, TooFewReferencesError
-from rayqc.regions import load_regions, save_regions
+from rayqc.regions import Candidates, load_regions, save_regions
+from rayqc.regions.base import Stored
+from rayqc.regions.neighbours import find_neighbours
 from rayqc.regions.sphere import (
     SphereRegions,
     centers,
@@ -24,6 +26,13 @@ def fitted(latent, label, coverage=0.95, classes=CLASSES):
     distance = own_distances(latent, label, centers(sums, classes))
     by_class = [distance[label == k] for k in range(len(classes))]
     return fit_spheres(sums, by_class, classes, coverage, "digest")
+
+
+def candidates(latent, label):
+    """Candidates of whose images a sphere takes no notice."""
+    latent = np.asarray(latent, np.float32)
+    blank = np.zeros((len(latent), 8, 8, 1), np.uint8)
+    return Candidates(images_NHWC=blank, latent_ND=latent, label_N=np.asarray(label))
 
 
 def test_radius_is_the_smallest_that_encloses_95_percent(rng):
@@ -46,19 +55,19 @@ def test_regions_against_the_definition(rng):
         distance = np.sqrt(((mine - center) ** 2).sum(1))
         slow = min(r for r in distance if np.mean(distance <= r) >= 0.95)
         np.testing.assert_allclose(regions.radius_K[k], slow)
-    judged = regions.judge(latent, label)
+    judged = regions.judge(candidates(latent, label))
     for k in range(3):
         assert np.mean(judged.score_N[label == k] <= 1) >= 0.95
     candidate = rng.normal(size=(5, 4)).astype(np.float32)
     own = np.array([0, 1, 2, 0, 1])
-    judged = regions.judge(candidate, own)
+    judged = regions.judge(candidates(candidate, own))
     for row in range(5):
         away = [np.linalg.norm(candidate[row] - regions.centers_KD[k]) for k in range(3)]
-        np.testing.assert_allclose(judged.distance_N[row], away[own[row]], rtol=1e-6)
         np.testing.assert_allclose(
             judged.score_N[row], away[own[row]] / regions.radius_K[own[row]], atol=1e-5
         )
-        assert judged.nearest_K[row] == np.argmin(away)
+        others = [k for k in range(3) if k != own[row]]
+        assert judged.nearest_N[row] == min(others, key=away.__getitem__)
 
 
 def test_sums_of_blocks_are_the_sums_of_all(rng):
@@ -78,7 +87,7 @@ def test_one_reference_takes_its_own_point_only():
     latent = np.array([[0.0, 0.0], [1.0, 0.0], [3.0, 3.0]])
     regions = fitted(latent, np.array([0, 1, 2]))
     assert regions.radius_K.tolist() == [0, 0, 0]
-    judged = regions.judge(np.array([[0.0, 0.0], [0.1, 0.0]]), np.array([0, 0]))
+    judged = regions.judge(candidates([[0.0, 0.0], [0.1, 0.0]], [0, 0]))
     assert judged.score_N.tolist() == [1.0, np.inf]
 
 
@@ -86,7 +95,7 @@ def test_what_is_not_finite_is_never_accepted():
     regions = fitted(np.eye(3).repeat(2, 0), np.array([0, 0, 1, 1, 2, 2]))
     bad = np.array([[np.nan, 0, 0], [np.inf, 0, 0]])
     with np.errstate(invalid="ignore"):
-        assert not (regions.judge(bad, np.array([0, 1])).score_N <= 1).any()
+        assert not (regions.judge(candidates(bad, [0, 1])).score_N <= 1).any()
 
 
 @pytest.mark.parametrize("n", [5, 10, 20, 100])
@@ -104,19 +113,24 @@ def test_expected_coverage_is_what_exchangeable_distances_give(n, rng):
 def kept(tmp_path, rng):
     regions = fitted(rng.normal(size=(30, 4)), np.arange(30) % 3)
     folder = Folder(str(tmp_path))
-    save_regions(folder, regions)
+    latent = rng.normal(size=(30, 4))
+    names = [f"r{i}" for i in range(30)]
+    neighbours = find_neighbours(names, latent, regions.centers_KD, regions.radius_K)
+    save_regions(folder, regions, neighbours)
     return folder, regions
 
 
 def test_regions_read_back_the_same(kept):
     folder, regions = kept
-    found = load_regions(folder, "digest", 4)
+    whole = load_regions(folder, "digest", 4)
+    found = whole.regions
+    assert whole.neighbours.ids[3] == "r3"
     assert isinstance(found, SphereRegions)
     for name in ("classes", "coverage", "encoder_digest", "kind"):
         assert getattr(found, name) == getattr(regions, name)
     np.testing.assert_array_equal(found.centers_KD, regions.centers_KD)
     np.testing.assert_array_equal(found.radius_K, regions.radius_K)
-    np.testing.assert_array_equal(found.count_K, regions.count_K)
+    np.testing.assert_array_equal(found.distance_M, regions.distance_M)
 
 
 def test_regions_of_another_encoder_version_or_shape_are_refused(kept):
@@ -126,14 +140,59 @@ def test_regions_of_another_encoder_version_or_shape_are_refused(kept):
         match="regions were fitted with encoder digest, this run uses 0123456789ab",
     ):
         load_regions(folder, "0123456789abcdef", 4)
-    with pytest.raises(ArtefactError, match=r"shape \(3, 4\), expected \(3, 5\)"):
+    with pytest.raises(ArtefactError, match=r"shape \(3, 4\), expected latent dimension 5"):
         load_regions(folder, "digest", 5)
     facts = read_json(folder, "regions.json")
     for change, message in (
-        ({"format_version": 7}, "format version 7, this rayqc reads sphere of 1"),
+        (
+            {"format_version": 7},
+            "format version 7, this rayqc reads sphere, sphere_loo, calibrated of 2",
+        ),
         ({"kind": "cube"}, "holds cube regions"),
         ({"regions_digest": "beef"}, "damaged or swapped"),
     ):
         write_json(folder, "regions.json", {**facts, **change})
         with pytest.raises(ArtefactError, match=message):
             load_regions(folder, "digest", 4)
+
+
+def test_leave_one_out_distances_are_those_to_the_others_center(rng):
+    latent, label = rng.normal(size=(40, 3)), np.arange(40) % 2
+    sums = class_sums(latent, label, 2)
+    distance = own_distances(latent, label, centers(sums, CLASSES[:2]))
+    regions = fit_spheres(
+        sums, [distance[label == k] for k in range(2)], CLASSES[:2], 0.95, "d", "sphere_loo"
+    )
+    for k in range(2):
+        mine = latent[label == k]
+        slow = [np.linalg.norm(x - np.delete(mine, i, 0).mean(0)) for i, x in enumerate(mine)]
+        np.testing.assert_allclose(regions.distance_M[regions.label_M == k], slow)
+        assert regions.radius_K[k] == pytest.approx(radius_at_coverage(np.array(slow), 0.95))
+    with pytest.raises(TooFewReferencesError, match="class a has 1"):
+        fit_spheres(
+            class_sums(latent[:2], label[:2], 2),
+            [np.zeros(1)] * 2,
+            CLASSES[:2],
+            0.95,
+            "d",
+            "sphere_loo",
+        )
+
+
+def test_another_coverage_is_judged_from_stored_distances(rng):
+    latent, label = rng.normal(size=(60, 3)), np.arange(60) % 3
+    narrow, wide = fitted(latent, label, 0.6), fitted(latent, label, 0.9)
+    fresh = candidates(rng.normal(size=(50, 3)), rng.integers(0, 3, 50))
+    away = np.linalg.norm(fresh.latent_ND - wide.centers_KD[fresh.label_N], axis=1)
+    none = np.full(50, np.nan)
+    stored = Stored(
+        label_N=fresh.label_N,
+        statistic_N=np.full(50, "joint"),
+        distance_N=away,
+        label_evidence_N=none,
+        quality_evidence_N=none,
+        p_value_N=none,
+    )
+    np.testing.assert_allclose(
+        wide.rejudge(stored, 0.6).score_N, narrow.judge(fresh).score_N, rtol=1e-4
+    )

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from rayqc.errors import ArtefactError, DivergedError
+from rayqc.images.decode import ImageShape
 from rayqc.models.vae import VAE, VAEShape
 from rayqc.storage import Folder, read_json, write_json
 from rayqc.training.checkpoint import (
@@ -91,22 +92,28 @@ def test_a_training_that_leaves_the_numbers_stops(images):
         train_vae(state, images, settings)
 
 
+IMAGE = ImageShape(size=8, channels=1)
+
+
 def test_an_encoder_reads_back_the_same(tmp_path):
     folder = Folder(str(tmp_path))
     vae = fresh().model
-    saved = save_encoder(folder, vae, ("a", "b"), {"active_units": 3})
+    saved = save_encoder(
+        folder, "vae", vae, vae.shape.as_dict(), IMAGE, ("a", "b"), {"active_units": 3}
+    )
     found = load_encoder(folder)
     assert (found.digest, found.classes, found.record) == (saved.digest, ("a", "b"), saved.record)
     for name, tensor in vae.state_dict().items():
-        assert torch.equal(found.vae.state_dict()[name], tensor)
+        assert torch.equal(found.network.state_dict()[name], tensor)
 
 
 def test_a_foreign_or_damaged_encoder_is_refused(tmp_path):
     folder = Folder(str(tmp_path))
-    save_encoder(folder, fresh().model, ("a",), {})
+    vae = fresh().model
+    save_encoder(folder, "vae", vae, vae.shape.as_dict(), IMAGE, ("a",), {})
     facts = read_json(folder, "model.json")
     write_json(folder, "model.json", {**facts, "format_version": 99})
-    with pytest.raises(ArtefactError, match="format version 99, this rayqc reads 1"):
+    with pytest.raises(ArtefactError, match="format version 99, this rayqc reads 2"):
         load_encoder(folder)
     write_json(folder, "model.json", facts)
     data = bytearray(folder.read("weights.safetensors"))

@@ -1,0 +1,187 @@
+"""What filtering a pool is worth to a classifier, on one draw: arms of equal size and steps.
+
+Shape suffixes: N images, K classes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torchvision.transforms import v2
+
+from rayqc.config.evaluation import Accuracy
+from rayqc.config.settings import Regions as RegionSettings
+from rayqc.config.settings import Statistic
+from rayqc.experiments.draws import RealData, draw_references, make_faults, pick
+from rayqc.generators.policies import make_transform
+from rayqc.regions.base import Candidates
+from rayqc.regions.fitting import (
+    CalibrationSettings,
+    FitTask,
+    Fitted,
+    fit_calibrated,
+    fit_task,
+    settings_of,
+)
+from rayqc.training.arms import Images
+from rayqc.training.classifier import ClassifierSettings, accuracy, train_classifier
+
+BATCH_SIZE = 64
+LEARNING_RATE = 3e-3
+
+
+@dataclass(frozen=True, kw_only=True)
+class KnownPool(Images):
+    """Candidates, and which of them are known to be sound; None where nobody knows."""
+
+    sound_N: np.ndarray | None
+
+
+def measure_pool(
+    data: RealData, pool: str, draw: int, chosen: Accuracy, regions_wanted: RegionSettings
+) -> dict[str, Any]:
+    """Filter a pool by regions of one draw of references, and train each arm.
+
+    Arms start from the same weights. Each adds its images to the references and takes the same
+    number of steps, with batches balanced over classes and the same augmentation.
+    """
+    torch.set_num_threads(1)
+    settings = settings_of(regions_wanted, data.shape[2], seen=True)
+    rng = np.random.default_rng([draw, chosen.per_class, 7])
+    rows = draw_references(data, chosen.per_class, rng)
+    references = pick(data.train, rows)
+    candidates = make_pool(data, pool, rows, chosen, rng)
+    statistic: Statistic = "label" if pool == "augment" else "joint"
+    score_N = _scores(references, candidates, data.classes, statistic, settings, draw)
+    arms = choose_arms(candidates, score_N, chosen.arms, rng)
+    test = pick(data.test, np.arange(min(chosen.test_images, data.test.label_N.size)))
+    found = {}
+    for arm, added in arms.items():
+        images_NHWC = np.concatenate([references.images_NHWC, candidates.images_NHWC[added]])
+        label_N = np.concatenate([references.label_N, candidates.label_N[added]])
+        training = ClassifierSettings(
+            steps=chosen.steps,
+            batch_size=BATCH_SIZE,
+            learning_rate=LEARNING_RATE,
+            width=chosen.width,
+            augment=True,
+            flip=images_NHWC.shape[3] == 3,
+            balanced=True,
+        )
+        model = train_classifier(images_NHWC, label_N, len(data.classes), training, draw)
+        found[arm] = accuracy(model, test.images_NHWC, test.label_N)
+    sound_N = candidates.sound_N
+    return {
+        "pool": pool,
+        "draw": draw,
+        "statistic": statistic,
+        "accepted": float((score_N <= 1).mean()),
+        "sound": None if sound_N is None else float(sound_N.mean()),
+        "sound_accepted": None if sound_N is None else float(sound_N[score_N <= 1].mean()),
+        "arms": found,
+    }
+
+
+def make_pool(
+    data: RealData, pool: str, rows: np.ndarray, chosen: Accuracy, rng: np.random.Generator
+) -> KnownPool:
+    """The candidates of a pool; `rows` are the references', which no pool of real images holds."""
+    if pool == "augment":
+        return _augmented(pick(data.train, rows), chosen.candidates, rng)
+    if pool.startswith("gan"):
+        if data.gan is None:
+            raise ValueError(f"data set {data.name} names no gan")
+        source = data.gan
+    else:
+        others = np.setdiff1d(np.arange(data.train.label_N.size), rows)
+        source = pick(data.train, others)
+    size = min(chosen.candidates, source.label_N.size)
+    taken = pick(source, rng.choice(source.label_N.size, size, replace=False))
+    spoiled_N = np.zeros(size, bool)
+    images_NHWC, label_N = taken.images_NHWC.copy(), taken.label_N.copy()
+    if pool in ("faults", "gan_flipped"):
+        spoiled_N[rng.choice(size, round(chosen.share * size), replace=False)] = True
+        spoiled = np.flatnonzero(spoiled_N)
+        made = make_faults(pick(taken, spoiled), data, None, rng)
+        kinds = ["wrong_label"] if pool == "gan_flipped" else list(made)
+        for row, place in enumerate(spoiled):
+            kind = made[kinds[row % len(kinds)]]
+            images_NHWC[place] = kind.images_NHWC[row % kind.label_N.size]
+            label_N[place] = kind.label_N[row % kind.label_N.size]
+    known = pool in ("clean", "faults", "gan_flipped")
+    return KnownPool(
+        images_NHWC=images_NHWC, label_N=label_N, sound_N=~spoiled_N if known else None
+    )
+
+
+def _augmented(references: Images, size: int, rng: np.random.Generator) -> KnownPool:
+    """Strong augmentation of each reference in turn."""
+    channels = references.images_NHWC.shape[3]
+    transform = v2.Compose([make_transform("strong", channels)])
+    rows = np.arange(size) % references.label_N.size
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(rng.integers(2**31)))
+        made = [
+            transform(torch.from_numpy(references.images_NHWC[row]).permute(2, 0, 1))
+            for row in rows
+        ]
+    images_NHWC = torch.stack(made).permute(0, 2, 3, 1).contiguous().numpy()
+    return KnownPool(images_NHWC=images_NHWC, label_N=references.label_N[rows], sound_N=None)
+
+
+def _scores(
+    references: Images,
+    candidates: Images,
+    classes: tuple[str, ...],
+    statistic: Statistic,
+    settings: CalibrationSettings,
+    seed: int,
+) -> np.ndarray:
+    known = _without_latents(references)
+
+    def run(tasks: Any) -> list[Fitted]:
+        return [one(task) for task in tasks]
+
+    def one(task: FitTask) -> Fitted:
+        return fit_task(task, known, len(classes), settings.label, seed)
+
+    regions, _ = fit_calibrated(known, classes, settings, seed, "", run)
+    return regions.judge(_without_latents(candidates), statistic).score_N
+
+
+def _without_latents(images: Images) -> Candidates:
+    blank = np.zeros((images.label_N.size, 1), np.float32)
+    return Candidates(images_NHWC=images.images_NHWC, latent_ND=blank, label_N=images.label_N)
+
+
+def choose_arms(
+    pool: KnownPool, score_N: np.ndarray, arms: list[Any], rng: np.random.Generator
+) -> dict[str, np.ndarray]:
+    """Rows that each arm adds: as many of each class as were accepted, but for `real` and `all`.
+
+    `oracle` draws from the sound ones, and takes all of them where they are fewer.
+    """
+    chosen: dict[str, list[np.ndarray]] = {arm: [] for arm in arms}
+    if pool.sound_N is None:
+        chosen.pop("oracle", None)
+    for k in np.unique(pool.label_N):
+        rows = np.flatnonzero(pool.label_N == k)
+        accepted = rows[score_N[rows] <= 1]
+        worst = rows[np.argsort(-score_N[rows], kind="stable")]
+        options = {
+            "real": rows[:0],
+            "all": rows,
+            "accepted": accepted,
+            "random": rng.choice(rows, accepted.size, replace=False),
+            "inverted": worst[: accepted.size],
+        }
+        if pool.sound_N is not None:
+            sound = rows[pool.sound_N[rows]]
+            size = min(accepted.size, sound.size)
+            options["oracle"] = rng.choice(sound, size, replace=False)
+        for arm, found in chosen.items():
+            found.append(options[arm])
+    return {arm: np.concatenate(found) for arm, found in chosen.items()}

@@ -1,0 +1,169 @@
+"""What regions and baselines find on one draw: AUROC by kind of fault, and coverage.
+
+Shape suffixes: N images.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from rayqc.config.evaluation import Detection
+from rayqc.config.settings import Regions as RegionSettings
+from rayqc.config.settings import Statistic
+from rayqc.experiments import baselines
+from rayqc.experiments.draws import RealData, draw_references, make_faults, pick, train_encoder
+from rayqc.models.encoder import LatentEncoder
+from rayqc.regions.base import Candidates, Regions
+from rayqc.regions.calibrated import STATISTICS, CalibratedRegions
+from rayqc.regions.fitting import FitTask, Fitted, auroc, fit_calibrated, fit_task, settings_of
+from rayqc.regions.joint import QUALITY_PRIOR, Odds
+from rayqc.regions.sphere import KIND, LEAVE_ONE_OUT
+from rayqc.training.arms import Images
+
+FALSE_POSITIVES = 0.05
+RANGES = (1.5, 3.0, 6.0, 12.0, 24.0, 48.0)
+"""Tried for `joint.RANGE`, to leave each kind of fault out of that choice in turn."""
+GENUINE = "genuine"
+
+Record = dict[str, Any]
+
+
+def measure_draw(
+    data: RealData, per_class: int, draw: int, chosen: Detection, regions_wanted: RegionSettings
+) -> Record:
+    """Fit all regions on one draw of references and measure them on fresh and faulty images."""
+    torch.set_num_threads(1)
+    settings = settings_of(regions_wanted, data.shape[2], seen=True)
+    rng = np.random.default_rng([draw, per_class])
+    references = pick(data.train, draw_references(data, per_class, rng))
+    order = rng.permutation(data.test.label_N.size)
+    fresh = pick(data.test, order[: chosen.fresh])
+    base = pick(data.test, order[chosen.fresh : chosen.fresh + chosen.faulty])
+    vae = train_encoder(references, chosen.encoder_width, chosen.encoder_steps, draw)
+    encoder = LatentEncoder(vae)
+    images = {GENUINE: fresh, **make_faults(base, data, vae, rng)}
+    asked = {kind: encoded(found, encoder) for kind, found in images.items()}
+    known = encoded(references, encoder)
+
+    def run(tasks: Any) -> list[Fitted]:
+        return [one(task) for task in tasks]
+
+    def one(task: FitTask) -> Fitted:
+        return fit_task(task, known, len(data.classes), settings.label, draw)
+
+    regions, separation = fit_calibrated(known, data.classes, settings, draw, "", run)
+    scores, coverage = _calibrated(regions, asked)
+    for kind in (KIND, LEAVE_ONE_OUT):
+        if kind == LEAVE_ONE_OUT and per_class < 2:
+            continue
+        sphere = baselines.fit_sphere(known, data.classes, settings.coverage, kind)
+        scores[kind], coverage[kind] = _judged(sphere, asked, "joint", len(data.classes))
+    scores |= _baselines(asked, known, encoder)
+    return {
+        "per_class": per_class,
+        "draw": draw,
+        "promise": regions.guarantee.promise,
+        "separation": separation,
+        "auroc": {name: _by_kind(found, auroc) for name, found in scores.items()},
+        "tpr": {name: _by_kind(found, _tpr) for name, found in scores.items()},
+        "coverage": coverage,
+    }
+
+
+def encoded(images: Images, encoder: LatentEncoder) -> Candidates:
+    """Images with their latents."""
+    return Candidates(
+        images_NHWC=images.images_NHWC,
+        latent_ND=encoder.encode(images.images_NHWC),
+        label_N=images.label_N,
+    )
+
+
+def _calibrated(
+    regions: CalibratedRegions, asked: dict[str, Candidates]
+) -> tuple[dict[str, dict[str, np.ndarray]], dict[str, Any]]:
+    """Scores and coverage of each statistic, and scores of the joint one with other ranges."""
+    raws = {kind: [scorer(found) for scorer in regions.scorers] for kind, found in asked.items()}
+    odds = {
+        kind: [join.odds(raw) for join, raw in zip(regions.joins, found, strict=True)]
+        for kind, found in raws.items()
+    }
+    scores: dict[str, dict[str, np.ndarray]] = {}
+    coverage: dict[str, Any] = {}
+    for statistic in STATISTICS:
+        found = {kind: regions.judge_odds(odds[kind], raws[kind], statistic) for kind in asked}
+        scores[statistic] = {
+            kind: verdicts.score_N.astype(float) for kind, verdicts in found.items()
+        }
+        coverage[statistic] = _accepted(scores[statistic], asked[GENUINE], len(regions.classes))
+    for width in RANGES:
+        scores[f"joint:{width:g}"] = {
+            kind: np.mean([_other_range(part, width) for part in found], axis=0)
+            for kind, found in odds.items()
+        }
+    return scores, coverage
+
+
+def _other_range(odds: Odds, width: float) -> np.ndarray:
+    shift = QUALITY_PRIOR - np.log(width / np.sqrt(2 * np.pi))
+    return Odds(label_N=odds.label_N, quality_N=odds.quality_N + shift).evidence("joint")
+
+
+def _judged(
+    regions: Regions, asked: dict[str, Candidates], statistic: Statistic, classes: int
+) -> tuple[dict[str, np.ndarray], Record]:
+    scores = {
+        kind: regions.judge(found, statistic).score_N.astype(float) for kind, found in asked.items()
+    }
+    return scores, _accepted(scores, asked[GENUINE], classes)
+
+
+def _accepted(scores: dict[str, np.ndarray], fresh: Candidates, classes: int) -> Record:
+    """Share accepted: of fresh images, of each class of them, and of each kind of fault."""
+    inside_N = scores[GENUINE] <= 1
+    by_class = [float(inside_N[fresh.label_N == k].mean()) for k in range(classes)]
+    return {
+        "pooled": float(inside_N.mean()),
+        "lowest": min(by_class),
+        "by_class": by_class,
+        "faults": _merged(
+            {kind: float((s <= 1).mean()) for kind, s in scores.items() if kind != GENUINE}
+        ),
+    }
+
+
+def _baselines(
+    asked: dict[str, Candidates], known: Candidates, encoder: LatentEncoder
+) -> dict[str, dict[str, np.ndarray]]:
+    found: dict[str, dict[str, np.ndarray]] = {}
+    for kind, candidates in asked.items():
+        scores = {
+            "ssim": baselines.ssim_to_nearest(candidates, known),
+            "realism": baselines.realism(candidates, known),
+            "reconstruction": baselines.reconstruction_error(candidates, encoder),
+            "blur_effect": baselines.blur(candidates),
+        }
+        for name, score_N in scores.items():
+            found.setdefault(name, {})[kind] = score_N
+    return found
+
+
+def _by_kind(scores: dict[str, np.ndarray], measure: Any) -> dict[str, float]:
+    genuine_N = scores[GENUINE]
+    found = {kind: measure(genuine_N, s) for kind, s in scores.items() if kind != GENUINE}
+    return _merged(found) | {kind: v for kind, v in found.items() if ":" in kind}
+
+
+def _merged(found: dict[str, float]) -> dict[str, float]:
+    """Kinds, those of other data sets as one."""
+    foreign = [value for kind, value in found.items() if ":" in kind]
+    merged = {kind: value for kind, value in found.items() if ":" not in kind}
+    return merged | ({"other_data": float(np.mean(foreign))} if foreign else {})
+
+
+def _tpr(genuine_N: np.ndarray, faulty_N: np.ndarray) -> float:
+    """Share of the faulty above all but 5% of the genuine."""
+    return float((faulty_N > np.quantile(genuine_N, 1 - FALSE_POSITIVES)).mean())

@@ -1,0 +1,111 @@
+"""One draw: references, fresh images, and the same made faulty.
+
+Shape suffixes: N images, H W C pixels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from rayqc.images import faults
+from rayqc.models.vae import VAE, VAEShape
+from rayqc.training.arms import Images
+from rayqc.training.vae import TrainingState, VAESettings, train_vae
+
+BATCH_SIZE = 32
+LEARNING_RATE = 1e-3
+
+
+@dataclass(frozen=True, kw_only=True)
+class RealData:
+    """A data set in the encoder's shape."""
+
+    name: str
+    classes: tuple[str, ...]
+    train: Images
+    test: Images
+    others: dict[str, np.ndarray]
+    """Name to (N, H, W, C) pixels of other data sets."""
+    gan: Images | None = None
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(H, W, C)."""
+        height, width, channels = self.train.images_NHWC.shape[1:]
+        return height, width, channels
+
+
+def draw_references(data: RealData, per_class: int, rng: np.random.Generator) -> np.ndarray:
+    """Row numbers of `per_class` training images of each class, or of all there are."""
+    rows = [
+        rng.permutation(np.flatnonzero(data.train.label_N == k))[:per_class]
+        for k in range(len(data.classes))
+    ]
+    return np.sort(np.concatenate(rows))
+
+
+def pick(images: Images, rows: np.ndarray) -> Images:
+    """Some of the images."""
+    return Images(images_NHWC=images.images_NHWC[rows], label_N=images.label_N[rows])
+
+
+def make_faults(
+    images: Images, data: RealData, vae: VAE | None, rng: np.random.Generator
+) -> dict[str, Images]:
+    """Each kind of fault, as many images as are given; kinds that need what is not there are
+    left out. Kinds of other data sets are named `other_data:NAME` and share the number.
+    """
+    x_NHWC, label_N = images.images_NHWC, images.label_N
+    count, classes = label_N.size, len(data.classes)
+
+    def any_label(size: int) -> np.ndarray:
+        return rng.integers(0, classes, size)
+
+    made = {
+        "wrong_label": (x_NHWC, faults.wrong_labels(label_N, classes, rng)),
+        "noise": (faults.noise(x_NHWC, rng), label_N),
+        "blur": (faults.blur(x_NHWC), label_N),
+        "occlusion": (faults.occlude(x_NHWC, rng), label_N),
+        "blend": (faults.blend(x_NHWC, label_N, rng), label_N),
+        "blank": (faults.blank(x_NHWC, rng), any_label(count)),
+    }
+    if vae is not None:
+        made["decoding"] = (decodings(vae, count, rng), any_label(count))
+    for name, foreign in data.others.items():
+        rows = rng.choice(len(foreign), min(len(foreign), count // len(data.others)), replace=False)
+        made[f"other_data:{name}"] = (foreign[rows], any_label(rows.size))
+    return {
+        kind: Images(images_NHWC=x, label_N=y.astype(np.int64)) for kind, (x, y) in made.items()
+    }
+
+
+def train_encoder(references: Images, width: float, steps: int, seed: int) -> VAE:
+    """The VAE of a draw, on one thread's terms: no Ray Train, no checkpoints."""
+    _, side, _, channels = references.images_NHWC.shape
+    torch.manual_seed(seed)
+    vae = VAE(VAEShape(size=side, channels=channels, width=width))
+    vae.to(memory_format=torch.channels_last)
+    state = TrainingState(model=vae, optimiser=torch.optim.Adam(vae.parameters(), lr=LEARNING_RATE))
+    settings = VAESettings(
+        steps=steps,
+        batch_size=BATCH_SIZE,
+        learning_rate=LEARNING_RATE,
+        beta=1.0,
+        reconstruction="bce",
+        augment=False,
+        seed=seed,
+        checkpoint_every=steps,
+    )
+    train_vae(state, references.images_NHWC, settings)
+    return vae.eval()
+
+
+@torch.inference_mode()
+def decodings(vae: VAE, count: int, rng: np.random.Generator) -> np.ndarray:
+    """(count, H, W, C) uint8 decodings of draws from a standard normal."""
+    z_ND = torch.from_numpy(rng.standard_normal((count, vae.shape.latent_dim)).astype(np.float32))
+    pixels = torch.cat([torch.sigmoid(vae.decode_logits(part)) for part in torch.split(z_ND, 128)])
+    return (pixels.permute(0, 2, 3, 1) * 255).round().to(torch.uint8).numpy()

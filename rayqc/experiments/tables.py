@@ -1,0 +1,268 @@
+"""Draws to means with bootstrap intervals, and those to Markdown tables."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+import numpy as np
+
+from rayqc.experiments.detection import RANGES
+
+Record = dict[str, Any]
+
+RESAMPLES = 2000
+LEVEL = 0.95
+KINDS = (
+    "wrong_label",
+    "noise",
+    "blur",
+    "occlusion",
+    "blend",
+    "other_data",
+    "blank",
+    "decoding",
+)
+METHODS = (
+    "joint",
+    "label",
+    "quality",
+    "sphere",
+    "sphere_loo",
+    "reconstruction",
+    "realism",
+    "ssim",
+    "blur_effect",
+)
+CONTAMINATIONS = (0.1, 0.3, 0.5)
+PAIRS = (("accepted", "random"), ("accepted", "all"), ("oracle", "random"), ("accepted", "real"))
+
+
+def bootstrap(values: list[float]) -> dict[str, float]:
+    """Mean over draws and its 95% bootstrap interval (percentiles); draws are what is resampled."""
+    found = np.asarray(values, dtype=float)
+    rng = np.random.default_rng(0)
+    means = found[rng.integers(0, found.size, (RESAMPLES, found.size))].mean(1)
+    low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return {
+        "mean": float(found.mean()),
+        "low": float(low),
+        "high": float(high),
+        "draws": found.size,
+    }
+
+
+def summarise(records: list[Record], first_draw: int) -> Record:
+    """Means and intervals of draws from `first_draw` on; earlier ones served choices only."""
+    detection = [r for r in records if "auroc" in r]
+    reported = [r for r in detection if r["draw"] >= first_draw]
+    held_out = choose_without(detection, first_draw)
+    cells = _grouped(reported, "data", "per_class")
+    arms = _grouped([r for r in records if "arms" in r], "data", "pool")
+    return {
+        "detection": [
+            {"data": key[0], "per_class": key[1], **_detection(cell, held_out)}
+            for key, cell in sorted(cells.items())
+        ],
+        "accuracy": [
+            {"data": key[0], "pool": key[1], **_accuracy(cell)}
+            for key, cell in sorted(arms.items())
+        ],
+        "range_without": held_out,
+    }
+
+
+def choose_without(records: list[Record], first_draw: int) -> dict[str, str]:
+    """For each kind of fault, the range that the development draws choose by the other kinds."""
+    development = [r for r in records if r["draw"] < first_draw]
+    chosen = {}
+    for kind in KINDS:
+        means = {}
+        for width in RANGES:
+            name = f"joint:{width:g}"
+            rest = [
+                np.mean([r["auroc"][name][k] for k in KINDS if k in r["auroc"][name] and k != kind])
+                for r in development
+            ]
+            means[name] = float(np.mean(rest)) if rest else 0.0
+        if development:
+            chosen[kind] = max(means, key=means.__getitem__)
+    return chosen
+
+
+def _detection(cell: list[Record], held_out: dict[str, str]) -> Record:
+    kinds = [k for k in KINDS if k in cell[0]["auroc"]["joint"]]
+    found: Record = {"draws": len(cell), "promise": sorted({r["promise"] for r in cell})}
+    for measure in ("auroc", "tpr"):
+        found[measure] = {
+            method: {
+                "mean": bootstrap([_mean(r[measure][method], kinds) for r in cell]),
+                "kinds": {
+                    kind: bootstrap([r[measure][method][kind] for r in cell])
+                    for kind in cell[0][measure][method]
+                },
+            }
+            for method in METHODS
+            if method in cell[0][measure]
+        }
+    if held_out:
+        left_out = {k: [r["auroc"][held_out[k]][k] for r in cell] for k in kinds}
+        by_draw = np.array(list(left_out.values())).mean(0)
+        found["left_out"] = {
+            "mean": bootstrap(list(by_draw)),
+            "kinds": {kind: bootstrap(values) for kind, values in left_out.items()},
+        }
+    found["coverage"] = {
+        name: {
+            "pooled": bootstrap([r["coverage"][name]["pooled"] for r in cell]),
+            "lowest": bootstrap([r["coverage"][name]["lowest"] for r in cell]),
+            "purity": {
+                f"{share:.0%}": bootstrap([_purity(r["coverage"][name], share) for r in cell])
+                for share in CONTAMINATIONS
+            },
+        }
+        for name in cell[0]["coverage"]
+    }
+    return found
+
+
+def _mean(by_kind: dict[str, float], kinds: list[str]) -> float:
+    return float(np.mean([by_kind[kind] for kind in kinds]))
+
+
+def _purity(coverage: Record, share: float) -> float:
+    """Share of genuine among the accepted, of a pool with `share` faulty, kinds in equal parts."""
+    genuine = (1 - share) * coverage["pooled"]
+    faulty = share * float(np.mean(list(coverage["faults"].values())))
+    return float(genuine / (genuine + faulty))
+
+
+def _accuracy(cell: list[Record]) -> Record:
+    arms = list(cell[0]["arms"])
+    found: Record = {
+        "draws": len(cell),
+        "statistic": cell[0]["statistic"],
+        "accepted": bootstrap([r["accepted"] for r in cell]),
+        "arms": {arm: bootstrap([r["arms"][arm] for r in cell]) for arm in arms},
+        "differences": {
+            f"{a} - {b}": bootstrap([r["arms"][a] - r["arms"][b] for r in cell])
+            for a, b in PAIRS
+            if a in arms and b in arms
+        },
+    }
+    if cell[0]["sound"] is not None:
+        found["sound"] = bootstrap([r["sound"] for r in cell])
+        found["sound_accepted"] = bootstrap([r["sound_accepted"] for r in cell])
+        gain = found["differences"].get("oracle - random")
+        if gain and gain["low"] > 0:
+            won = found["differences"]["accepted - random"]["mean"]
+            found["share_of_oracle"] = won / gain["mean"]
+    return found
+
+
+def _grouped(records: list[Record], *keys: str) -> dict[tuple[Any, ...], list[Record]]:
+    cells: dict[tuple[Any, ...], list[Record]] = defaultdict(list)
+    for record in records:
+        cells[tuple(record[key] for key in keys)].append(record)
+    return cells
+
+
+def tables(found: Record) -> str:
+    """Markdown of what `summarise` gave."""
+    text = [f"rayqc {found['rayqc_version']}, fault table {found['faults_version']}.\n"]
+    for cell in found["detection"]:
+        text.append(_detection_table(cell))
+    if found["accuracy"]:
+        text.append(_accuracy_table(found["accuracy"]))
+    return "\n".join(text)
+
+
+def _detection_table(cell: Record) -> str:
+    kinds = list(cell["auroc"]["joint"]["kinds"])
+    head = f"\n### {cell['data']}, {cell['per_class']} references a class, {cell['draws']} draws"
+    rows = [
+        head + f" (promise: {', '.join(cell['promise'])})\n",
+        "AUROC\n",
+        _row(["", "mean", *(kind.replace("_", " ") for kind in kinds)]),
+        _row(["---"] * (len(kinds) + 2)),
+    ]
+    measured = dict(cell["auroc"])
+    if "left_out" in cell:
+        measured["joint, kind left out"] = cell["left_out"]
+    for name, method in measured.items():
+        values = [
+            f"{method['kinds'][k]['mean']:.3f}" if k in method["kinds"] else "" for k in kinds
+        ]
+        rows.append(_row([name, _interval(method["mean"], 3), *values]))
+    rows += [
+        "",
+        "TPR at 5% FPR, mean over kinds: "
+        + ", ".join(f"{name} {method['mean']['mean']:.3f}" for name, method in cell["tpr"].items())
+        + "\n",
+    ]
+    shares = [f"{share:.0%}" for share in CONTAMINATIONS]
+    rows += [
+        _row(
+            [
+                "accepts",
+                "fresh, pooled",
+                "lowest class",
+                *(f"purity at {share} faulty" for share in shares),
+            ]
+        ),
+        _row(["---"] * (3 + len(shares))),
+    ]
+    for name, covered in cell["coverage"].items():
+        purity = [f"{100 * covered['purity'][share]['mean']:.1f}" for share in shares]
+        percents = [_percents(covered[key]) for key in ("pooled", "lowest")]
+        rows.append(_row([name, *percents, *purity]))
+    return "\n".join(rows) + "\n"
+
+
+def _accuracy_table(cells: list[Record]) -> str:
+    arms = ["real", "all", "random", "accepted", "inverted", "oracle"]
+    pairs = [f"{a} - {b}" for a, b in PAIRS[:3]]
+    rows = [
+        "\n### Accuracy\n",
+        _row(["data", "pool", "draws", "accepted share", *arms, *pairs, "of the oracle's gain"]),
+        _row(["---"] * (5 + len(arms) + len(pairs))),
+    ]
+    for cell in cells:
+        share = cell.get("share_of_oracle")
+        rows.append(
+            _row(
+                [
+                    cell["data"],
+                    cell["pool"],
+                    str(cell["draws"]),
+                    _percents(cell["accepted"]),
+                    *(
+                        f"{100 * cell['arms'][arm]['mean']:.1f}" if arm in cell["arms"] else ""
+                        for arm in arms
+                    ),
+                    *(
+                        _percents(cell["differences"][pair], sign=True)
+                        if pair in cell["differences"]
+                        else ""
+                        for pair in pairs
+                    ),
+                    "" if share is None else f"{share:.2f}",
+                ]
+            )
+        )
+    return "\n".join(rows) + "\n"
+
+
+def _row(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _interval(value: dict[str, float], digits: int) -> str:
+    low, high = (f"{value[end]:.{digits}f}" for end in ("low", "high"))
+    return f"{value['mean']:.{digits}f} ({low} to {high})"
+
+
+def _percents(value: dict[str, float], sign: bool = False) -> str:
+    form = "+.1f" if sign else ".1f"
+    low, high = (f"{100 * value[end]:{form}}" for end in ("low", "high"))
+    return f"{100 * value['mean']:{form}} ({low} to {high})"

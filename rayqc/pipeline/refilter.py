@@ -1,0 +1,194 @@
+"""Verdicts taken again from stored scores, without decoding or encoding an image."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from rayqc.config.settings import Statistic
+from rayqc.errors import ConflictError, InputError
+from rayqc.ledger.commit import Part, write_part
+from rayqc.ledger.compact import OVER_CAP
+from rayqc.ledger.manifest import Totals, is_finished, load_files, load_totals, publish
+from rayqc.ledger.plan import LEDGER, MANIFEST, clear, start_or_resume
+from rayqc.regions import FittedRegions
+from rayqc.regions.statistics import Statistics, statistics_of
+from rayqc.report.acceptance import stored_scores
+from rayqc.schema import score_schema, verdict_schema
+from rayqc.storage import Folder, digest, read_json, read_table
+
+logger = logging.getLogger(__name__)
+
+CHANGED = ("score", "p_value", "decided_by", "verdict", "reason")
+IMAGES = ("accepted", "rejected", "error")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Judge:
+    """Everything that decides a new verdict."""
+
+    fitted: FittedRegions
+    statistics: Statistics
+    coverage: float
+
+    def __call__(self, table: pa.Table) -> pa.Table:
+        """The table with new verdicts; errors stay as they are."""
+        error_N = np.asarray(pc.equal(table["verdict"], "error"))
+        rows = np.flatnonzero(~error_N)
+        stored = stored_scores(table.take(pa.array(rows)), self.statistics)
+        found = self.fitted.regions.rejudge(stored, self.coverage)
+        accepted_N = found.score_N <= 1
+        outside_N = [f"{name}_outside_region" for name in found.decided_by_N]
+        new: dict[str, Any] = {
+            "score": found.score_N,
+            "decided_by": found.decided_by_N,
+            "verdict": np.where(accepted_N, "accepted", "rejected"),
+            "reason": np.where(accepted_N, "inside_region", outside_N),
+        }
+        if found.p_value_N is not None:
+            new["p_value"] = found.p_value_N
+        for name, values_N in new.items():
+            place = table.schema.get_field_index(name)
+            field = table.schema.field(place)
+            column = np.array(table[name].to_pylist(), object)
+            column[rows] = values_N
+            table = table.set_column(place, field, pa.array(column, field.type, from_pandas=True))
+        return table
+
+
+def decide_again(
+    source: Folder,
+    out: Folder,
+    fitted: FittedRegions,
+    coverage: float,
+    statistic: Statistic | None,
+    scores_only: bool,
+    redo: bool,
+) -> Totals:
+    """Write `out` in the layout of `source`, a finished filter's output, with new verdicts.
+
+    Args:
+        statistic: judges all images; None leaves each pool entry its own.
+        scores_only: leave the images out.
+
+    Raises:
+        InputError: `source` is not finished, was judged by other regions, or lacks images.
+        ConflictError: `out` holds other work.
+    """
+    work = _work_of(source, fitted)
+    if statistic is not None and len(getattr(fitted.regions, "scorers", ())) > 1:
+        raise InputError(
+            "regions of promise cv+ keep p-values for the statistic in force only; filter again "
+            f"with the pool entry's `statistic: {statistic}`"
+        )
+    files = load_files(source)
+    totals = load_totals(source)
+    if not scores_only and totals.outcomes.get("rejected") and "rejected" not in files:
+        raise InputError(
+            f"{source} keeps no rejected images (filter.keep_rejected: none), so they cannot be "
+            "taken back; use --scores-only, or filter the pool again"
+        )
+    if OVER_CAP in totals.reasons:
+        logger.warning("refilter applies no cap: what was rejected as %s is judged anew", OVER_CAP)
+    if redo:
+        clear(out)
+    statistics = [{"default": statistic}] if statistic else work["statistics"]
+    claim = {
+        "stage": "refilter",
+        "from": digest(source.read(MANIFEST)),
+        "coverage": coverage,
+        "statistic": statistic,
+        "scores_only": scores_only,
+        "regions_digest": fitted.digest,
+        "statistics": statistics,
+    }
+    start_or_resume(out, claim, [])
+    if is_finished(out):
+        return load_totals(out)
+    judge = _Judge(fitted=fitted, statistics=statistics_of(statistics), coverage=coverage)
+    shards, changed = _scores(source, out, files["scores"], judge, totals)
+    if not scores_only:
+        for kind in IMAGES:
+            shards += _images(source, out, files, kind, judge)
+    publish(out, changed, shards)
+    logger.info("refilter: %s", changed)
+    return changed
+
+
+def _work_of(source: Folder, fitted: FittedRegions) -> dict[str, Any]:
+    if not is_finished(source):
+        raise InputError(
+            f"{source} holds no finished filter (no _SUCCESS); run `rayqc filter` first"
+        )
+    work: dict[str, Any] = read_json(source, LEDGER)
+    if work.get("regions_digest") != fitted.digest:
+        raise ConflictError(
+            f"{source} was judged by regions {str(work.get('regions_digest'))[:12]}, the run has "
+            f"{fitted.digest[:12]}; give the run that judged it (--judged-by)"
+        )
+    return work
+
+
+def _scores(
+    source: Folder, out: Folder, parts: list[Part], judge: _Judge, totals: Totals
+) -> tuple[list[Part], Totals]:
+    """New score shards, and totals counted from them."""
+    classes = judge.fitted.regions.classes
+    written = []
+    outcomes: Counter[str] = Counter()
+    reasons: Counter[str] = Counter()
+    by_class: dict[str, Counter[str]] = {}
+    for part in parts:
+        table = judge(read_table(source, part.path)).cast(score_schema(classes))
+        written.append(write_part(out, "scores", part.path.rpartition("/")[2], table))
+        for row in (
+            table.group_by(["label", "verdict", "reason"])
+            .aggregate([([], "count_all")])
+            .to_pylist()
+        ):
+            count = row["count_all"]
+            outcomes[row["verdict"]] += count
+            reasons[row["reason"]] += count
+            name = "" if row["label"] is None else classes[row["label"]]
+            by_class.setdefault(name, Counter())[row["verdict"]] += count
+    changed = replace(
+        totals,
+        outcomes={kind: outcomes[kind] for kind in totals.outcomes},
+        reasons=dict(sorted(reasons.items())),
+        by_class={name: dict(sorted(by_class[name].items())) for name in sorted(by_class)},
+    )
+    return written, changed
+
+
+def _images(
+    source: Folder, out: Folder, files: dict[str, list[Part]], kind: str, judge: _Judge
+) -> list[Part]:
+    """Shards of one kind: what stayed, in its order, then what came over from the other."""
+    other = {"accepted": "rejected", "rejected": "accepted"}.get(kind)
+    tables = [*_of_kind(source, files.get(kind, []), kind, judge)]
+    if other:
+        tables += _of_kind(source, files.get(other, []), kind, judge)
+    if not tables and kind != "error":
+        tables = [verdict_schema(judge.fitted.regions.classes).empty_table()]
+    schema = verdict_schema(judge.fitted.regions.classes)
+    return [
+        write_part(
+            out, kind, f"train-{number:05d}-of-{len(tables):05d}.parquet", table.cast(schema)
+        )
+        for number, table in enumerate(tables)
+    ]
+
+
+def _of_kind(source: Folder, parts: list[Part], kind: str, judge: _Judge) -> Iterator[pa.Table]:
+    for part in parts:
+        table = judge(read_table(source, part.path))
+        found = table.filter(pc.equal(table["verdict"], kind))
+        if found.num_rows:
+            yield found

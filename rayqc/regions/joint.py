@@ -1,0 +1,154 @@
+"""Label and quality on one scale, and what they say together.
+
+Each is turned into log odds: how much likelier is what was seen in a faulty image than in a
+genuine one? The *evidence* against an image is
+
+    log(1 + sum over the scores in force of exp(log odds)),
+
+in nats, never negative. Odds add where a maximum or a sum of tails would dilute: a score
+that is not struck adds next to nothing to one that is.
+
+The scales come from out-of-fold scores of references: the label's by a logistic regression
+that tells own labels from wrong ones (Platt 1999), the quality's from the mean and spread of
+its logarithm. No fault is made for them, so none is favoured.
+
+Shape suffixes: N images, K classes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import minimize
+
+from rayqc.config.settings import Statistic
+from rayqc.regions.scores.label import log_odds
+
+RANGE = 8.0
+"""A faulty image's quality lies anywhere within so many standard deviations, as likely."""
+QUALITY_PRIOR = float(np.log(RANGE / np.sqrt(2 * np.pi)))
+SHRINK_CLASSES = 10.0
+"""A class's own mean and spread weigh against the common ones as n against this."""
+LEAST_LOG_SPREAD = 0.05
+WINSOR = 2.5
+NORMAL_QUARTILES = 1.349
+"""Between the quartiles of a normal distribution, in standard deviations."""
+MOST_SLOPE_PENALTY = 1e-3
+MOST_ODDS = 300.0
+"""Nats; keeps evidence finite and small enough for float32."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RawScores:
+    """What the scores give before they are put on one scale, of N images."""
+
+    log_probability_NK: np.ndarray
+    """Of the label's score; not normalised."""
+    quality_N: np.ndarray
+    """Distances."""
+    label_N: np.ndarray
+
+    def __getitem__(self, rows: np.ndarray) -> RawScores:
+        return RawScores(
+            log_probability_NK=self.log_probability_NK[rows],
+            quality_N=self.quality_N[rows],
+            label_N=self.label_N[rows],
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Odds:
+    """Log odds of fault against genuine, by each score, of N images."""
+
+    label_N: np.ndarray
+    quality_N: np.ndarray
+
+    def evidence(self, statistic: Statistic) -> np.ndarray:
+        """(N,) float64 nats, 0 and more."""
+        parts = {
+            "label": (self.label_N,),
+            "quality": (self.quality_N,),
+            "joint": (self.label_N, self.quality_N),
+        }[statistic]
+        return np.asarray(np.logaddexp.reduce(np.stack([np.zeros_like(parts[0]), *parts])))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Join:
+    """The scales."""
+
+    slope: float
+    offset: float
+    mean_K: np.ndarray
+    """Of the logarithm of quality distances."""
+    spread_K: np.ndarray
+
+    def odds(self, raw: RawScores) -> Odds:
+        """Raw scores to log odds."""
+        label_N = self.slope * log_odds(raw.log_probability_NK, raw.label_N) + self.offset
+        mean_N, spread_N = self.mean_K[raw.label_N], self.spread_K[raw.label_N]
+        beyond_N = np.maximum((_log(raw.quality_N) - mean_N) / spread_N, 0)
+        return Odds(
+            label_N=np.clip(label_N, -MOST_ODDS, MOST_ODDS),
+            quality_N=np.minimum(beyond_N**2 / 2 - QUALITY_PRIOR, MOST_ODDS),
+        )
+
+
+def combine(label_N: np.ndarray, quality_N: np.ndarray, statistic: Statistic) -> np.ndarray:
+    """(N,) evidence by a statistic, from the evidence by label and by quality alone."""
+    if statistic == "label":
+        return label_N
+    if statistic == "quality":
+        return quality_N
+    both_N = np.logaddexp(label_N, quality_N)  # counts "genuine" twice
+    return np.asarray(both_N + np.log1p(-np.exp(-both_N)))
+
+
+def fit_join(raw: RawScores) -> Join:
+    """The scales, from out-of-fold scores of references under their own labels."""
+    classes = raw.log_probability_NK.shape[1]
+    slope, offset = _logistic(raw, classes)
+    log_N = _winsorised(_log(raw.quality_N))
+    mean, variance = log_N.mean(), max(float(log_N.var()), LEAST_LOG_SPREAD**2)
+    count_K = np.bincount(raw.label_N, minlength=classes)
+    sum_K = np.bincount(raw.label_N, log_N, minlength=classes)
+    mean_K = (sum_K + SHRINK_CLASSES * mean) / (count_K + SHRINK_CLASSES)
+    square_K = np.bincount(raw.label_N, (log_N - mean_K[raw.label_N]) ** 2, minlength=classes)
+    spread_K = np.sqrt((square_K + SHRINK_CLASSES * variance) / (count_K + SHRINK_CLASSES))
+    return Join(slope=slope, offset=offset, mean_K=mean_K, spread_K=spread_K)
+
+
+def _logistic(raw: RawScores, classes: int) -> tuple[float, float]:
+    """Slope and offset that tell own labels from each wrong one, both sides weighing alike."""
+    if classes < 2:
+        return 1.0, 0.0
+    own_N = log_odds(raw.log_probability_NK, raw.label_N)
+    wrong_N = np.concatenate(
+        [
+            log_odds(raw.log_probability_NK, (raw.label_N + shift) % classes)
+            for shift in range(1, min(classes, 10))
+        ]
+    )
+
+    def loss(parameters: np.ndarray) -> float:
+        slope, offset = parameters
+        own = np.logaddexp(0, slope * own_N + offset).mean()
+        wrong = np.logaddexp(0, -(slope * wrong_N + offset)).mean()
+        return float(own + wrong + MOST_SLOPE_PENALTY * slope**2)
+
+    slope, offset = minimize(loss, np.array([1.0, 0.0])).x
+    return max(float(slope), 0.0), float(offset)
+
+
+def _winsorised(values_N: np.ndarray) -> np.ndarray:
+    """Values beyond 2.5 robust standard deviations of the median set there: one odd reference
+    must not widen the scale that the odd ones are found by.
+    """
+    low, median, high = np.quantile(values_N, [0.25, 0.5, 0.75])
+    reach = WINSOR * max((high - low) / NORMAL_QUARTILES, LEAST_LOG_SPREAD)
+    return np.asarray(np.clip(values_N, median - reach, median + reach))
+
+
+def _log(distance_N: np.ndarray) -> np.ndarray:
+    return np.asarray(np.log(distance_N + 1e-3))

@@ -1,0 +1,1 @@
+"""How unlike its class an image is, by one view of it each: its label, or its make."""

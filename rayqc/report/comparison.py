@@ -1,0 +1,46 @@
+"""A strip of images with captions: one that was judged, and what it is compared with."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+
+from PIL import Image, ImageDraw, ImageFont
+
+from rayqc.images.decode import ImageError, Limits, open_image, to_mode
+
+SIDE = 128
+GAP = 12
+LINE = 14
+LINES = 4
+INK, PALE, PAPER = (30, 30, 34), (120, 120, 128), (250, 250, 248)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """One image of the strip; None where there is none."""
+
+    image: bytes | None
+    caption: list[str]
+
+
+def comparison(images: list[Shown], limits: Limits) -> bytes:
+    """PNG bytes; the first image stands apart from the others."""
+    width = len(images) * (SIDE + GAP) + 3 * GAP
+    sheet = Image.new("RGB", (width, SIDE + 2 * GAP + LINES * LINE + GAP), PAPER)
+    draw = ImageDraw.Draw(sheet)
+    font = ImageFont.load_default(11)
+    for place, shown in enumerate(images):
+        left = GAP + place * (SIDE + GAP) + (GAP if place else 0)
+        draw.rectangle((left - 1, GAP - 1, left + SIDE, GAP + SIDE), outline=PALE)
+        try:
+            picture = to_mode(open_image(shown.image, limits), 3)
+            sheet.paste(picture.resize((SIDE, SIDE), Image.Resampling.NEAREST), (left, GAP))
+        except ImageError as error:
+            draw.text((left + 6, GAP + SIDE // 2), error.reason, PALE, font)
+        for line, text in enumerate(shown.caption[:LINES]):
+            ink = PALE if place else INK
+            draw.text((left, GAP + SIDE + 6 + line * LINE), text, ink, font)
+    sink = io.BytesIO()
+    sheet.save(sink, format="PNG")
+    return sink.getvalue()

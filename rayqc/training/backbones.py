@@ -1,0 +1,71 @@
+"""Train a backbone on the references: by their labels, or by telling augmented views apart.
+
+Shape suffixes: N images, H W C pixels, D latent.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from rayqc.models.backbones import Backbone
+from rayqc.models.vae import pixels_to_input
+from rayqc.training.augment import random_affine, random_flip
+from rayqc.training.classifier import ClassifierSettings, train_classifier
+
+TEMPERATURE = 0.2
+PROJECTED = 64
+
+
+def train_supervised(
+    images_NHWC: np.ndarray,
+    label_N: np.ndarray,
+    classes: int,
+    settings: ClassifierSettings,
+    seed: int,
+    device: str = "cpu",
+) -> Backbone:
+    """The convolutions of a classifier trained on the references."""
+    classifier = train_classifier(images_NHWC, label_N, classes, settings, seed, device)
+    backbone = Backbone(images_NHWC.shape[3], settings.width)
+    backbone.features.load_state_dict(classifier.features.state_dict())
+    return backbone.eval()
+
+
+def train_contrastive(
+    images_NHWC: np.ndarray, settings: ClassifierSettings, seed: int, device: str = "cpu"
+) -> Backbone:
+    """A backbone whose latents of two views of an image are nearer than those of other images.
+
+    Source: SimCLR (Chen et al. 2020), with affine views; labels are not used.
+    """
+    torch.manual_seed(seed)
+    backbone = Backbone(images_NHWC.shape[3], settings.width).to(device)
+    head = nn.Sequential(
+        nn.Linear(backbone.latent_dim, backbone.latent_dim),
+        nn.GELU(),
+        nn.Linear(backbone.latent_dim, PROJECTED),
+    ).to(device)
+    parameters = [*backbone.parameters(), *head.parameters()]
+    optimiser = torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=1e-4)
+    draw = np.random.default_rng([seed, 9])
+    rng = torch.Generator().manual_seed(seed)
+    size = min(settings.batch_size, len(images_NHWC))
+    backbone.train()
+    for _ in range(settings.steps):
+        rows = draw.choice(len(images_NHWC), size, replace=False)
+        x_NCHW = pixels_to_input(torch.from_numpy(images_NHWC[rows]).to(device))
+        views = [random_affine(x_NCHW, rng) for _ in range(2)]
+        if settings.flip:
+            views = [random_flip(view, rng) for view in views]
+        z_ND = F.normalize(head(backbone(torch.cat(views))), dim=1)
+        similar_NN = z_ND @ z_ND.T / TEMPERATURE
+        similar_NN = similar_NN.masked_fill(torch.eye(2 * size, dtype=torch.bool), -1e9)
+        partner_N = torch.arange(2 * size, device=z_ND.device).roll(size)
+        loss = F.cross_entropy(similar_NN, partner_N)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+    return backbone.cpu().eval()

@@ -1,0 +1,175 @@
+"""Calibrated regions: each promise on exchangeable data, storage, and judging again."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from rayqc.config.settings import Regions
+from rayqc.errors import TooFewReferencesError
+from rayqc.regions.base import Candidates, Stored
+from rayqc.regions.calibrated import STATISTICS, CalibratedRegions
+from rayqc.regions.conformal import guarantee
+from rayqc.regions.fitting import (
+    auroc,
+    choose_calibration,
+    choose_promise,
+    fit_calibrated,
+    fit_task,
+    folds_of,
+    settings_of,
+)
+from rayqc.regions.statistics import Statistics, statistics_of
+from tests.regions.test_scores import shapes
+
+CLASSES = ("up", "level")
+
+
+def fit(known, promise="empirical", seed=0, **changes):
+    wanted = Regions(promise=promise, views=["edges"], **changes)
+    settings = settings_of(wanted, channels=1, seen=True)
+    seen_rows = []
+
+    def run(tasks):
+        for task in tasks:
+            assert not set(task.train) & set(task.asked)
+            seen_rows.append((set(task.train), set(task.asked)))
+        return [fit_task(task, known, 2, settings.label, seed) for task in tasks]
+
+    regions, separation = fit_calibrated(known, CLASSES, settings, seed, "digest", run)
+    return regions, separation, seen_rows
+
+
+@pytest.fixture(scope="module")
+def known():
+    return shapes(60, np.random.default_rng(1))
+
+
+@pytest.fixture(scope="module")
+def fresh():
+    return shapes(400, np.random.default_rng(2))
+
+
+@pytest.mark.parametrize("promise", ["split", "cv+", "empirical"])
+def test_fresh_images_are_kept_and_wrong_ones_found(promise, known, fresh):
+    regions, separation, _ = fit(known, promise, seed=3)
+    assert regions.guarantee.promise == promise
+    assert set(separation) == set(CLASSES)
+    assert min(separation.values()) > 0.9
+    wrong = dataclasses.replace(fresh, label_N=1 - fresh.label_N)
+    noisy_images = np.random.default_rng(3).integers(0, 256, fresh.images_NHWC.shape)
+    noisy = dataclasses.replace(fresh, images_NHWC=noisy_images.astype(np.uint8))
+    for statistic, bad in (
+        ("label", wrong),
+        ("quality", noisy),
+        ("joint", wrong),
+        ("joint", noisy),
+    ):
+        kept = regions.judge(fresh, statistic)
+        # One draw of references: the promise is about the mean over draws.
+        assert np.mean(kept.score_N <= 1) > 0.85
+        assert np.mean(regions.judge(bad, statistic).score_N <= 1) < 0.5
+        np.testing.assert_array_equal(kept.nearest_N, 1 - fresh.label_N)
+    decided = regions.judge(noisy, "joint").decided_by_N
+    assert np.mean(decided == "quality") > 0.9
+
+
+def test_no_score_has_seen_what_it_calibrates(known):
+    """Split: what calibrates is in no training set. Else: each is asked by a fit without it."""
+    _, _, rows = fit(known, "split")
+    calibrates = rows[-1][1]
+    assert len(calibrates) >= 19
+    assert not any(train & calibrates for train, _ in rows)
+    _, _, rows = fit(known, "empirical")
+    asked = [row for _, part in rows for row in part]
+    assert sorted(asked) == list(range(60))
+
+
+def test_split_holds_its_promise_over_draws():
+    """Marginal coverage over 40 draws of references, at 80%: within four standard errors."""
+    covered = []
+    for draw in range(40):
+        rng = np.random.default_rng([9, draw])
+        regions, _, _ = fit(shapes(40, rng), "split", seed=draw, coverage=0.8, folds=2)
+        covered.append(np.mean(regions.judge(shapes(60, rng), "joint").score_N <= 1))
+    error = np.std(covered) / np.sqrt(len(covered))
+    assert np.mean(covered) >= 0.8 - 4 * error
+
+
+@pytest.mark.parametrize("promise", ["split", "cv+", "empirical"])
+def test_regions_come_back_from_facts_and_arrays(promise, known, fresh):
+    regions, _, _ = fit(known, promise)
+    again = CalibratedRegions.restore(regions.facts(), regions.arrays())
+    for statistic in STATISTICS:
+        first, second = (part.judge(fresh, statistic) for part in (regions, again))
+        for field in dataclasses.fields(first):
+            np.testing.assert_array_equal(getattr(first, field.name), getattr(second, field.name))
+
+
+@pytest.mark.parametrize("promise", ["split", "cv+", "empirical"])
+@pytest.mark.parametrize("coverage", [0.95, 0.8])
+def test_judging_again_is_judging(promise, coverage, known, fresh):
+    regions, _, _ = fit(known, promise)
+    # Another coverage may take another number of references to calibrate, so it is not fitted.
+    said = guarantee(promise, regions.guarantee.scores, coverage, regions.folds)
+    other = dataclasses.replace(regions, guarantee=said)
+    for statistic in STATISTICS:
+        judged = regions.judge(fresh, statistic)
+        stored = Stored(
+            label_N=fresh.label_N,
+            statistic_N=np.full(len(fresh), statistic, object),
+            distance_N=np.zeros(len(fresh)),
+            label_evidence_N=judged.label_evidence_N,
+            quality_evidence_N=judged.quality_evidence_N,
+            p_value_N=judged.p_value_N,
+        )
+        again, direct = regions.rejudge(stored, coverage), other.judge(fresh, statistic)
+        np.testing.assert_allclose(again.score_N, direct.score_N, rtol=1e-4)
+        np.testing.assert_array_equal(again.score_N <= 1, direct.score_N <= 1)
+        # Scores that lie within rounding of each other may change places.
+        assert np.mean(np.abs(again.p_value_N - direct.p_value_N) > 1e-6) < 0.01
+
+
+def test_auto_promises_where_references_are_many():
+    few, many = np.repeat([0, 1], 20), np.repeat([0, 1], 50)
+    assert choose_promise("auto", few, seen=False) == "empirical"
+    assert choose_promise("auto", many, seen=False) == "split"
+    assert choose_promise("auto", many, seen=True) == "empirical"
+    with pytest.raises(TooFewReferencesError, match="cannot be kept with the view `latent`"):
+        choose_promise("split", many, seen=True)
+    with pytest.raises(TooFewReferencesError, match="at least 2 references, found 1"):
+        fit(shapes(1, np.random.default_rng(0)))
+
+
+def test_folds_and_calibration_rows_are_even(rng):
+    label = rng.integers(0, 3, 50)
+    fold = folds_of(label, 5, seed=0)
+    assert np.bincount(fold).tolist() == [10] * 5
+    for k in range(3):
+        held = np.bincount(fold[label == k], minlength=5)
+        assert held.max() - held.min() <= 1
+    kept = choose_calibration(label, 0.2, 0.95, seed=0)
+    assert kept.sum() == 19  # as many as a promise needs
+    assert choose_calibration(np.repeat([0, 1], 200), 0.2, 0.95, 0).sum() == 80
+
+
+def test_auroc_is_the_chance_of_being_above(rng):
+    low, high = rng.integers(0, 5, 40), rng.integers(1, 6, 30)
+    slow = np.mean([(h > v) + 0.5 * (h == v) for v in low for h in high])
+    assert auroc(low, high) == pytest.approx(slow)
+
+
+def test_statistics_are_told_by_an_ids_beginning():
+    statistics = Statistics(default="joint", by_entry={"aug": "label"})
+    assert statistics.of(["aug/1", "augment/1", "x"]).tolist() == ["label", "joint", "joint"]
+    assert statistics_of([{"default": "quality", "a": "label"}]).of(["a/1", "b"]).tolist() == [
+        "label",
+        "quality",
+    ]
+
+
+def test_candidates_are_taken_by_rows(rng):
+    some = shapes(6, rng)[np.array([4, 1])]
+    assert isinstance(some, Candidates)
+    assert len(some) == 2
+    assert some.label_N.tolist() == [0, 1]
