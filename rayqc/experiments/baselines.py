@@ -6,12 +6,20 @@ Shape suffixes: N images, R references, H W C pixels, D latent.
 from __future__ import annotations
 
 import numpy as np
-from skimage.measure import blur_effect
-from skimage.metrics import structural_similarity
 
+from rayqc.errors import UserError
 from rayqc.models.encoder import LatentEncoder
 from rayqc.regions.base import Candidates, Regions
 from rayqc.regions.sphere import centers, class_sums, fit_spheres, own_distances
+
+try:
+    from skimage.measure import blur_effect
+    from skimage.metrics import structural_similarity
+except ModuleNotFoundError as error:
+    raise UserError(
+        "`rayqc evaluate` compares with measures of scikit-image, which is not installed; "
+        "pip install 'rayqc[evaluate]'"
+    ) from error
 
 NEIGHBOURS = 3
 SSIM_WINDOW = 7

@@ -137,8 +137,14 @@ def plan(settings: Evaluation) -> list[Job]:
 
 
 def load(data: DataSet) -> RealData:
-    """A data set's images, decoded to the shape its references call for."""
+    """A data set's images, decoded to the shape its references call for.
+
+    Raises:
+        InputError: it has one class only.
+    """
     source = open_source(data.references)
+    if len(source.classes) < 2:
+        raise InputError(f"data set {data.name} has one class; faults need two or more")
     limits = Limits()
     table = read_all(source)
     first = list(zip(table["id"].to_pylist()[:100], image_bytes(table)[:100], strict=True))

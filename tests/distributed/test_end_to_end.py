@@ -252,7 +252,7 @@ def test_changed_settings_redo_their_stages_only(tiny_run, tmp_path):
     run = copy_run(tiny_run, tmp_path)
     trained = (run / "model" / "model.json").stat().st_mtime_ns
     changed = tiny(
-        regions={"coverage": 1.0, "measure_images": 0},
+        regions={"kind": "sphere", "coverage": 1.0, "measure_images": 0},
         filter={"max_accepted_per_class": 2, "shard_mb": 0.02},
         classify={"arms": []},
     )
