@@ -16,18 +16,14 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
-from scipy.stats import rankdata
 
 import rayqc
+from rayqc.regions.fitting import auroc as chance_above
 
 
 def auroc(score_N: np.ndarray, positive_N: np.ndarray) -> float:
-    """Chance that a positive scores above a negative, ties counting half."""
-    rank_N = rankdata(score_N)
-    positives, negatives = int(positive_N.sum()), int((~positive_N).sum())
-    return float(
-        (rank_N[positive_N].sum() - positives * (positives + 1) / 2) / positives / negatives
-    )
+    """Chance that a positive scores above a negative."""
+    return chance_above(score_N[~positive_N], score_N[positive_N])
 
 
 def main(run: str, folder: str) -> None:
@@ -37,8 +33,8 @@ def main(run: str, folder: str) -> None:
         totals = rayqc.filter_pool(run, str(pool), f"{out}/kept")
         shards = sorted(Path(out, "kept", "scores").glob("*.parquet"))
         rows = [row for path in shards for row in pq.ParquetFile(path).read().to_pylist()]
-    place_N = np.array([int(row["id"].partition("#")[2]) for row in rows])
-    score_N = np.array([row["score"] for row in rows])[np.argsort(place_N)]
+    rows.sort(key=lambda row: int(row["id"].partition("#")[2]))
+    score_N = np.array([row["score"] for row in rows])
     path_N = [image["path"] for image in pq.read_table(pool)["image"].to_pylist()]
     truth = {row["path"]: row for row in pq.read_table(Path(folder, "truth.parquet")).to_pylist()}
     doubtful_N = np.array(
@@ -47,6 +43,10 @@ def main(run: str, folder: str) -> None:
     kept_N = score_N <= 1
     print(f"accepted {totals['outcomes']['accepted']:,} of {totals['read']:,}")
     print(f"AUROC of the score against the doubtful: {auroc(score_N, doubtful_N):.3f}")
+    for name in ("label_evidence", "quality_evidence"):
+        if rows[0][name] is not None:
+            found = auroc(np.array([row[name] for row in rows]), doubtful_N)
+            print(f"AUROC of {name}: {found:.3f}")
     print(f"doubtful: {doubtful_N.mean():.1%} before, {doubtful_N[kept_N].mean():.1%} after")
 
 

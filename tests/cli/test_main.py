@@ -195,3 +195,26 @@ def test_one_cpu_is_enough_and_local_joins_no_cluster(ray_session, tmp_path):
     assert found.returncode == 0, found.stderr
     assert "ray: local, 1 CPUs" in found.stderr
     assert (tmp_path / "run" / "result.json").exists()
+
+
+def test_deciding_again_and_looking_closer_from_the_command_line(capsys, tiny_run, tmp_path):
+    out, picture = str(tmp_path / "again"), tmp_path / "why.png"
+    argv = ["refilter", str(tiny_run), "--out", out]
+    assert main([*argv, "--coverage", "0.8", "--scores-only"]) == 0
+    captured = capsys.readouterr()
+    assert "accepted by class" in captured.out
+    assert main([*argv, "--coverage", "2"]) == 2
+    assert "coverage must be in (0, 1], found 2.0" in capsys.readouterr().err
+    argv = ["inspect", out, "augment/000000003", "--picture", str(picture)]
+    assert main(argv) == 2
+    assert "name the run that judged it with --judged-by" in capsys.readouterr().err
+    assert main([*argv, "--judged-by", str(tiny_run)]) == 0
+    said = capsys.readouterr().out
+    assert "nearest_reference: " in said
+    assert "decided_by: " in said
+    assert picture.exists()
+
+
+def test_an_evaluation_needs_settings_it_can_read(capsys, tmp_path):
+    assert main(["evaluate", str(tmp_path / "no.yaml"), "--out", str(tmp_path / "e")]) == 2
+    assert "cannot read configuration" in capsys.readouterr().err
