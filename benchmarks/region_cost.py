@@ -28,7 +28,7 @@ from rayqc.models.encoder import LatentEncoder
 from rayqc.models.vae import VAE, VAEShape
 from rayqc.regions import Candidates, save_regions
 from rayqc.regions.calibrated import STATISTICS
-from rayqc.regions.fitting import fit_calibrated, fit_task, settings_of
+from rayqc.regions.fitting import fit_calibrated, in_turn, settings_of
 from rayqc.regions.neighbours import find_neighbours
 from rayqc.regions.sphere import SphereRegions
 from rayqc.regions.statistics import Statistics
@@ -74,10 +74,7 @@ def main() -> None:
             sphere = fit_sphere(known, source.classes, 0.95, "sphere")
             assert isinstance(sphere, SphereRegions)
             sphere = SphereRegions(**{**sphere.__dict__, "encoder_digest": trained.digest})
-
-            def run(tasks: object, known: Candidates = known) -> list[object]:
-                return [fit_task(task, known, 10, settings.label, 0) for task in tasks]
-
+            run = in_turn(known, 10, settings.label, 0)
             calibrated, _ = fit_calibrated(known, source.classes, settings, 0, trained.digest, run)
             neighbours = find_neighbours(
                 references["id"].to_pylist(), known.latent_ND, sphere.centers_KD, sphere.radius_K
@@ -113,12 +110,12 @@ def _once(
                 source=source,
                 prefix="",
                 to_class=tuple(range(10)),
-                statistics=Statistics(default=statistic),
             ),
         ),
         limits=Limits(),
         micro_batch=128,
         keep_rejected=True,
+        statistics=Statistics(default=statistic),
     )
     worker = FilterWorker(spec)
     started = time.perf_counter()

@@ -22,9 +22,7 @@ from rayqc.storage import Folder
 from rayqc.units import Unit
 
 
-def match_classes(
-    source: Source, prefix: str, classes: tuple[str, ...], statistics: Statistics
-) -> PoolSource:
+def match_classes(source: Source, prefix: str, classes: tuple[str, ...]) -> PoolSource:
     """A pool whose classes are matched to the references' by name.
 
     Raises:
@@ -37,7 +35,7 @@ def match_classes(
             f"the pool shares no class with the references: it has {_few(source.classes)}, "
             f"they have {_few(classes)}; classes are matched by name"
         )
-    return PoolSource(source=source, prefix=prefix, to_class=to_class, statistics=statistics)
+    return PoolSource(source=source, prefix=prefix, to_class=to_class)
 
 
 def filter_pool(
@@ -46,6 +44,7 @@ def filter_pool(
     sources: list[PoolSource],
     units: list[Unit],
     config: Config,
+    statistics: Statistics,
     work: dict[str, Any],
     classes: tuple[str, ...],
     progress: Progress,
@@ -56,6 +55,7 @@ def filter_pool(
         run: a fitted run.
         out: where the work goes.
         units: what to judge; `entry` counts the sources.
+        statistics: which statistic judges which images.
         work: what decides the result besides the input, for the ledger.
 
     Returns:
@@ -72,6 +72,7 @@ def filter_pool(
         limits=limits_of(config.image),
         micro_batch=settings.micro_batch,
         keep_rejected=settings.keep_rejected == "all",
+        statistics=statistics,
         device="cuda" if gpu else "cpu",
     )
     actors = actor_count(settings.actors, len(units), gpu)

@@ -17,6 +17,7 @@ from rayqc.ledger.commit import commit_unit
 from rayqc.ledger.plan import work_digest
 from rayqc.models.encoder import LatentEncoder
 from rayqc.regions import Candidates, FittedRegions, Verdicts, load_regions
+from rayqc.regions.base import verdicts_of
 from rayqc.regions.statistics import Statistics
 from rayqc.schema import SCORE_FIELDS, image_bytes, score_schema, verdict_schema
 from rayqc.sources import Source
@@ -37,7 +38,6 @@ class PoolSource:
     """Goes before ids; empty for pools whose ids stand for themselves."""
     to_class: tuple[int, ...]
     """The source's label to the references' label, by class name; -1 where there is none."""
-    statistics: Statistics
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +51,7 @@ class FilterSpec:
     limits: Limits
     micro_batch: int
     keep_rejected: bool
+    statistics: Statistics
     device: str = "cpu"
 
 
@@ -81,11 +82,11 @@ class FilterWorker:
         entry = self.spec.sources[unit.entry]
         table = entry.source.read(unit)
         label_N = own_labels(table, entry.to_class)
-        statistic_N = entry.statistics.of(table["id"].to_pylist())
-        judged = self.judge(table, label_N, statistic_N)
+        ids = table["id"].to_pylist()
         if entry.prefix:
-            ids = [f"{entry.prefix}/{name}" for name in table["id"].to_pylist()]
+            ids = [f"{entry.prefix}/{name}" for name in ids]
             table = table.set_column(0, table.schema.field("id"), pa.array(ids, pa.string()))
+        judged = self.judge(table, label_N, self.spec.statistics.of(ids))
         label = pa.array(label_N, mask=label_N == UNKNOWN)
         table = table.set_column(2, "label", label)
         self._commit(index, table, label_N, judged)
@@ -163,8 +164,7 @@ class _Columns:
         neighbours, classes = fitted.neighbours, np.array(fitted.regions.classes, object)
         nearest = neighbours.nearest(candidates.latent_ND)
         away_ND = candidates.latent_ND - neighbours.centers_KD[candidates.label_N]
-        accepted_N = verdicts.score_N <= 1
-        outside_N = [f"{name}_outside_region" for name in verdicts.decided_by_N]
+        verdict_N, reason_N = verdicts_of(verdicts.score_N, verdicts.decided_by_N)
         found = {
             "score": verdicts.score_N,
             "distance": np.linalg.norm(away_ND, axis=1).astype(np.float32),
@@ -173,11 +173,13 @@ class _Columns:
             "label_evidence": verdicts.label_evidence_N,
             "quality_evidence": verdicts.quality_evidence_N,
             "decided_by": verdicts.decided_by_N.astype(object),
-            "nearest_reference": np.array(neighbours.ids, object)[nearest.reference_N],
+            "nearest_reference": np.array(
+                [neighbours.ids[place] for place in nearest.reference_N], object
+            ),
             "nearest_class": np.where(verdicts.nearest_N < 0, None, classes[verdicts.nearest_N]),
             "near_copy": nearest.distance_N < neighbours.copy_distance,
-            "verdict": np.where(accepted_N, "accepted", "rejected").astype(object),
-            "reason": np.where(accepted_N, "inside_region", outside_N).astype(object),
+            "verdict": verdict_N,
+            "reason": reason_N,
         }
         self.filled_N[rows] = True
         for name, value_N in found.items():

@@ -20,10 +20,8 @@ from rayqc.generators.policies import make_transform
 from rayqc.regions.base import Candidates
 from rayqc.regions.fitting import (
     CalibrationSettings,
-    FitTask,
-    Fitted,
     fit_calibrated,
-    fit_task,
+    in_turn,
     settings_of,
 )
 from rayqc.training.arms import Images
@@ -141,13 +139,7 @@ def _scores(
     seed: int,
 ) -> np.ndarray:
     known = _without_latents(references)
-
-    def run(tasks: Any) -> list[Fitted]:
-        return [one(task) for task in tasks]
-
-    def one(task: FitTask) -> Fitted:
-        return fit_task(task, known, len(classes), settings.label, seed)
-
+    run = in_turn(known, len(classes), settings.label, seed)
     regions, _ = fit_calibrated(known, classes, settings, seed, "", run)
     return regions.judge(_without_latents(candidates), statistic).score_N
 

@@ -18,7 +18,7 @@ from rayqc.experiments.draws import RealData, draw_references, make_faults, pick
 from rayqc.models.encoder import LatentEncoder
 from rayqc.regions.base import Candidates, Regions
 from rayqc.regions.calibrated import STATISTICS, CalibratedRegions
-from rayqc.regions.fitting import FitTask, Fitted, auroc, fit_calibrated, fit_task, settings_of
+from rayqc.regions.fitting import auroc, fit_calibrated, in_turn, settings_of
 from rayqc.regions.joint import QUALITY_PRIOR, Odds
 from rayqc.regions.sphere import KIND, LEAVE_ONE_OUT
 from rayqc.training.arms import Images
@@ -47,13 +47,7 @@ def measure_draw(
     images = {GENUINE: fresh, **make_faults(base, data, vae, rng)}
     asked = {kind: encoded(found, encoder) for kind, found in images.items()}
     known = encoded(references, encoder)
-
-    def run(tasks: Any) -> list[Fitted]:
-        return [one(task) for task in tasks]
-
-    def one(task: FitTask) -> Fitted:
-        return fit_task(task, known, len(data.classes), settings.label, draw)
-
+    run = in_turn(known, len(data.classes), settings.label, draw)
     regions, separation = fit_calibrated(known, data.classes, settings, draw, "", run)
     scores, coverage = _calibrated(regions, asked)
     for kind in (KIND, LEAVE_ONE_OUT):

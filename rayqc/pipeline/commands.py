@@ -202,12 +202,15 @@ def filter_pool(
     # The run's own limit was for its own pool.
     config = _with_filter(config, limit=limit, actors=actors or config.filter.actors)
     classes = run_encoder(folder).classes
-    source = match_classes(open_source(Data(path=pool)), "", classes, Statistics(default=statistic))
+    source = match_classes(open_source(Data(path=pool)), "", classes)
     units = number(source.source.units(config.filter.unit_rows), limit)
     if redo:
         clear(target)
     with session(address, num_cpus):
-        totals = filter_sources(folder, target, [source], units, config, progress or Progress())
+        chosen = Statistics(default=statistic)
+        totals = filter_sources(
+            folder, target, [source], units, config, chosen, progress or Progress()
+        )
         acceptance = judge_acceptance(folder, target)
     target.write("acceptance.png", acceptance_picture(acceptance, config.regions.coverage))
     _check_error_budget(totals, config)

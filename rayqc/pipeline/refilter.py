@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,14 +19,14 @@ from rayqc.ledger.compact import OVER_CAP
 from rayqc.ledger.manifest import Totals, is_finished, load_files, load_totals, publish
 from rayqc.ledger.plan import LEDGER, MANIFEST, clear, start_or_resume
 from rayqc.regions import FittedRegions
-from rayqc.regions.statistics import Statistics, statistics_of
+from rayqc.regions.base import verdicts_of
+from rayqc.regions.statistics import Statistics
 from rayqc.report.acceptance import stored_scores
 from rayqc.schema import score_schema, verdict_schema
 from rayqc.storage import Folder, digest, read_json, read_table
 
 logger = logging.getLogger(__name__)
 
-CHANGED = ("score", "p_value", "decided_by", "verdict", "reason")
 IMAGES = ("accepted", "rejected", "error")
 
 
@@ -44,13 +44,12 @@ class _Judge:
         rows = np.flatnonzero(~error_N)
         stored = stored_scores(table.take(pa.array(rows)), self.statistics)
         found = self.fitted.regions.rejudge(stored, self.coverage)
-        accepted_N = found.score_N <= 1
-        outside_N = [f"{name}_outside_region" for name in found.decided_by_N]
+        verdict_N, reason_N = verdicts_of(found.score_N, found.decided_by_N)
         new: dict[str, Any] = {
             "score": found.score_N,
             "decided_by": found.decided_by_N,
-            "verdict": np.where(accepted_N, "accepted", "rejected"),
-            "reason": np.where(accepted_N, "inside_region", outside_N),
+            "verdict": verdict_N,
+            "reason": reason_N,
         }
         if found.p_value_N is not None:
             new["p_value"] = found.p_value_N
@@ -99,7 +98,7 @@ def decide_again(
         logger.warning("refilter applies no cap: what was rejected as %s is judged anew", OVER_CAP)
     if redo:
         clear(out)
-    statistics = [{"default": statistic}] if statistic else work["statistics"]
+    statistics = Statistics(default=statistic) if statistic else Statistics(**work["statistics"])
     claim = {
         "stage": "refilter",
         "from": digest(source.read(MANIFEST)),
@@ -107,12 +106,12 @@ def decide_again(
         "statistic": statistic,
         "scores_only": scores_only,
         "regions_digest": fitted.digest,
-        "statistics": statistics,
+        "statistics": asdict(statistics),
     }
     start_or_resume(out, claim, [])
     if is_finished(out):
         return load_totals(out)
-    judge = _Judge(fitted=fitted, statistics=statistics_of(statistics), coverage=coverage)
+    judge = _Judge(fitted=fitted, statistics=statistics, coverage=coverage)
     shards, changed = _scores(source, out, files["scores"], judge, totals)
     if not scores_only:
         for kind in IMAGES:

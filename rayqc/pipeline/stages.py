@@ -34,7 +34,7 @@ from rayqc.regions import Candidates, FittedRegions, load_regions, save_regions
 from rayqc.regions.calibrated import KIND as CALIBRATED
 from rayqc.regions.calibrated import STATISTICS, CalibratedRegions
 from rayqc.regions.sphere import expected_coverage
-from rayqc.regions.statistics import Statistics, statistics_of
+from rayqc.regions.statistics import Statistics
 from rayqc.report.acceptance import acceptance_facts, acceptance_picture, starved
 from rayqc.report.contact_sheet import contact_sheet
 from rayqc.report.result import build_result
@@ -250,27 +250,26 @@ def _filter_run(folder: Folder, config: Config, progress: Progress) -> Summary:
     classes = run_encoder(folder).classes
     sources: list[PoolSource] = []
     units: list[Unit] = []
-    named = zip(config.pool_names(), config.pool, strict=True)
-    statistics = Statistics(
-        by_entry={
-            name: entry.statistic or "label" for name, entry in named if isinstance(entry, Augment)
-        }
-    )
     if any(isinstance(entry, Augment) for entry in config.pool):
         # The candidates made here are a pool on disk by now; `generate` applied the limit.
         own = open_source(Data(path=folder.sub("pool").location))
-        sources.append(match_classes(own, "", classes, statistics))
+        sources.append(match_classes(own, "", classes))
         units += own.units(config.filter.unit_rows)
     planned = _plan(folder, config)
     for place, name in enumerate(config.pool_names()):
         entry = config.pool[place]
         if not isinstance(entry, Augment):
-            chosen = Statistics(default=entry.statistic or "joint")
-            sources.append(match_classes(open_source(entry), name, classes, chosen))
+            sources.append(match_classes(open_source(entry), name, classes))
             here = len(sources) - 1
             units += [replace(unit, entry=here) for unit in planned if unit.entry == place]
     filtered = folder.sub("filtered")
-    totals = filter_sources(folder, filtered, sources, units, config, progress)
+    statistics = Statistics(
+        by_entry={
+            name: entry.statistic or ("label" if isinstance(entry, Augment) else "joint")
+            for name, entry in zip(config.pool_names(), config.pool, strict=True)
+        }
+    )
+    totals = filter_sources(folder, filtered, sources, units, config, statistics, progress)
     acceptance = judge_acceptance(folder, filtered)
     folder.write("acceptance.png", acceptance_picture(acceptance, config.regions.coverage))
     title = f"rayqc: {totals.outcomes['accepted']:,} of {totals.read:,} accepted"
@@ -282,7 +281,7 @@ def _filter_run(folder: Folder, config: Config, progress: Progress) -> Summary:
 
 def judge_acceptance(folder: Folder, filtered: Folder) -> Summary:
     """What of each class was accepted and why the rest was not; starved classes are warned of."""
-    statistics = statistics_of(read_json(filtered, LEDGER)["statistics"])
+    statistics = Statistics(**read_json(filtered, LEDGER)["statistics"])
     facts = acceptance_facts(filtered, run_regions(folder).regions, statistics)
     for line in starved(facts):
         logger.warning(line)
@@ -295,6 +294,7 @@ def filter_sources(
     sources: list[PoolSource],
     units: list[Unit],
     config: Config,
+    statistics: Statistics,
     progress: Progress,
 ) -> Totals:
     """Judge sources by a run's encoder and regions, into `out`."""
@@ -305,14 +305,13 @@ def filter_sources(
         "stage": "filter",
         "encoder_digest": trained.digest,
         "regions_digest": fitted.digest,
-        "statistics": [
-            {"default": source.statistics.default, **source.statistics.by_entry}
-            for source in sources
-        ],
+        "statistics": asdict(statistics),
         "settings": {key: getattr(config.filter, key) for key in kept},
         "limits": asdict(limits_of(config.image)),
     }
-    totals = filter_pool(folder, out, sources, units, config, work, trained.classes, progress)
+    totals = filter_pool(
+        folder, out, sources, units, config, statistics, work, trained.classes, progress
+    )
     logger.info("filter: %s", totals)
     return totals
 

@@ -109,6 +109,14 @@ class Regions(Protocol):
         ...
 
 
+def verdicts_of(score_N: np.ndarray, decided_by_N: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(N,) str each: accepted or rejected, and why."""
+    accepted_N = score_N <= 1
+    outside_N = [f"{name}_outside_region" for name in decided_by_N]
+    verdict_N = np.where(accepted_N, "accepted", "rejected").astype(object)
+    return verdict_N, np.where(accepted_N, "inside_region", outside_N).astype(object)
+
+
 def best_other(cost_NK: np.ndarray, label_N: np.ndarray) -> np.ndarray:
     """(N,) the class of least cost but for the own one; -1 where there is but one class."""
     if cost_NK.shape[1] < 2:

@@ -88,6 +88,11 @@ def fit_task(
     return Fitted(scorer=scorer, raw=scorer(references[task.asked]))
 
 
+def in_turn(references: Candidates, classes: int, settings: LabelSettings, seed: int) -> RunTasks:
+    """Does tasks one after another, here."""
+    return lambda tasks: [fit_task(task, references, classes, settings, seed) for task in tasks]
+
+
 def choose_promise(asked: PromiseAsked, label_N: np.ndarray, seen: bool) -> Promise:
     """The promise in force.
 

@@ -23,10 +23,3 @@ class Statistics:
         for name, statistic in self.by_entry.items():
             found_N[[row for row, id_ in enumerate(ids) if id_.startswith(f"{name}/")]] = statistic
         return found_N
-
-
-def statistics_of(held: list[dict[str, Statistic]]) -> Statistics:
-    """What a ledger says of the statistics in force, as one."""
-    by_entry = {name: value for row in held for name, value in row.items() if name != "default"}
-    default: Statistic = held[0]["default"] if held else "joint"
-    return Statistics(default=default, by_entry=by_entry)

@@ -358,6 +358,12 @@ def test_stage_by_stage_with_several_workers_and_pools(ray_session, tmp_path, ca
     # The same images under permuted labels are the references themselves: inside their regions.
     gan = [r for r in rows(tmp_path / "run" / "filtered", "scores") if r["id"].startswith("gan/")]
     assert all(row["verdict"] == "accepted" for row in gan)
+    # Each entry keeps its own statistic, whatever the order of entries; refilter reads it here.
+    ledger = json.loads((tmp_path / "run" / "filtered" / "ledger.json").read_text())
+    assert ledger["statistics"] == {
+        "default": "joint",
+        "by_entry": {"augment": "label", "gan": "joint"},
+    }
     assert set(rayqc.classify(run)["arms"]) == {"real", "accepted"}
 
 

@@ -19,7 +19,7 @@ from rayqc.regions.fitting import (
     folds_of,
     settings_of,
 )
-from rayqc.regions.statistics import Statistics, statistics_of
+from rayqc.regions.statistics import Statistics
 from tests.regions.test_scores import shapes
 
 CLASSES = ("up", "level")
@@ -162,7 +162,7 @@ def test_auroc_is_the_chance_of_being_above(rng):
 def test_statistics_are_told_by_an_ids_beginning():
     statistics = Statistics(default="joint", by_entry={"aug": "label"})
     assert statistics.of(["aug/1", "augment/1", "x"]).tolist() == ["label", "joint", "joint"]
-    assert statistics_of([{"default": "quality", "a": "label"}]).of(["a/1", "b"]).tolist() == [
+    assert Statistics(default="quality", by_entry={"a": "label"}).of(["a/1", "b"]).tolist() == [
         "label",
         "quality",
     ]
