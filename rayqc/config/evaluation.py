@@ -35,8 +35,9 @@ class Detection(Settings):
     development: int = 2
     """Further draws, numbered below `first_draw`, that choices are made on and no figure comes
     from."""
-    fresh: PositiveInt = 2000
-    """Fresh test images a draw, for coverage and as what faults are told from."""
+    fresh: PositiveInt = 8000
+    """Fresh test images a draw, for coverage and as what faults are told from; with few of a class,
+    the lowest class's coverage is low by chance."""
     faulty: PositiveInt = 500
     """Test images a draw that each kind of fault is made in."""
     encoder_width: Annotated[float, Field(gt=0)] = 0.0625

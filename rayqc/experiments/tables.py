@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from rayqc.experiments.detection import RANGES
+from rayqc.experiments.detection import SHARES
 
 Record = dict[str, Any]
 
@@ -68,18 +68,18 @@ def summarise(records: list[Record], first_draw: int) -> Record:
             {"data": key[0], "pool": key[1], **_accuracy(cell)}
             for key, cell in sorted(arms.items())
         ],
-        "range_without": held_out,
+        "share_without": held_out,
     }
 
 
 def choose_without(records: list[Record], first_draw: int) -> dict[str, str]:
-    """For each kind of fault, the range that the development draws choose by the other kinds."""
+    """For each kind of fault, the noise share that development draws choose by the other kinds."""
     development = [r for r in records if r["draw"] < first_draw]
     chosen = {}
     for kind in KINDS:
         means = {}
-        for width in RANGES:
-            name = f"joint:{width:g}"
+        for share in SHARES:
+            name = f"joint:{share:g}"
             rest = [
                 np.mean([r["auroc"][name][k] for k in KINDS if k in r["auroc"][name] and k != kind])
                 for r in development

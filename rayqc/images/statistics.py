@@ -18,17 +18,29 @@ SMALL_STEP = 3 / 255
 """Neighbouring pixels closer than this count as flat."""
 BANDS = ((0.5, 1.5), (1.5, 2.6), (2.6, 3.7), (3.7, 5.0), (5.0, 6.5), (6.5, 10.0))
 """Radii in the 8x8 cosine transform, in steps of half a cycle a block."""
+FINE_BANDS = 3
+"""The bands from here on are also taken as amplitudes."""
+AMPLITUDE = 10
+"""Brings amplitudes, shares of the range, to the size of the other statistics."""
 BLOCK = 8
 WINDOWS = (5, 9)
 STROKE = 9
-BATCH = 1024
+BATCH = 256
+"""Images at once: what is made of so many stays in a core's cache."""
 TINY = 1e-6
+LEAST_SPREADS = (3e-4, 3e-4, 3e-4, 0.01)
+"""Of a window's pixels, in shares of the range, by which places are told apart, from the flattest
+to the busiest. The first is less than one odd pixel leaves: exactly flat is something that a
+camera's images hardly are."""
+BACKGROUND = 12
+"""Levels next to an end of the range that the eye does not tell apart there."""
 
 
 def image_statistics(images_NHWC: np.ndarray) -> np.ndarray:
     """(N, S) float32 statistics of (N, H, W, C) uint8 images, H and W at least 8.
 
-    Energies, spreads and shares are in logarithms, so that a difference is a ratio.
+    Energies, spreads and shares are in logarithms, so that a difference is a ratio; what is
+    finest is also taken as it is, since a logarithm's long tail of smooth images hides noise.
     S depends on C only: colour adds its own.
     """
     parts = [
@@ -41,13 +53,34 @@ def image_statistics(images_NHWC: np.ndarray) -> np.ndarray:
     return torch.cat(parts).numpy()
 
 
+def told_apart(images_NHWC: np.ndarray) -> np.ndarray:
+    """(2,) uint8, the levels from and to which differences count in images like these.
+
+    Where more than half of all values lie next to an end of the range, as in drawings, digits and
+    scans, that end is background, and how black or white it is exactly says nothing: a
+    generator's background is never quite that of its model.
+    """
+    low = BACKGROUND if (images_NHWC <= BACKGROUND).mean() > 0.5 else 0
+    high = 255 - BACKGROUND if (images_NHWC >= 255 - BACKGROUND).mean() > 0.5 else 255
+    return np.array([low, high], np.uint8)
+
+
 @torch.inference_mode()
 def _statistics(images_NHWC: Tensor) -> Tensor:
-    x_NCHW = images_NHWC.permute(0, 3, 1, 2).float() / 255
-    gray = x_NCHW.mean(1, keepdim=True)
-    columns = [*_moments(gray), *_steps(x_NCHW, gray), *_spectrum(gray), *_extremes(gray)]
-    if x_NCHW.shape[1] == 3:
-        columns += _colour(x_NCHW)
+    level_NCHW = images_NHWC.permute(0, 3, 1, 2).float().contiguous()
+    total = level_NCHW.sum(1, keepdim=True)
+    gray = total / (255 * level_NCHW.shape[1])
+    equal = (level_NCHW.diff(dim=3) == 0).all(1).sum((1, 2)) / gray[0, 0, :, 1:].numel()
+    columns = [
+        *_moments(gray),
+        _log(equal, 0.01),
+        *_steps(gray),
+        *_fine(gray),
+        *_extremes(total, 255 * level_NCHW.shape[1]),
+        _stroke(gray),
+    ]
+    if level_NCHW.shape[1] == 3:
+        columns += _colour(level_NCHW / 255)
     return torch.stack(columns, dim=1)
 
 
@@ -62,37 +95,34 @@ def _moments(gray: Tensor) -> list[Tensor]:
     return [gray.mean((1, 2, 3)), 0.5 * _log(gray.var((1, 2, 3))), entropy, *shares]
 
 
-def _steps(x_NCHW: Tensor, gray: Tensor) -> list[Tensor]:
-    """Steps between neighbours: how large, how peaked, how often none; and second differences."""
+def _steps(gray: Tensor) -> list[Tensor]:
+    """Steps between neighbours: how large, how peaked, how often small; second differences."""
     across, down = gray.diff(dim=3), gray.diff(dim=2)
-    size = across.abs().mean((1, 2, 3)) + down.abs().mean((1, 2, 3))
-    peaked = across.pow(4).mean((1, 2, 3)) + down.pow(4).mean((1, 2, 3))
-    small = [(part.abs() < SMALL_STEP).float().mean((1, 2, 3)) for part in (across, down)]
-    equal = (x_NCHW.diff(dim=3) == 0).all(1).float().mean((1, 2))
-    bend = F.pad(gray, (1, 1, 1, 1), mode="replicate")
-    bend = (
-        bend[:, :, 1:-1, :-2] + bend[:, :, 1:-1, 2:] + bend[:, :, :-2, 1:-1] + bend[:, :, 2:, 1:-1]
-    )
-    laplacian = (bend - 4 * gray).pow(2).mean((1, 2, 3))
+    size, peaked, small = gray.new_zeros(3, gray.shape[0])
+    for part in (across.flatten(1), down.flatten(1)):
+        steps = part.abs()
+        size = size + steps.mean(1)
+        small = small + (steps < SMALL_STEP).sum(1) / (2 * steps.shape[1])
+        peaked = peaked + steps.square_().square_().mean(1)
+    # Edges are repeated, so that steps across them are none.
+    bend = F.pad(across, (1, 1)).diff(dim=3) + F.pad(down, (0, 0, 1, 1)).diff(dim=2)
+    return [_log(size, 1e-3), _log(peaked), small, _log(bend.square_().mean((1, 2, 3)))]
+
+
+def _fine(gray: Tensor) -> list[Tensor]:
+    """Grain, and mean energy of 8x8 cosine transforms in bands of frequency."""
     # Immerkaer 1996: this difference of Laplacians is blind to edges, so it measures noise.
-    grain = across.diff(dim=3)[:, :, 1:-1].diff(dim=2)
     grain = gray.diff(n=2, dim=3).diff(n=2, dim=2).abs().flatten(1).median(1).values
-    return [
-        _log(size, 1e-3),
-        _log(peaked),
-        (small[0] + small[1]) / 2,
-        _log(equal, 0.01),
-        _log(laplacian),
-        _log(grain, 1e-3),
-    ]
-
-
-def _spectrum(gray: Tensor) -> list[Tensor]:
-    """Mean energy of 8x8 cosine transforms in bands of frequency."""
     energy = F.conv2d(gray, _cosines(), stride=BLOCK // 2).pow(2).mean((2, 3))
     order = torch.arange(BLOCK).float()
     radius = torch.hypot(order[:, None], order[None, :]).flatten()
-    return [_log(energy[:, (radius >= low) & (radius < high)].mean(1)) for low, high in BANDS]
+    bands = [energy[:, (radius >= low) & (radius < high)].mean(1) for low, high in BANDS]
+    return [
+        _log(grain, 1e-3),
+        *(_log(band) for band in bands),
+        AMPLITUDE * grain,
+        *(AMPLITUDE * band.sqrt() for band in bands[FINE_BANDS:]),
+    ]
 
 
 def _cosines() -> Tensor:
@@ -102,23 +132,46 @@ def _cosines() -> Tensor:
     return torch.einsum("ux,vy->uvxy", wave, wave).reshape(BLOCK * BLOCK, 1, BLOCK, BLOCK)
 
 
-def _extremes(gray: Tensor) -> list[Tensor]:
-    """Flattest and busiest, darkest and brightest place, and the longest straight edge."""
-    side = min(gray.shape[2:])
+def _extremes(total: Tensor, white: int) -> list[Tensor]:
+    """Flattest and busiest, darkest and brightest place.
+
+    Args:
+        total: (N, 1, H, W), whole numbers from 0 to `white`, whose sums are exact: the spread of a
+            flat place is 0 whatever the order of its pixels.
+    """
+    centred = total.double() - white // 2
+    planes = torch.cat([centred, centred.square()], dim=1)
+    side = min(total.shape[2:])
     found = []
     for window in WINDOWS:
         width = min(window, side)
-        mean = F.avg_pool2d(gray, width, 2)
-        spread = (F.avg_pool2d(gray * gray, width, 2) - mean**2).clamp(min=0).sqrt().flatten(1)
-        ordered = spread.sort(1).values
-        last = ordered.shape[1] - 1
-        for place, floor in ((0.0, 3e-3), (0.25, 3e-3), (0.75, 3e-3), (1.0, 0.01)):
-            found.append(_log(ordered[:, round(place * last)], floor))
-        found += [mean.amin((1, 2, 3)), mean.amax((1, 2, 3))]
-    stroke = min(STROKE, side)
-    upright = F.avg_pool2d(gray.diff(dim=3), (stroke, 1), 1).abs().amax((1, 2, 3))
-    level = F.avg_pool2d(gray.diff(dim=2), (1, stroke), 1).abs().amax((1, 2, 3))
-    return [*found, _log(torch.maximum(upright, level), 0.01)]
+        area = width * width
+        rows = _window_sums(planes, 2, width)[:, :, ::2]
+        sums = _window_sums(rows, 3, width)[..., ::2].flatten(2)
+        variance = (area * sums[:, 1] - sums[:, 0].square()) / (area * white) ** 2
+        spread = variance.clamp_(min=0).sqrt_().float()
+        for place, floor in zip((0, 0.25, 0.75, 1), LEAST_SPREADS, strict=True):
+            rank = 1 + round(place * (spread.shape[1] - 1))
+            found.append(_log(spread.kthvalue(rank, dim=1).values, floor))
+        mean = (sums[:, 0] / area + white // 2).float() / white
+        found += [mean.amin(1), mean.amax(1)]
+    return found
+
+
+def _stroke(gray: Tensor) -> Tensor:
+    """The longest straight edge."""
+    length = min(STROKE, *gray.shape[2:])
+    upright = _window_sums(gray.diff(dim=3), 2, length).abs_().amax((1, 2, 3))
+    level = _window_sums(gray.diff(dim=2), 3, length).abs_().amax((1, 2, 3))
+    return _log(torch.maximum(upright, level) / length, 0.01)
+
+
+def _window_sums(x: Tensor, dim: int, width: int) -> Tensor:
+    """Sums over each `width` neighbours along one dimension, as differences of running sums."""
+    running = x.cumsum(dim)
+    found = running.narrow(dim, width - 1, x.shape[dim] - width + 1).clone()
+    found.narrow(dim, 1, x.shape[dim] - width).sub_(running.narrow(dim, 0, x.shape[dim] - width))
+    return found
 
 
 def _colour(x_NCHW: Tensor) -> list[Tensor]:

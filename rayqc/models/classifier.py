@@ -8,13 +8,19 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 
 class Classifier(nn.Module):
-    """(N, C, H, W) pixels in [0, 1] to (N, K) logits; any side of 8 pixels or more."""
+    """(N, C, H, W) pixels in [0, 1] to (N, K) logits; any side of 8 pixels or more.
 
-    def __init__(self, channels: int, classes: int, width: int) -> None:
+    Images are averaged over squares of `shrink` pixels first, which leave 8 or more a side.
+    """
+
+    def __init__(self, channels: int, classes: int, width: int, shrink: int = 1) -> None:
         super().__init__()
+        self.shrink = shrink
         stages: list[nn.Module] = []
         fan_in = channels
         for fan_out in (width, 2 * width, 4 * width):
@@ -25,10 +31,23 @@ class Classifier(nn.Module):
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
         """Logits; inputs are centred to [-1, 1] here."""
+        if self.shrink > 1:
+            x_NCHW = F.avg_pool2d(x_NCHW, self.shrink)
         features = self.features(2 * x_NCHW - 1)
         pooled = torch.cat([features.mean((2, 3)), features.amax((2, 3))], dim=1)
         logits: Tensor = self.head(pooled)
         return logits
+
+
+def fold(model: Classifier) -> Classifier:
+    """The model itself, for evaluation only: its batch norms folded into its convolutions."""
+    model.eval()
+    for block in model.features:
+        if isinstance(block, nn.Sequential):
+            convolution, norm = block[0], block[1]
+            if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                block[0], block[1] = fuse_conv_bn_eval(convolution, norm), nn.Identity()
+    return model
 
 
 def _conv(fan_in: int, fan_out: int) -> nn.Module:

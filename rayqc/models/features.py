@@ -13,14 +13,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 CELL = 4
-DIRECTIONS = 8
 COLOUR_CELL = 8
 COLOUR_WEIGHT = 2.0
 ENERGY_FLOOR = 0.02
 
 PATCH = 6
 STRIDE = 2
-FILTERS = 200
+FILTERS = 96
 GRID = 3
 CONTRAST_FLOOR = 0.01
 WHITENING_FLOOR = 0.1
@@ -38,13 +37,14 @@ def edge_histograms(x_NCHW: Tensor) -> Tensor:
     across = F.pad(x_NCHW[..., 2:] - x_NCHW[..., :-2], (1, 1, 0, 0))
     down = F.pad(x_NCHW[..., 2:, :] - x_NCHW[..., :-2, :], (0, 0, 1, 1))
     # Channels speak together, by the sum of their structure tensors (Di Zenzo 1986).
-    size = (across**2 + down**2).sum(1, keepdim=True).add(1e-12).sqrt()
-    even = (across**2 - down**2).sum(1, keepdim=True)
-    odd = 2 * (across * down).sum(1, keepdim=True)
-    doubled = torch.cat([even, odd], dim=1) / size
-    angle = torch.arange(DIRECTIONS) * (2 * torch.pi / DIRECTIONS)
-    directions = torch.stack([angle.cos(), angle.sin()], dim=1)[:, :, None, None]
-    response = F.conv2d(doubled, directions.to(x_NCHW)).clamp(min=0) ** 2 / size
+    square_across, square_down = across.square(), down.square()
+    size = (square_across + square_down).sum(1, keepdim=True).add_(1e-12).sqrt_()
+    even = (square_across - square_down).sum(1, keepdim=True).div_(size)
+    odd = (across * down).sum(1, keepdim=True).mul_(2).div_(size)
+    # The doubled angle's cosine with each of eight directions, an eighth of a turn apart.
+    half = [even, (even + odd) * 0.5**0.5, odd, (odd - even) * 0.5**0.5]
+    cosine = torch.cat([*half, *(-part for part in half)], dim=1)
+    response = cosine.clamp_(min=0).square_().div_(size)
     cells = F.avg_pool2d(response, 2 * CELL, CELL, CELL // 2, count_include_pad=False)
     energy = F.avg_pool2d((cells**2).sum(1, keepdim=True), 3, 1, 1, count_include_pad=False).sqrt()
     features = (cells / (energy + ENERGY_FLOOR)).flatten(1)
@@ -72,14 +72,14 @@ class PatchFeatures(nn.Module):
     def forward(self, x_NCHW: Tensor) -> Tensor:
         """(N, F) of pixels in [0, 1]."""
         area = x_NCHW.shape[1] * PATCH**2
-        mean = F.avg_pool2d(x_NCHW, PATCH, STRIDE).mean(1, keepdim=True)
-        square = F.avg_pool2d(x_NCHW**2, PATCH, STRIDE).mean(1, keepdim=True)
-        variance = (square - mean**2).clamp(min=0) * (area / (area - 1))
-        contrast = (variance + CONTRAST_FLOOR).sqrt()
+        moments = [x_NCHW.mean(1, keepdim=True), x_NCHW.square().mean(1, keepdim=True)]
+        pooled = F.avg_pool2d(torch.cat(moments, dim=1), PATCH, STRIDE)
+        mean, square = pooled[:, :1], pooled[:, 1:]
+        variance = (square - mean.square()).clamp_(min=0) * (area / (area - 1))
         # The filters sum to zero, so a patch's mean need not be taken off first.
-        response = F.conv2d(x_NCHW, self.filters, stride=STRIDE) / contrast
-        response = response - self.offset[:, None, None]
-        held = (response - ACTIVATION_FLOOR).clamp(min=0)
+        response = F.conv2d(x_NCHW, self.filters, stride=STRIDE)
+        response.mul_((variance + CONTRAST_FLOOR).rsqrt_())
+        held = response.sub_(self.offset[:, None, None] + ACTIVATION_FLOOR).clamp_(min=0)
         return F.adaptive_avg_pool2d(held, GRID).flatten(1)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from rayqc.config.settings import Statistic
-from rayqc.images.statistics import image_statistics
+from rayqc.images.statistics import image_statistics, told_apart
 from rayqc.regions.base import Candidates, Rejudged, Stored, Verdicts, best_other, score_of
 from rayqc.regions.conformal import (
     Guarantee,
@@ -26,6 +26,7 @@ from rayqc.regions.scores.quality import QualityScore, fit_quality
 
 KIND = "calibrated"
 STATISTICS: tuple[Statistic, ...] = ("label", "quality", "joint")
+NOISE_IMAGES = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,29 +35,55 @@ class Scorer:
 
     label: LabelScore
     quality: QualityScore
+    levels: np.ndarray
+    """(2,) uint8, see `images.statistics.told_apart`."""
+    noise_K: np.ndarray
+    """White noise's quality under each label."""
 
     def __call__(self, candidates: Candidates) -> RawScores:
         """Raw scores of images under their own labels."""
-        statistics_NS = image_statistics(candidates.images_NHWC)
         return RawScores(
             log_probability_NK=self.label.log_probability(candidates),
-            quality_N=self.quality.distance(statistics_NS, candidates.label_N),
+            quality_N=self.quality.distance(
+                _told(candidates.images_NHWC, self.levels), candidates.label_N
+            ),
+            noise_N=self.noise_K[candidates.label_N],
             label_N=candidates.label_N,
         )
 
     def arrays(self) -> dict[str, np.ndarray]:
         """For `restore_scorer`."""
         parts = {"label": self.label.arrays(), "quality": self.quality.arrays()}
-        return {f"{name}.{k}": v for name, part in parts.items() for k, v in part.items()}
+        found = {f"{name}.{k}": v for name, part in parts.items() for k, v in part.items()}
+        return found | {"levels": self.levels, "noise_K": self.noise_K}
 
 
 def fit_scorer(references: Candidates, classes: int, settings: LabelSettings, seed: int) -> Scorer:
     """Fit both scores on references."""
-    statistics_NS = image_statistics(references.images_NHWC)
+    levels = told_apart(references.images_NHWC)
+    statistics_NS = _told(references.images_NHWC, levels)
+    quality = fit_quality(statistics_NS, references.label_N, classes)
+    shape = (NOISE_IMAGES, *references.images_NHWC.shape[1:])
+    noise_NHWC = np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
+    noise_NS = _told(noise_NHWC, levels)
     return Scorer(
         label=fit_label(references, classes, settings, seed),
-        quality=fit_quality(statistics_NS, references.label_N, classes),
+        quality=quality,
+        levels=levels,
+        noise_K=np.array(
+            [
+                np.median(quality.distance(noise_NS, np.full(NOISE_IMAGES, k)))
+                for k in range(classes)
+            ]
+        ),
     )
+
+
+def _told(images_NHWC: np.ndarray, levels: np.ndarray) -> np.ndarray:
+    """(N, S) statistics of images without what is not told apart in them."""
+    if levels[0] > 0 or levels[1] < 255:
+        images_NHWC = np.clip(images_NHWC, *levels)
+    return image_statistics(images_NHWC)
 
 
 def restore_scorer(arrays: dict[str, np.ndarray], classes: int, channels: int) -> Scorer:
@@ -65,6 +92,8 @@ def restore_scorer(arrays: dict[str, np.ndarray], classes: int, channels: int) -
     return Scorer(
         label=restore_label(label, classes, channels),
         quality=QualityScore(**under(arrays, "quality")),
+        levels=arrays["levels"],
+        noise_K=arrays["noise_K"],
     )
 
 
@@ -172,7 +201,10 @@ class CalibratedRegions:
             "folds": self.folds,
             "scorers": len(self.scorers),
             "encoder_digest": self.encoder_digest,
-            "joins": [{"slope": join.slope, "offset": join.offset} for join in self.joins],
+            "joins": [
+                {"slope": join.slope, "offset": join.offset, "noise": join.noise}
+                for join in self.joins
+            ],
             "thresholds": {name: self.threshold(name) for name in STATISTICS},
         }
 
@@ -206,6 +238,7 @@ class CalibratedRegions:
                 Join(
                     slope=scale["slope"],
                     offset=scale["offset"],
+                    noise=scale["noise"],
                     mean_K=arrays[f"join{number}.mean_K"],
                     spread_K=arrays[f"join{number}.spread_K"],
                 )

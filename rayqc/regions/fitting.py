@@ -304,6 +304,7 @@ def _concatenate(raws: list[RawScores]) -> RawScores:
     return RawScores(
         log_probability_NK=np.concatenate([raw.log_probability_NK for raw in raws]),
         quality_N=np.concatenate([raw.quality_N for raw in raws]),
+        noise_N=np.concatenate([raw.noise_N for raw in raws]),
         label_N=np.concatenate([raw.label_N for raw in raws]),
     )
 

@@ -1,16 +1,17 @@
 """Label and quality on one scale, and what they say together.
 
 Each is turned into log odds: how much likelier is what was seen in a faulty image than in a
-genuine one? The *evidence* against an image is
+genuine one? Its *evidence* against an image is
 
-    log(1 + sum over the scores in force of exp(log odds)),
+    log(1 + exp(log odds)),
 
-in nats, never negative. Odds add where a maximum or a sum of tails would dilute: a score
-that is not struck adds next to nothing to one that is.
+in nats, never negative, and the evidence of both is their sum. A score that is not struck
+adds next to nothing to one that is, where a maximum or a sum of tails would dilute.
 
 The scales come from out-of-fold scores of references: the label's by a logistic regression
 that tells own labels from wrong ones (Platt 1999), the quality's from the mean and spread of
-its logarithm. No fault is made for them, so none is favoured.
+its logarithm, and from where white noise lies on that scale. No fault is made for them, so none is
+favoured.
 
 Shape suffixes: N images, K classes.
 """
@@ -25,9 +26,10 @@ from scipy.optimize import minimize
 from rayqc.config.settings import Statistic
 from rayqc.regions.scores.label import log_odds
 
-RANGE = 8.0
-"""A faulty image's quality lies anywhere within so many standard deviations, as likely."""
-QUALITY_PRIOR = float(np.log(RANGE / np.sqrt(2 * np.pi)))
+NOISE_SHARE = 0.5
+"""Faulty images are taken to lie about so far on the way from the usual to white noise."""
+LEAST_NATS = 1.5
+"""Of quality, that even odds ask for, where white noise is hardly unusual."""
 SHRINK_CLASSES = 10.0
 """A class's own mean and spread weigh against the common ones as n against this."""
 LEAST_LOG_SPREAD = 0.05
@@ -47,12 +49,15 @@ class RawScores:
     """Of the label's score; not normalised."""
     quality_N: np.ndarray
     """Distances."""
+    noise_N: np.ndarray
+    """White noise's distances under the same labels, by the same score."""
     label_N: np.ndarray
 
     def __getitem__(self, rows: np.ndarray) -> RawScores:
         return RawScores(
             log_probability_NK=self.log_probability_NK[rows],
             quality_N=self.quality_N[rows],
+            noise_N=self.noise_N[rows],
             label_N=self.label_N[rows],
         )
 
@@ -66,12 +71,7 @@ class Odds:
 
     def evidence(self, statistic: Statistic) -> np.ndarray:
         """(N,) float64 nats, 0 and more."""
-        parts = {
-            "label": (self.label_N,),
-            "quality": (self.quality_N,),
-            "joint": (self.label_N, self.quality_N),
-        }[statistic]
-        return np.asarray(np.logaddexp.reduce(np.stack([np.zeros_like(parts[0]), *parts])))
+        return combine(np.logaddexp(0, self.label_N), np.logaddexp(0, self.quality_N), statistic)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,15 +83,20 @@ class Join:
     mean_K: np.ndarray
     """Of the logarithm of quality distances."""
     spread_K: np.ndarray
+    noise: float
+    """White noise's, in spreads beyond the mean."""
 
-    def odds(self, raw: RawScores) -> Odds:
+    def even(self, noise_share: float = NOISE_SHARE) -> float:
+        """Nats of quality at even odds: the logarithm of those halfway to white noise."""
+        return float(np.log(max((noise_share * self.noise) ** 2 / 2, LEAST_NATS)))
+
+    def odds(self, raw: RawScores, noise_share: float = NOISE_SHARE) -> Odds:
         """Raw scores to log odds."""
         label_N = self.slope * log_odds(raw.log_probability_NK, raw.label_N) + self.offset
-        mean_N, spread_N = self.mean_K[raw.label_N], self.spread_K[raw.label_N]
-        beyond_N = np.maximum((_log(raw.quality_N) - mean_N) / spread_N, 0)
+        beyond_N = _beyond(raw.quality_N, self.mean_K[raw.label_N], self.spread_K[raw.label_N])
         return Odds(
             label_N=np.clip(label_N, -MOST_ODDS, MOST_ODDS),
-            quality_N=np.minimum(beyond_N**2 / 2 - QUALITY_PRIOR, MOST_ODDS),
+            quality_N=np.minimum(beyond_N**2 / 2 - self.even(noise_share), MOST_ODDS),
         )
 
 
@@ -101,8 +106,7 @@ def combine(label_N: np.ndarray, quality_N: np.ndarray, statistic: Statistic) ->
         return label_N
     if statistic == "quality":
         return quality_N
-    both_N = np.logaddexp(label_N, quality_N)  # counts "genuine" twice
-    return np.asarray(both_N + np.log1p(-np.exp(-both_N)))
+    return np.asarray(label_N + quality_N)
 
 
 def fit_join(raw: RawScores) -> Join:
@@ -116,7 +120,19 @@ def fit_join(raw: RawScores) -> Join:
     mean_K = (sum_K + SHRINK_CLASSES * mean) / (count_K + SHRINK_CLASSES)
     square_K = np.bincount(raw.label_N, (log_N - mean_K[raw.label_N]) ** 2, minlength=classes)
     spread_K = np.sqrt((square_K + SHRINK_CLASSES * variance) / (count_K + SHRINK_CLASSES))
-    return Join(slope=slope, offset=offset, mean_K=mean_K, spread_K=spread_K)
+    noise_N = _beyond(raw.noise_N, mean_K[raw.label_N], spread_K[raw.label_N])
+    return Join(
+        slope=slope,
+        offset=offset,
+        mean_K=mean_K,
+        spread_K=spread_K,
+        noise=float(np.median(noise_N)),
+    )
+
+
+def _beyond(distance_N: np.ndarray, mean_N: np.ndarray, spread_N: np.ndarray) -> np.ndarray:
+    """(N,) spreads beyond the usual, 0 for what is nearer than it."""
+    return np.asarray(np.maximum((_log(distance_N) - mean_N) / spread_N, 0))
 
 
 def _logistic(raw: RawScores, classes: int) -> tuple[float, float]:

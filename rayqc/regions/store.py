@@ -21,7 +21,7 @@ from rayqc.storage import (
     write_json,
 )
 
-REGIONS_FORMAT = 2
+REGIONS_FORMAT = 3
 ARRAYS = "regions.safetensors"
 FACTS = "regions.json"
 KINDS = (sphere.KIND, sphere.LEAVE_ONE_OUT, calibrated.KIND)

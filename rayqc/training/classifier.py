@@ -29,6 +29,7 @@ class ClassifierSettings:
     batch_size: int
     learning_rate: float
     width: int
+    shrink: int = 1
     augment: bool
     flip: bool
     balanced: bool
@@ -49,7 +50,7 @@ def train_classifier(
         label_N: (N,) int64 in [0, classes).
     """
     torch.manual_seed(seed)
-    model = Classifier(images_NHWC.shape[3], classes, settings.width)
+    model = Classifier(images_NHWC.shape[3], classes, settings.width, settings.shrink)
     model.to(device).to(memory_format=torch.channels_last)
     model.train()
     optimiser = torch.optim.AdamW(model.parameters(), weight_decay=WEIGHT_DECAY)

@@ -10,6 +10,7 @@ from rayqc.config.settings import Data, Regions
 from rayqc.errors import ConfigError, ConflictError
 from rayqc.experiments import evaluate as module
 from rayqc.experiments.accuracy import KnownPool, choose_arms, make_pool
+from rayqc.experiments.detection import SHARES
 from rayqc.experiments.evaluate import load, plan
 from rayqc.experiments.tables import bootstrap, choose_without, summarise
 from rayqc.storage import Folder
@@ -88,26 +89,20 @@ def test_a_bootstrap_covers_the_mean_of_draws(rng):
 
 
 def test_a_left_out_kind_has_no_say():
-    """A range that is best by one kind only is not chosen for that kind."""
+    """A share that is best by one kind only is not chosen for that kind."""
 
     def record(draw):
         auroc = {
-            f"joint:{width:g}": {"noise": 0.9 if width == 3 else 0.5, "blur": 0.8, "blend": 0.7}
-            for width in module_ranges()
+            f"joint:{share:g}": {"noise": 0.9 if share == 0.35 else 0.5, "blur": 0.8, "blend": 0.7}
+            for share in SHARES
         }
-        auroc["joint:12"]["blur"] = 0.85
+        auroc["joint:0.7"]["blur"] = 0.85
         return {"draw": draw, "auroc": auroc}
 
     chosen = choose_without([record(0), record(500)], first_draw=100)
-    assert chosen["blur"] == "joint:3"
-    assert chosen["noise"] == "joint:12"
+    assert chosen["blur"] == "joint:0.35"
+    assert chosen["noise"] == "joint:0.7"
     assert choose_without([record(500)], first_draw=100) == {}
-
-
-def module_ranges():
-    from rayqc.experiments.detection import RANGES
-
-    return RANGES
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,8 @@ from sklearn.covariance import LedoitWolf
 
 from rayqc.regions.base import Candidates
 from rayqc.regions.joint import (
-    QUALITY_PRIOR,
+    LEAST_NATS,
+    NOISE_SHARE,
     Odds,
     RawScores,
     combine,
@@ -108,6 +109,7 @@ def raw(rng, count=60, classes=4):
     return RawScores(
         log_probability_NK=rng.normal(size=(count, classes)),
         quality_N=np.exp(rng.normal(size=count)),
+        noise_N=np.full(count, np.exp(8.0)),
         label_N=rng.integers(0, classes, count),
     )
 
@@ -117,16 +119,16 @@ def test_evidence_is_the_log_of_one_and_the_odds(rng):
     label, quality = np.exp(odds.label_N), np.exp(odds.quality_N)
     np.testing.assert_allclose(odds.evidence("label"), np.log(1 + label))
     np.testing.assert_allclose(odds.evidence("quality"), np.log(1 + quality))
-    np.testing.assert_allclose(odds.evidence("joint"), np.log(1 + label + quality))
+    np.testing.assert_allclose(odds.evidence("joint"), np.log((1 + label) * (1 + quality)))
     for statistic in ("label", "quality", "joint"):
         parts = odds.evidence("label"), odds.evidence("quality")
         np.testing.assert_allclose(combine(*parts, statistic), odds.evidence(statistic))
 
 
 def test_a_score_that_is_not_struck_adds_nothing_to_one_that_is():
-    odds = Odds(label_N=np.array([6.0, 6.0]), quality_N=np.array([-QUALITY_PRIOR, -200.0]))
+    odds = Odds(label_N=np.array([6.0, 6.0]), quality_N=np.array([-3.0, -200.0]))
     joint = odds.evidence("joint")
-    assert joint[0] - joint[1] < 0.01
+    assert joint[0] - joint[1] < 0.05
 
 
 def test_the_join_turns_wrong_labels_into_odds_above_those_of_right_ones(rng):
@@ -137,6 +139,7 @@ def test_the_join_turns_wrong_labels_into_odds_above_those_of_right_ones(rng):
     wrong = RawScores(
         log_probability_NK=scores.log_probability_NK,
         quality_N=scores.quality_N,
+        noise_N=scores.noise_N,
         label_N=(scores.label_N + 1) % 4,
     )
     right_N, wrong_N = join.odds(scores).label_N, join.odds(wrong).label_N
@@ -149,11 +152,29 @@ def test_quality_odds_look_at_the_unusual_only(rng):
     usual = RawScores(
         log_probability_NK=np.zeros((3, 4)),
         quality_N=np.array([1e-3, 0.2, 400.0]),
+        noise_N=np.full(3, 1.0),
         label_N=np.zeros(3, int),
     )
     found = join.odds(usual).quality_N
-    assert found[0] == found[1] == -QUALITY_PRIOR
+    assert found[0] == found[1] == -join.even()
     assert found[2] > 5
+
+
+def test_even_odds_lie_halfway_to_white_noise(rng):
+    scores = raw(rng, count=500)
+    join = fit_join(scores)
+    assert join.noise == pytest.approx(8, rel=0.1)  # of a unit normal's spreads
+    middle = np.exp(join.mean_K[0] + NOISE_SHARE * join.noise * join.spread_K[0])
+    halfway = RawScores(
+        log_probability_NK=np.zeros((1, 4)),
+        quality_N=np.array([middle]),
+        noise_N=np.ones(1),
+        label_N=np.zeros(1, int),
+    )
+    beyond = (NOISE_SHARE * join.noise) ** 2 / 2
+    expected = beyond - np.log(beyond)
+    assert join.odds(halfway).quality_N[0] == pytest.approx(expected, rel=1e-2)
+    assert join.even(noise_share=1e-9) == pytest.approx(np.log(LEAST_NATS))
 
 
 def test_one_odd_reference_hardly_moves_the_scale(rng):
@@ -161,6 +182,7 @@ def test_one_odd_reference_hardly_moves_the_scale(rng):
     odd = RawScores(
         log_probability_NK=scores.log_probability_NK,
         quality_N=np.where(np.arange(100) == 7, 1e9, scores.quality_N),
+        noise_N=scores.noise_N,
         label_N=scores.label_N,
     )
     before, after = fit_join(scores), fit_join(odd)

@@ -1,9 +1,13 @@
 """The classifier learns, batches are balanced, arms hold what they say."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional as F
 
+from rayqc.models.classifier import Classifier, fold
 from rayqc.training.arms import LabelledPool, arm_rows
 from rayqc.training.augment import random_affine, random_flip
 from rayqc.training.classifier import ClassifierSettings, accuracy, draw_batch, train_classifier
@@ -30,6 +34,24 @@ def test_it_learns_what_can_be_learned_and_repeats(rng):
     assert accuracy(model, *test) == 1.0
     for a, b in zip(model.parameters(), again.parameters(), strict=True):
         assert torch.equal(a, b)
+
+
+def test_a_folded_classifier_says_the_same_of_shrunken_images(rng):
+    images, label = rng.integers(0, 256, (40, 16, 16, 3), dtype=np.uint8), np.arange(40) % 2
+    model = train_classifier(images, label, 2, replace(SETTINGS, shrink=2), seed=1)
+    x = torch.rand(5, 3, 16, 16)
+    with torch.inference_mode():
+        before = model(x)
+        pairs = F.avg_pool2d(x, 2)
+        torch.testing.assert_close(before, _unshrunken(model)(pairs))
+        torch.testing.assert_close(fold(model)(x), before, rtol=1e-4, atol=1e-4)
+    assert not any("running" in name for name in model.state_dict())
+
+
+def _unshrunken(model):
+    whole = Classifier(3, 2, SETTINGS.width).eval()
+    whole.load_state_dict(model.state_dict())
+    return whole
 
 
 def test_balanced_batches_hold_classes_in_equal_shares(rng):

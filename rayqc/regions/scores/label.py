@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from rayqc.config.settings import View
-from rayqc.models.classifier import Classifier
+from rayqc.models.classifier import Classifier, fold
 from rayqc.models.features import PatchFeatures, edge_histograms, learn_patches
 from rayqc.models.vae import pixels_to_input
 from rayqc.regions.base import Candidates
@@ -28,10 +28,13 @@ from rayqc.training.softmax import SoftmaxHead, train_softmax
 AUGMENTED_ROWS = 2000
 MOST_COPIES = 40
 NETWORK_WIDTH = 8
+NETWORK_SHRINK = 2
+NETWORK_LEAST_SIDE = 16
+"""Smaller images are not shrunk."""
 NETWORK_STEPS = 150
 NETWORK_RATE = 1e-2
 NETWORK_BATCH = 32
-BATCH = 64
+BATCH = 128
 """Images at once: the patches' responses to so many stay in a core's cache."""
 
 
@@ -91,6 +94,8 @@ class LabelScore:
         for name, module in (("filters", self.patches), ("network", self.network)):
             if module is not None:
                 found |= {f"{name}.{key}": t.numpy() for key, t in module.state_dict().items()}
+        if self.network is not None:
+            found["shrink"] = np.array([self.network.shrink])
         return found
 
 
@@ -130,7 +135,7 @@ def fit_label(
         heads["latent"] = train_softmax(latent_ND, torch.from_numpy(label_N), classes)
     network = None
     if "network" in views:
-        network = _network(images_NHWC, label_N, classes, settings, seed)
+        network = fold(_network(images_NHWC, label_N, classes, settings, seed))
     return LabelScore(classes=classes, heads=heads, patches=patches, network=network)
 
 
@@ -157,6 +162,7 @@ def _network(
         batch_size=NETWORK_BATCH,
         learning_rate=NETWORK_RATE,
         width=NETWORK_WIDTH,
+        shrink=NETWORK_SHRINK if min(images_NHWC.shape[1:3]) >= NETWORK_LEAST_SIDE else 1,
         augment=settings.augment,
         flip=settings.flip,
         balanced=True,
@@ -179,9 +185,9 @@ def restore_label(arrays: dict[str, np.ndarray], classes: int, channels: int) ->
         patches = PatchFeatures(channels)
         patches.load_state_dict(filters)
     if state := tensors("network"):
-        network = Classifier(channels, classes, NETWORK_WIDTH)
-        network.load_state_dict(state)
-        network.eval().to(memory_format=torch.channels_last)
+        network = Classifier(channels, classes, NETWORK_WIDTH, int(arrays["shrink"][0]))
+        fold(network).load_state_dict(state)
+        network.to(memory_format=torch.channels_last)
     heads = {
         name: SoftmaxHead.restore(under(name))
         for name in ("edges", "patches", "latent")

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.covariance import ledoit_wolf
 
-LEAST_SPREAD = 0.05
+LEAST_SPREAD = 0.15
 """Standard deviation that is added to every statistic's: what is constant among a few
 references (a black corner) may still vary a little."""
 BEND = 10.0
