@@ -31,9 +31,10 @@ from rayqc.ledger.stages import (
     open_run,
     status,
 )
+from rayqc.pipeline.artefacts import run_encoder, run_regions
 from rayqc.pipeline.inspect import inspect_image
 from rayqc.pipeline.refilter import decide_again
-from rayqc.pipeline.stages import WORK, filter_sources, judge_acceptance, run_encoder, run_regions
+from rayqc.pipeline.stages import WORK, filter_sources, judge_acceptance
 from rayqc.progress import Progress
 from rayqc.regions.statistics import Statistics
 from rayqc.report.acceptance import acceptance_picture

@@ -13,7 +13,7 @@ from rayqc.errors import InputError
 from rayqc.images.decode import ImageError, decode, limits_of
 from rayqc.ledger.manifest import load_files
 from rayqc.models.encoder import LatentEncoder
-from rayqc.pipeline.stages import REFERENCES, run_encoder, run_regions
+from rayqc.pipeline.artefacts import REFERENCES, run_encoder, run_regions
 from rayqc.report.comparison import Shown, comparison
 from rayqc.storage import Folder, read_table
 

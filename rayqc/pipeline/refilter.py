@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -114,8 +113,7 @@ def decide_again(
     judge = _Judge(fitted=fitted, statistics=statistics, coverage=coverage)
     shards, changed = _scores(source, out, files["scores"], judge, totals)
     if not scores_only:
-        for kind in IMAGES:
-            shards += _images(source, out, files, kind, judge)
+        shards += _images(source, out, files, judge)
     publish(out, changed, shards)
     logger.info("refilter: %s", changed)
     return changed
@@ -166,28 +164,43 @@ def _scores(
     return written, changed
 
 
-def _images(
-    source: Folder, out: Folder, files: dict[str, list[Part]], kind: str, judge: _Judge
-) -> list[Part]:
-    """Shards of one kind: what stayed, in its order, then what came over from the other."""
-    other = {"accepted": "rejected", "rejected": "accepted"}.get(kind)
-    tables = [*_of_kind(source, files.get(kind, []), kind, judge)]
-    if other:
-        tables += _of_kind(source, files.get(other, []), kind, judge)
-    if not tables and kind != "error":
-        tables = [verdict_schema(judge.fitted.regions.classes).empty_table()]
+@dataclass(frozen=True, kw_only=True)
+class _Move:
+    """What one image shard gives: rows of each kind, by their new verdicts."""
+
+    part: Part
+    kinds: tuple[str, ...]
+
+
+def _images(source: Folder, out: Folder, files: dict[str, list[Part]], judge: _Judge) -> list[Part]:
+    """Shards of all kinds: of each what stayed, in its order, then what came over.
+
+    Each shard's images are read once and one shard at a time is held: a pass without images finds
+    out first how many shards of a kind there will be, since their names say so.
+    """
     schema = verdict_schema(judge.fitted.regions.classes)
-    return [
-        write_part(
-            out, kind, f"train-{number:05d}-of-{len(tables):05d}.parquet", table.cast(schema)
-        )
-        for number, table in enumerate(tables)
-    ]
-
-
-def _of_kind(source: Folder, parts: list[Part], kind: str, judge: _Judge) -> Iterator[pa.Table]:
-    for part in parts:
-        table = judge(read_table(source, part.path))
-        found = table.filter(pc.equal(table["verdict"], kind))
-        if found.num_rows:
-            yield found
+    columns = score_schema(judge.fitted.regions.classes).names
+    moves = []
+    for kind in IMAGES:
+        for part in files.get(kind, []):
+            verdicts = judge(read_table(source, part.path, columns))["verdict"].unique().to_pylist()
+            moves.append(_Move(part=part, kinds=tuple(k for k in IMAGES if k in verdicts)))
+    names: dict[tuple[str, str], str] = {}
+    for kind in IMAGES:
+        stayed = [move for move in moves if kind in move.kinds and move.part.kind == kind]
+        came = [move for move in moves if kind in move.kinds and move.part.kind != kind]
+        total = len(stayed) + len(came)
+        for number, move in enumerate([*stayed, *came]):
+            names[kind, move.part.path] = f"train-{number:05d}-of-{total:05d}.parquet"
+    written = {}
+    for move in moves:
+        table = judge(read_table(source, move.part.path)).cast(schema)
+        for kind in move.kinds:
+            name = names[kind, move.part.path]
+            rows = table.filter(pc.equal(table["verdict"], kind))
+            written[kind, name] = write_part(out, kind, name, rows)
+    for kind in ("accepted", "rejected"):  # readers find a file of each
+        if not any(kind in move.kinds for move in moves):
+            name = "train-00000-of-00001.parquet"
+            written[kind, name] = write_part(out, kind, name, schema.empty_table())
+    return [written[key] for key in sorted(written)]

@@ -11,7 +11,6 @@ from importlib.metadata import version as installed_version
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from rayqc.config import Augment, Config, Data
 from rayqc.distributed.classify import run_arms
@@ -20,19 +19,19 @@ from rayqc.distributed.filter import filter_pool, match_classes
 from rayqc.distributed.filter_work import PoolSource
 from rayqc.distributed.fit import fit_regions
 from rayqc.distributed.generate import generate_pool
-from rayqc.distributed.reduce import latent_matrix
 from rayqc.distributed.train import train_encoder
 from rayqc.errors import InputError
 from rayqc.generators.augment import AugmentSource
 from rayqc.images.decode import limits_of
-from rayqc.images.references import decode_real, infer_shape
+from rayqc.images.references import infer_shape
 from rayqc.ledger.manifest import Totals
 from rayqc.ledger.plan import LEDGER
 from rayqc.ledger.stages import STAGES, status
+from rayqc.pipeline.artefacts import REFERENCES, run_encoder, run_regions, test_images
+from rayqc.pipeline.measure import in_order, measured_coverage, warnings_of
 from rayqc.progress import Progress
-from rayqc.regions import Candidates, FittedRegions, load_regions, save_regions
-from rayqc.regions.calibrated import KIND as CALIBRATED
-from rayqc.regions.calibrated import STATISTICS, CalibratedRegions
+from rayqc.regions import save_regions
+from rayqc.regions.calibrated import CalibratedRegions
 from rayqc.regions.sphere import expected_coverage
 from rayqc.regions.statistics import Statistics
 from rayqc.report.acceptance import acceptance_facts, acceptance_picture, starved
@@ -41,17 +40,13 @@ from rayqc.report.result import build_result
 from rayqc.report.statistics import summarise
 from rayqc.schema import class_names, image_bytes
 from rayqc.sources import open_source
-from rayqc.sources.select import match_labels, read_all, select_references
+from rayqc.sources.select import select_references
 from rayqc.storage import Folder, digest, read_json, read_table, write_json, write_table
-from rayqc.training.checkpoint import TrainedEncoder, load_encoder
 from rayqc.training.holdout import refuse_collapse
 from rayqc.units import WHOLE, Unit, number
 from rayqc.version import __version__
 
 logger = logging.getLogger(__name__)
-
-REFERENCES = "references.parquet"
-LEAST_SEPARATION = 0.6
 
 Summary = dict[str, Any]
 
@@ -87,7 +82,7 @@ def _fit(folder: Folder, config: Config, progress: Progress) -> Summary:
     refuse_collapse(trained.record, config.encoder.allow_collapse)
     references = read_table(model, REFERENCES)
     latents = encode_images(references, model, config, progress, "fit")
-    ordered = _in_order(latents, references)
+    ordered = in_order(latents, references)
     write_table(folder, REFERENCES, ordered)
     fit = fit_regions(
         references.append_column("latent", ordered["latent"]),
@@ -119,71 +114,6 @@ def _fit(folder: Folder, config: Config, progress: Progress) -> Summary:
     for line in warnings_of(fit.separation):
         logger.warning(line)
     return summary
-
-
-def warnings_of(separation: dict[str, float]) -> list[str]:
-    """A line for each class that the label's score can hardly tell from others."""
-    return [
-        f"class {name} is hardly told from the others by its own references (AUROC {found:.2f}, "
-        f"0.5 is chance): candidates with its label are accepted nearly at random"
-        for name, found in separation.items()
-        if found < LEAST_SEPARATION
-    ]
-
-
-def _in_order(latents: Any, references: pa.Table) -> pa.Table:
-    """The latents in the references' order, whatever order the actors finished in."""
-    table = pa.concat_tables(latents.iter_batches(batch_format="pyarrow", batch_size=None))
-    place = {name: row for row, name in enumerate(table["id"].to_pylist())}
-    return table.take(pa.array([place[name] for name in references["id"].to_pylist()]))
-
-
-def measured_coverage(
-    folder: Folder, config: Config, fitted: FittedRegions, progress: Progress
-) -> Summary | None:
-    """Share of real test images that each statistic accepts; no setting depends on it."""
-    classes = fitted.regions.classes
-    most = config.regions.measure_images
-    table = _test_table(config, classes, most) if most else None
-    if table is None:
-        return None
-    latents = encode_images(table, folder.sub("model"), config, progress, "measure")
-    ordered = _in_order(latents, table)
-    image = run_encoder(folder).image
-    fresh = Candidates(
-        images_NHWC=decode_real(
-            table["id"].to_pylist(), image_bytes(table), image, limits_of(config.image)
-        ),
-        latent_ND=latent_matrix(ordered),
-        label_N=np.asarray(table["label"]),
-    )
-    statistics = STATISTICS if fitted.regions.kind == CALIBRATED else ("joint",)
-    copied_N = fitted.neighbours.nearest(fresh.latent_ND).distance_N
-    return {
-        "images": len(fresh),
-        "near_copies": float((copied_N < fitted.neighbours.copy_distance).mean()),
-        **{
-            name if fitted.regions.kind == CALIBRATED else "distance": _inside(
-                fitted.regions.judge(fresh, name).score_N <= 1, fresh.label_N, classes
-            )
-            for name in statistics
-        },
-    }
-
-
-def _inside(inside_N: np.ndarray, label_N: np.ndarray, classes: tuple[str, ...]) -> Summary:
-    by_class = {
-        name: float(inside_N[label_N == k].mean())
-        for k, name in enumerate(classes)
-        if np.any(label_N == k)
-    }
-    lowest = min(by_class, key=by_class.__getitem__)
-    return {
-        "pooled": float(inside_N.mean()),
-        "lowest_class": lowest,
-        "lowest": by_class[lowest],
-        "by_class": by_class,
-    }
 
 
 def _generate(folder: Folder, config: Config, progress: Progress) -> Summary:
@@ -320,7 +250,7 @@ def _classify(folder: Folder, config: Config, progress: Progress) -> Summary:
     summary: Summary = {}
     if config.classify.arms:
         trained = run_encoder(folder)
-        test = _test_table(config, trained.classes, None)
+        test = test_images(config, trained.classes, None)
         if test is None:
             raise InputError(
                 "the classifier stage needs `test` images; the configuration names none"
@@ -341,25 +271,6 @@ def _classify(folder: Folder, config: Config, progress: Progress) -> Summary:
     facts = {name: found["summary"] for name, found in stages.items() if found}
     write_json(folder, "result.json", build_result(facts, summary, __version__))
     return summary
-
-
-def _test_table(config: Config, classes: tuple[str, ...], most: int | None) -> pa.Table | None:
-    data = config.test_data()
-    if data is None:
-        return None
-    source = open_source(data, split="test")
-    return match_labels(read_all(source, most), source.classes, classes)
-
-
-def run_encoder(folder: Folder) -> TrainedEncoder:
-    """The encoder of a run."""
-    return load_encoder(folder.sub("model"))
-
-
-def run_regions(folder: Folder) -> FittedRegions:
-    """The regions of a run."""
-    trained = run_encoder(folder)
-    return load_regions(folder.sub("regions"), trained.digest, trained.network.latent_dim)
 
 
 def _environment() -> Summary:

@@ -5,6 +5,7 @@ Shape suffixes: N images, H W C pixels, D latent, K classes, M calibration score
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -129,9 +130,13 @@ class CalibratedRegions:
 
     def judge(self, candidates: Candidates, statistic: Statistic) -> Verdicts:
         """See `Regions`. With CV+ the evidence shown is the mean over scorers."""
+        return self.judge_each(candidates, (statistic,))[0]
+
+    def judge_each(self, candidates: Candidates, statistics: Sequence[Statistic]) -> list[Verdicts]:
+        """Verdicts by several statistics; the images are scored once."""
         raws = [scorer(candidates) for scorer in self.scorers]
         odds = [join.odds(raw) for join, raw in zip(self.joins, raws, strict=True)]
-        return self.judge_odds(odds, raws, statistic)
+        return [self.judge_odds(odds, raws, statistic) for statistic in statistics]
 
     def judge_odds(self, odds: list[Odds], raws: list[RawScores], statistic: Statistic) -> Verdicts:
         """Verdicts from what each scorer gave, on its scale and raw."""

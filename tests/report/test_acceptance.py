@@ -1,6 +1,6 @@
 """Warnings of starved classes and of classes that cannot be told apart."""
 
-from rayqc.pipeline.stages import warnings_of
+from rayqc.pipeline.measure import warnings_of
 from rayqc.report.acceptance import LEAST_SHARE, starved
 
 
