@@ -170,11 +170,40 @@ def _grouped(records: list[Record], *keys: str) -> dict[tuple[Any, ...], list[Re
 def tables(found: Record) -> str:
     """Markdown of what `summarise` gave."""
     text = [f"rayqc {found['rayqc_version']}, fault table {found['faults_version']}.\n"]
+    for cells in _grouped(found["detection"], "data").values():
+        text.append(_overview(cells))
     for cell in found["detection"]:
         text.append(_detection_table(cell))
     if found["accuracy"]:
         text.append(_accuracy_table(found["accuracy"]))
     return "\n".join(text)
+
+
+def _overview(cells: list[Record]) -> str:
+    """One data set's figures by number of references, the joint beside the paper's sphere."""
+
+    def accepted(name: str, which: str) -> list[str]:
+        return [_percents(cell["coverage"][name][which]) for cell in cells]
+
+    def auroc(name: str, kind: str) -> list[str]:
+        return [_interval(cell["auroc"][name]["kinds"][kind], 3) for cell in cells]
+
+    def mean(name: str) -> list[str]:
+        return [_interval(cell["auroc"][name]["mean"], 3) for cell in cells]
+
+    rows = {"draws": [f"{cell['draws']} ({', '.join(cell['promise'])})" for cell in cells]}
+    for which, what in (("pooled", "fresh images accepted, %"), ("lowest", "the lowest class, %")):
+        for name in ("joint", "label", "sphere"):
+            rows[f"{what}: {name}"] = accepted(name, which)
+    for name in ("joint", "sphere"):
+        rows[f"AUROC, mean over kinds: {name}"] = mean(name)
+    if all("left_out" in cell for cell in cells):
+        rows["each kind left out"] = [_interval(cell["left_out"]["mean"], 3) for cell in cells]
+    for name in ("joint", "label", "sphere"):
+        rows[f"AUROC, wrong label: {name}"] = auroc(name, "wrong_label")
+    head = ["references a class", *(str(cell["per_class"]) for cell in cells)]
+    lines = [f"\n### {cells[0]['data']}\n", _row(head), _row(["---"] * len(head))]
+    return "\n".join([*lines, *(_row([name, *found]) for name, found in rows.items())]) + "\n"
 
 
 def _detection_table(cell: Record) -> str:

@@ -61,6 +61,7 @@ def test_it_measures_resumes_and_tells(ray_session, tmp_path, monkeypatch):
     assert "oracle" in pools["faults"]["arms"]
     assert "oracle" not in pools["augment"]["arms"]
     page = Folder(out).read("evaluation.md").decode()
+    assert "| references a class | 3 |" in page
     assert "### bundled, 3 references a class, 2 draws" in page
     assert "| bundled | faults | 1 |" in page
     more = Evaluation.model_validate({**TINY, "detection": {**TINY["detection"], "draws": {3: 3}}})
