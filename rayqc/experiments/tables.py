@@ -209,12 +209,9 @@ def _overview(cells: list[Record]) -> str:
 def _detection_table(cell: Record) -> str:
     kinds = list(cell["auroc"]["joint"]["kinds"])
     head = f"\n### {cell['data']}, {cell['per_class']} references a class, {cell['draws']} draws"
-    rows = [
-        head + f" (promise: {', '.join(cell['promise'])})\n",
-        "AUROC\n",
-        _row(["", "mean", *(kind.replace("_", " ") for kind in kinds)]),
-        _row(["---"] * (len(kinds) + 2)),
-    ]
+    head_row = _row(["", "mean", *(kind.replace("_", " ") for kind in kinds)])
+    rule = _row(["---"] * (len(kinds) + 2))
+    rows = [head + f" (promise: {', '.join(cell['promise'])})\n", "AUROC\n", head_row, rule]
     measured = dict(cell["auroc"])
     if "left_out" in cell:
         measured["joint, kind left out"] = cell["left_out"]
@@ -223,12 +220,11 @@ def _detection_table(cell: Record) -> str:
             f"{method['kinds'][k]['mean']:.3f}" if k in method["kinds"] else "" for k in kinds
         ]
         rows.append(_row([name, _interval(method["mean"], 3), *values]))
-    rows += [
-        "",
-        "TPR at 5% FPR, mean over kinds: "
-        + ", ".join(f"{name} {method['mean']['mean']:.3f}" for name, method in cell["tpr"].items())
-        + "\n",
-    ]
+    rows += ["", "Found (TPR) where 5% of genuine images are taken for faulty\n", head_row, rule]
+    for name, method in cell["tpr"].items():
+        values = [f"{method['kinds'][k]['mean']:.2f}" for k in kinds]
+        rows.append(_row([name, _interval(method["mean"], 2), *values]))
+    rows.append("")
     shares = [f"{share:.0%}" for share in CONTAMINATIONS]
     rows += [
         _row(
