@@ -13,8 +13,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from rayqc.errors import InputError
-from rayqc.schema import IMAGE_TYPE, candidate_schema, class_names
+from rayqc.schema import candidate_schema, class_names
 from rayqc.sources.base import NO_LABEL
+from rayqc.sources.columns import as_images
 from rayqc.sources.rows import RowReader
 from rayqc.storage import Folder, is_url, read_json
 from rayqc.units import Unit, slices
@@ -75,7 +76,7 @@ class ParquetSource:
         origin = pa.array([self.location + "/" + unit.path] * table.num_rows, pa.string())
         columns = {
             "id": pa.array([f"{unit.path}#{row}" for row in unit.rows()], pa.string()),
-            "image": _as_image(table[self.image_column]),
+            "image": as_images(table[self.image_column], unit.path),
             "label": table[self.label_column].cast(pa.int64()),
             "source": origin,
             "parent": nothing,
@@ -122,7 +123,7 @@ def open_parquet(path: str) -> ParquetSource:
         raise InputError(
             f"{where}: column {label} is {schema.field(label).type}, expected integers"
         )
-    _as_image(pa.chunked_array([], schema.field(image).type), where)
+    as_images(pa.chunked_array([], schema.field(image).type), where)
     names = class_names(schema, label) or _numbered(folder, files, label)
     for name in files[1:]:
         _must_match(
@@ -234,24 +235,6 @@ def _column(schema: pa.Schema, names: tuple[str, ...], where: str, what: str) ->
     raise InputError(
         f"{where} has no {what} column: found {', '.join(schema.names)}; "
         f"expected one called {' or '.join(names)}"
-    )
-
-
-def _as_image(column: pa.ChunkedArray, where: str = "") -> pa.ChunkedArray:
-    """An image column as struct<bytes, path>."""
-    kind = column.type
-    if pa.types.is_struct(kind) and {"bytes", "path"} <= {
-        kind.field(i).name for i in range(kind.num_fields)
-    }:
-        return column.cast(IMAGE_TYPE)
-    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
-        data = column.cast(pa.binary()).combine_chunks()
-        paths = pa.nulls(len(data), pa.string())
-        return pa.chunked_array(
-            [pa.StructArray.from_arrays([data, paths], fields=list(IMAGE_TYPE))]
-        )
-    raise InputError(
-        f"{where}: image column is {kind}; expected encoded bytes as binary or struct<bytes, path>"
     )
 
 
