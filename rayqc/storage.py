@@ -27,10 +27,13 @@ from safetensors.numpy import load as load_safetensors
 from safetensors.numpy import save as save_safetensors
 
 from rayqc.errors import ArtefactError, StorageError
+from rayqc.failpoints import reach
 
 T = TypeVar("T")
 
 ROWS_PER_GROUP = 1024
+WRITING = ("write", "create")
+"""Verbs that make a folder which does not exist."""
 
 
 def is_url(path: str) -> bool:
@@ -83,7 +86,7 @@ class Folder:
     def create(self, name: str, data: bytes) -> bool:
         """Write a file unless it exists; False when another was first."""
         try:
-            self._guard("write", name, lambda store: store.put(name, data, mode="create"))
+            self._guard("create", name, lambda store: store.put(name, data, mode="create"))
         except FileExistsError:
             return False
         return True
@@ -129,8 +132,9 @@ class Folder:
 
     def _guard(self, verb: str, name: str, action: Callable[[Any], T]) -> T:
         """Run `action` on the store; say what failed and where in one line."""
+        reach("before", verb, name)
         try:
-            return action(self._store(writing=verb == "write"))
+            found = action(self._store(writing=verb in WRITING))
         except (FileNotFoundError, FileExistsError):
             raise
         except AlreadyExistsError as error:
@@ -138,6 +142,8 @@ class Folder:
         except (BaseError, OSError) as error:
             first_line = str(error).strip().splitlines()[0]
             raise StorageError(f"cannot {verb} {self.path(name)}: {first_line}") from error
+        reach("after", verb, name)
+        return found
 
     def _store(self, writing: bool) -> ObjectStore:
         if self._opened is None:

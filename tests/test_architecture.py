@@ -31,11 +31,12 @@ FLOORS = {
     "schema": 0,
     "config": 0,
     "errors": 0,
+    "failpoints": 0,
     "progress": 0,
     "units": 0,
     "version": 0,
 }
-GROUND_FLOOR_ORDER = ("errors", "version", "units", "schema", "progress", "config")
+GROUND_FLOOR_ORDER = ("errors", "failpoints", "version", "units", "schema", "progress", "config")
 
 
 def room_of(module: str) -> str:
