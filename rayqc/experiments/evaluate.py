@@ -21,6 +21,7 @@ from rayqc.experiments.tables import summarise, tables
 from rayqc.images.decode import ImageShape, Limits, decode_batch
 from rayqc.images.faults import FAULTS_VERSION, SEVERITY
 from rayqc.images.references import decode_real, infer_shape
+from rayqc.ledger.owner import own
 from rayqc.progress import Progress
 from rayqc.schema import image_bytes
 from rayqc.sources import open_source
@@ -68,12 +69,24 @@ def evaluate(
         ConflictError: `out` holds draws measured with other settings.
     """
     folder = Folder(out)
+    with own(folder):
+        return _evaluate(folder, settings, limit, address, num_cpus, progress or Progress())
+
+
+def _evaluate(
+    folder: Folder,
+    settings: Evaluation,
+    limit: int | None,
+    address: str,
+    num_cpus: int | None,
+    progress: Progress,
+) -> dict[str, Any]:
     _claim(folder, settings)
     jobs = plan(settings)
     kept = set(folder.names("draws"))
     left = [job for job in jobs if job.name not in kept][:limit]
     done = [job for job in jobs if job.name in kept]
-    with (progress or Progress()).stage("evaluate", len(done) + len(left), "draws") as stage:
+    with progress.stage("evaluate", len(done) + len(left), "draws") as stage:
         if done:
             stage.skip(len(done))
         if left:

@@ -19,6 +19,7 @@ from rayqc.distributed.session import session
 from rayqc.errors import ConfigError, ConflictError, ErrorBudgetExceeded, InputError
 from rayqc.generators.policies import make_transform
 from rayqc.ledger.manifest import Totals, load_totals
+from rayqc.ledger.owner import OWNER, own
 from rayqc.ledger.plan import LEDGER, PLAN, clear, inputs_digest
 from rayqc.ledger.stages import (
     CONFIG,
@@ -76,11 +77,12 @@ def run(
         UserError: something to put right; see `rayqc.errors`.
     """
     settings = _settings(config)
-    folder = Folder(out)
-    chosen = open_run(folder, settings, redo, _check(settings))
-    with _session_for(folder, STAGES, address, num_cpus):
-        for stage in STAGES:
-            _stage(folder, stage, chosen, progress or Progress())
+    folder, inputs = Folder(out), _check(settings)
+    with own(folder):
+        chosen = open_run(folder, settings, redo, inputs)
+        with _session_for(folder, STAGES, address, num_cpus):
+            for stage in STAGES:
+                _stage(folder, stage, chosen, progress or Progress())
     _check_error_budget(load_totals(folder.sub("filtered")), chosen)
     return dict(read_json(folder, "result.json"))
 
@@ -110,8 +112,9 @@ def train(
 ) -> Summary:
     """Start a run: draw the references and train the VAE on them. Arguments as `run`."""
     settings = _settings(config)
-    folder = Folder(out)
-    open_run(folder, settings, redo, _check(settings))
+    folder, inputs = Folder(out), _check(settings)
+    with own(folder):
+        open_run(folder, settings, redo, inputs)
     return _one(folder, "train", False, address, num_cpus, progress)
 
 
@@ -205,15 +208,16 @@ def filter_pool(
     classes = run_encoder(folder).classes
     source = match_classes(open_source(Data(path=pool)), "", classes)
     units = number(source.source.units(config.filter.unit_rows), limit)
-    if redo:
-        clear(target)
-    with session(address, num_cpus):
-        chosen = Statistics(default=statistic)
-        totals = filter_sources(
-            folder, target, [source], units, config, chosen, progress or Progress()
-        )
-        acceptance = judge_acceptance(folder, target)
-    target.write("acceptance.png", acceptance_picture(acceptance, config.regions.coverage))
+    with own(target):
+        if redo:
+            clear(target)
+        with session(address, num_cpus):
+            chosen = Statistics(default=statistic)
+            totals = filter_sources(
+                folder, target, [source], units, config, chosen, progress or Progress()
+            )
+            acceptance = judge_acceptance(folder, target)
+        target.write("acceptance.png", acceptance_picture(acceptance, config.regions.coverage))
     _check_error_budget(totals, config)
     return {**asdict(totals), "acceptance": acceptance}
 
@@ -250,9 +254,10 @@ def refilter(
     if not 0 < level <= 1:
         raise ConfigError(f"coverage must be in (0, 1], found {level}")
     fitted = run_regions(folder)
-    totals = decide_again(filtered, target, fitted, level, statistic, scores_only, redo)
-    acceptance = judge_acceptance(folder, target)
-    target.write("acceptance.png", acceptance_picture(acceptance, level))
+    with own(target):
+        totals = decide_again(filtered, target, fitted, level, statistic, scores_only, redo)
+        acceptance = judge_acceptance(folder, target)
+        target.write("acceptance.png", acceptance_picture(acceptance, level))
     return {**asdict(totals), "acceptance": acceptance}
 
 
@@ -308,8 +313,9 @@ def _check_target(run: Folder, pool: Folder, out: Folder) -> None:
     for what, place in (("the run", run), ("the pool", pool)):
         if f"{out}/".startswith(f"{place}/"):
             raise ConflictError(f"--out {out} lies in {what} {place}; give it a folder of its own")
-    # A plan alone is what a start that was cut off leaves behind.
-    strange = [] if out.exists(LEDGER) else [name for name in out.names() if name != PLAN]
+    # A plan alone, or an owner's mark, is what a start that was cut off leaves behind.
+    left = (PLAN, OWNER)
+    strange = [] if out.exists(LEDGER) else [name for name in out.names() if name not in left]
     if strange:
         raise ConflictError(
             f"--out {out} holds files that are not this command's, such as {strange[0]}; "
@@ -354,10 +360,11 @@ def _one(
     chosen = open_run(folder, None, False)
     if actors is not None:
         chosen = _with_filter(chosen, actors=actors)
-    if redo:
-        clear_stages(folder, downstream(stage))
-    with _session_for(folder, (stage,), address, num_cpus):
-        return _stage(folder, stage, chosen, progress or Progress())
+    with own(folder):
+        if redo:
+            clear_stages(folder, downstream(stage))
+        with _session_for(folder, (stage,), address, num_cpus):
+            return _stage(folder, stage, chosen, progress or Progress())
 
 
 def _session_for(

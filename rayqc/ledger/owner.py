@@ -1,0 +1,132 @@
+"""Who works in a folder: one command at a time; what a dead one left is taken over.
+
+The ledger holds without this, since the first commit of a unit stands. It keeps two commands
+from doing the same work twice and from undoing each other's stages.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rayqc.errors import ConflictError, StorageError
+from rayqc.storage import Folder, canonical_json, read_json
+
+logger = logging.getLogger(__name__)
+
+OWNER = "_owner.json"
+BEAT_SECONDS = 15.0
+DEAD_AFTER_SECONDS = 90.0
+"""An owner on another machine that has not been heard of for so long is taken for dead. Clocks
+must agree to well within it."""
+
+
+@contextmanager
+def own(folder: Folder) -> Iterator[None]:
+    """Hold a folder while working in it.
+
+    Raises:
+        ConflictError: a living process holds it; says which.
+    """
+    mine = {**_process(), "token": uuid.uuid4().hex, "since": time.time()}
+    _claim(folder, mine)
+    over = threading.Event()
+    beating = threading.Thread(target=_beat, args=(folder, mine, over), daemon=True)
+    beating.start()
+    try:
+        yield
+    finally:
+        over.set()
+        beating.join()
+        _release(folder, mine)
+
+
+def is_owned(folder: Folder) -> bool:
+    """Does a living process hold the folder?"""
+    found = _read(folder)
+    return found is not None and not _is_dead(found)
+
+
+def _claim(folder: Folder, mine: dict[str, Any]) -> None:
+    if folder.create(OWNER, _record(mine)):
+        return
+    found = _read(folder)
+    if found is not None and not _is_dead(found):
+        since = time.strftime("%H:%M:%S", time.localtime(found["since"]))
+        raise ConflictError(
+            f"{folder} is in use by process {found['pid']} on {found['host']} (since {since}, last "
+            f"heard of {time.time() - found['beat']:.0f} s ago); wait for it, or stop it and run "
+            "again"
+        )
+    if found is not None:
+        logger.info("taking over from process %s on %s, which is gone", found["pid"], found["host"])
+    folder.delete([OWNER])
+    if not folder.create(OWNER, _record(mine)):
+        raise ConflictError(f"{folder} was taken by another command at this moment; run again")
+
+
+def _beat(folder: Folder, mine: dict[str, Any], over: threading.Event) -> None:
+    while not over.wait(BEAT_SECONDS):
+        try:
+            found = _read(folder)
+            if found is None or found["token"] != mine["token"]:
+                logger.warning("%s was taken over by another command; commits stay safe", folder)
+                return
+            folder.write(OWNER, _record(mine))
+        except StorageError as error:
+            logger.warning("%s", error)
+
+
+def _release(folder: Folder, mine: dict[str, Any]) -> None:
+    try:
+        found = _read(folder)
+        if found is not None and found["token"] == mine["token"]:
+            folder.delete([OWNER])
+    except StorageError as error:  # the work's own error, if any, says more
+        logger.warning("%s", error)
+
+
+def _read(folder: Folder) -> dict[str, Any] | None:
+    try:
+        return dict(read_json(folder, OWNER))
+    except FileNotFoundError:
+        return None
+
+
+def _record(mine: dict[str, Any]) -> bytes:
+    return canonical_json({**mine, "beat": time.time()})
+
+
+def _is_dead(found: dict[str, Any]) -> bool:
+    here = _process()
+    if (found["host"], found["boot"]) == (here["host"], here["boot"]):
+        return bool(_started(found["pid"]) != found["started"])
+    return bool(time.time() - found["beat"] > DEAD_AFTER_SECONDS)
+
+
+def _process() -> dict[str, Any]:
+    pid = os.getpid()
+    boot = Path("/proc/sys/kernel/random/boot_id")
+    return {
+        "pid": pid,
+        "started": _started(pid),
+        "host": socket.gethostname(),
+        "boot": boot.read_text(encoding="ascii").strip() if boot.exists() else "",
+    }
+
+
+def _started(pid: int) -> str:
+    """When a process started, in ticks since boot; empty where there is none."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return ""
+    return stat.rpartition(")")[2].split()[19]
