@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from rayqc.errors import RayqcError as RayqcError
     from rayqc.errors import UserError as UserError
     from rayqc.experiments.evaluate import evaluate as evaluate
+    from rayqc.pipeline.commands import check as check
     from rayqc.pipeline.commands import classify as classify
+    from rayqc.pipeline.commands import clean as clean
     from rayqc.pipeline.commands import demo as demo
     from rayqc.pipeline.commands import filter as filter
     from rayqc.pipeline.commands import filter_pool as filter_pool
@@ -42,7 +44,9 @@ _HOMES = {
     "RayqcError": "errors",
     "UserError": "errors",
     "Progress": "progress",
+    "check": "pipeline.commands",
     "classify": "pipeline.commands",
+    "clean": "pipeline.commands",
     "evaluate": "experiments.evaluate",
     "demo": "pipeline.commands",
     "filter": "pipeline.commands",

@@ -57,6 +57,8 @@ class Console:
                 self._line(f"{name:>18}: {'-' if value is None else _plain(value)}")
         elif "detection" in found:
             self._line(f"tables in {place}/evaluation.md, all figures in evaluation.json")
+        elif "decoded" in found or "files" in found:
+            self._lines(_checked(found) if "decoded" in found else _cleaned(found))
         elif "outcomes" in found:
             self._out.print(_counts_table(found))
             self._out.print(_acceptance_table(found["acceptance"]["by_class"]))
@@ -65,6 +67,10 @@ class Console:
             for name, value in found.items():
                 if not isinstance(value, dict | list):
                     self._line(f"{name}: {_plain(value)}")
+
+    def _lines(self, lines: list[str]) -> None:
+        for line in lines:
+            self._line(line)
 
     def _notes(self, found: dict[str, Any]) -> None:
         regions, encoder = found["regions"], found["encoder"]
@@ -216,3 +222,20 @@ def _points(value: dict[str, float | None]) -> str:
 
 def _plain(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _checked(found: dict[str, Any]) -> list[str]:
+    return [
+        f"{found['decoded']:,} of {found['images']:,} images decoded",
+        *(
+            f"{count:>9,} {reason}; such as {found['examples'][reason][0]}"
+            for reason, count in found["reasons"].items()
+        ),
+        f"{found['images_a_second']:,.0f} images a second, "
+        f"peak memory {found['peak_memory_mb']:,.0f} MB",
+    ]
+
+
+def _cleaned(found: dict[str, Any]) -> list[str]:
+    what = "would be deleted" if "would_delete" in found else "deleted"
+    return [f"{len(found['files']):,} files {what}", *found["files"]]

@@ -68,8 +68,8 @@ def _execute(arguments: argparse.Namespace) -> int:
 
 def _place(arguments: argparse.Namespace) -> str:
     """Where a command's results lie."""
-    out = getattr(arguments, "out", None)
-    return str(out or arguments.run)
+    places = (getattr(arguments, name, None) for name in ("out", "run", "path"))
+    return str(next(place for place in places if place))
 
 
 def _again() -> str:
@@ -146,6 +146,14 @@ def _evaluate(arguments: argparse.Namespace, common: dict[str, Any]) -> dict[str
     return rayqc.evaluate(settings, arguments.out, limit=arguments.draws, **shared)
 
 
+def _check(arguments: argparse.Namespace, common: dict[str, Any]) -> dict[str, Any]:
+    return rayqc.check(arguments.path, overrides=tuple(arguments.set), progress=common["progress"])
+
+
+def _clean(arguments: argparse.Namespace, common: dict[str, Any]) -> dict[str, Any]:
+    return rayqc.clean(arguments.run, dry_run=arguments.dry_run)
+
+
 def _overrides(arguments: argparse.Namespace) -> tuple[str, ...]:
     limit = [] if arguments.limit is None else [f"filter.limit={arguments.limit}"]
     return (*arguments.set, *limit)
@@ -178,6 +186,8 @@ COMMANDS: dict[str, tuple[Command, str, tuple[str, ...]]] = {
         "measure the filter itself on real data, draw by draw",
         ("evaluation", "out", "set", "draws"),
     ),
+    "check": (_check, "decode all images of a place, count what fails and why", ("path", "set")),
+    "clean": (_clean, "delete what dead attempts left in a folder", ("run", "dry-run")),
 }
 """Each command: what it does, its help, its arguments."""
 
@@ -186,6 +196,7 @@ STATISTICS = ("label", "quality", "joint")
 ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "config": ("CONFIG.yaml", {"help": "YAML file of settings"}),
     "run": ("RUN", {"help": "run folder"}),
+    "path": ("PATH", {"help": "Parquet files, or any folder of images"}),
     "id": ("ID", {"help": "an image's id, as in the shards"}),
     "evaluation": ("CONFIG.yaml", {"nargs": "?", "help": "YAML file (default: bundled digits)"}),
     "out": ("DIR", {"required": True, "help": "folder to write, a path or URL"}),
@@ -210,13 +221,14 @@ ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
         },
     ),
     "coverage": ("SHARE", {"type": float, "help": "of fresh real images to hold, such as 0.9"}),
+    "dry-run": ("", {"action": "store_true", "help": "only say what would be deleted"}),
     "scores-only": ("", {"action": "store_true", "help": "write no images"}),
     "judged-by": ("RUN", {"help": "the run that judged it, unless it is one"}),
     "picture": ("FILE.png", {"help": "where to write the picture (default: inspect.png)"}),
 }
-"""Each argument: its placeholder and what argparse is told. The first four are positional."""
+"""Each argument: its placeholder and what argparse is told. Some are positional."""
 
-POSITIONAL = ("config", "run", "id", "evaluation")
+POSITIONAL = ("config", "run", "path", "id", "evaluation")
 COUNTS = ("limit", "draws", "actors")
 
 

@@ -96,6 +96,9 @@ PoolEntry = Annotated[
 ]
 
 
+Format = Literal["PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF"]
+
+
 class Image(Settings):
     """What the encoder sees."""
 
@@ -109,6 +112,9 @@ class Image(Settings):
     """An image of more pixels is an error row (`too_large`), found before it is decoded."""
     max_bytes: PositiveInt = 64_000_000
     """The same for encoded bytes."""
+    formats: tuple[Format, ...] = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
+    """What is decoded, told by an image's bytes, never by its name; others are error rows
+    (`unsupported_format`)."""
 
     @model_validator(mode="after")
     def _fits_the_strides(self) -> Image:

@@ -16,8 +16,15 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from rayqc.config.settings import Image as ImageSettings
 
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
-
+SIGNATURES = {
+    "PNG": (b"\x89PNG\r\n\x1a\n",),
+    "JPEG": (b"\xff\xd8\xff",),
+    "WEBP": (b"RIFF",),
+    "BMP": (b"BM",),
+    "GIF": (b"GIF87a", b"GIF89a"),
+    "TIFF": (b"II*\0", b"MM\0*"),
+}
+"""What files of a format begin with: one that does and yet is not recognised is damaged."""
 
 Wrong = tuple[str, str]
 """Reason code and message."""
@@ -37,11 +44,15 @@ class Limits:
 
     max_pixels: int = 50_000_000
     max_bytes: int = 64_000_000
+    formats: tuple[str, ...] = ImageSettings().formats
+    """Decoders that are asked at all."""
 
 
 def limits_of(settings: ImageSettings) -> Limits:
     """The limits that a configuration's `image` section sets."""
-    return Limits(max_pixels=settings.max_pixels, max_bytes=settings.max_bytes)
+    return Limits(
+        max_pixels=settings.max_pixels, max_bytes=settings.max_bytes, formats=settings.formats
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +115,7 @@ def open_image(data: bytes | None, limits: Limits) -> Image.Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a decoder's remarks on odd files are not ours
-            image = Image.open(io.BytesIO(data), formats=FORMATS)
+            image = Image.open(io.BytesIO(data), formats=limits.formats)
             if image.width * image.height > limits.max_pixels:
                 found = f"{image.width} x {image.height} pixels, limit {limits.max_pixels:,}"
                 raise ImageError("too_large", found)
@@ -115,7 +126,10 @@ def open_image(data: bytes | None, limits: Limits) -> Image.Image:
     except Image.DecompressionBombError as error:
         raise ImageError("too_large", str(error)) from error
     except UnidentifiedImageError as error:
-        expected = ", ".join(FORMATS)
+        for kind in limits.formats:
+            if data.startswith(SIGNATURES[kind]):
+                raise ImageError("decode_error", f"begins like {kind} and is damaged") from error
+        expected = ", ".join(limits.formats)
         raise ImageError("unsupported_format", f"not one of {expected}") from error
     except Exception as error:  # decoders of hostile bytes raise whatever they like
         raise ImageError("decode_error", f"{type(error).__name__}: {error}") from error

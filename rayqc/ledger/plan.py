@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 from typing import Any
 
@@ -63,7 +64,8 @@ def start_or_resume(folder: Folder, work: dict[str, Any], units: list[Unit]) -> 
     Raises:
         ConflictError: the folder holds other work; says what differs.
     """
-    work = {"format_version": LEDGER_FORMAT, **work, "inputs": inputs_digest(units)}
+    whole = {"format_version": LEDGER_FORMAT, **work, "inputs": inputs_digest(units)}
+    work = json.loads(canonical_json(whole))  # as it reads back
     if not folder.exists(LEDGER):
         # The plan comes before the claim: a claimed folder always has one, and one that an
         # earlier start left without a claim is not taken over.

@@ -18,8 +18,9 @@ from rayqc.distributed.filter import match_classes
 from rayqc.distributed.session import session
 from rayqc.errors import ConfigError, ConflictError, ErrorBudgetExceeded, InputError
 from rayqc.generators.policies import make_transform
+from rayqc.ledger.clean import orphans, remove
 from rayqc.ledger.manifest import Totals, load_totals
-from rayqc.ledger.owner import OWNER, own
+from rayqc.ledger.owner import OWNER, is_owned, own
 from rayqc.ledger.plan import LEDGER, PLAN, clear, inputs_digest
 from rayqc.ledger.stages import (
     CONFIG,
@@ -33,6 +34,7 @@ from rayqc.ledger.stages import (
     status,
 )
 from rayqc.pipeline.artefacts import run_encoder, run_regions
+from rayqc.pipeline.check import check_images
 from rayqc.pipeline.inspect import inspect_image
 from rayqc.pipeline.refilter import decide_again
 from rayqc.pipeline.stages import WORK, filter_sources, judge_acceptance
@@ -280,6 +282,53 @@ def inspect(
     place = Path(picture or "inspect.png")
     place.write_bytes(png)
     return {**found.row, "picture": str(place)}
+
+
+def check(
+    path: str, *, overrides: tuple[str, ...] = (), progress: Progress | None = None
+) -> Summary:
+    """Decode every image at a path as the filter would, and count what fails and why.
+
+    Args:
+        path: anything a pool may be, or any folder, whose files are all taken for images.
+        overrides: settings of `image`, such as `image.max_pixels=1000000`.
+
+    Returns:
+        Counts by reason, the first examples, images a second, peak memory.
+    """
+    text = "references: {kind: bundled}"  # which a configuration must name
+    settings = parse_config(text, overrides, origin="check").image
+    return check_images(path, settings, progress or Progress())
+
+
+def clean(place: str, *, dry_run: bool = False) -> Summary:
+    """Delete what dead attempts left in a run or a filter's output, and no file that counts.
+
+    Args:
+        place: a run folder, or what `filter_pool` wrote.
+        dry_run: only say what would be deleted.
+
+    Returns:
+        The files.
+
+    Raises:
+        InputError: neither a run nor a filter's output.
+        ConflictError: a living command works there.
+    """
+    folder = Folder(place)
+    is_run = folder.exists(CONFIG)
+    if not is_run and not folder.exists(LEDGER):
+        raise InputError(f"{folder} is neither a run (no {CONFIG}) nor a filter's output")
+    if is_run and is_owned(folder):
+        raise ConflictError(f"{folder} is in use; clean it when its command has ended")
+    found = []
+    for name in ("pool", "filtered") if is_run else ("",):
+        below = folder.sub(name) if name else folder
+        names = orphans(below)
+        if not dry_run:
+            remove(below, names)
+        found += [below.path(one) for one in names]
+    return {"would_delete" if dry_run else "deleted": len(found), "files": found}
 
 
 def _judged(source: str, run: str | None) -> tuple[Folder, Folder]:

@@ -1,0 +1,95 @@
+"""Every image of a place through the decoder, and what came of it: no Ray, no labels, no model."""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from rayqc.config import Data
+from rayqc.config.settings import Image
+from rayqc.errors import InputError
+from rayqc.images.decode import ImageShape, decode_batch, limits_of
+from rayqc.progress import Progress
+from rayqc.schema import image_bytes
+from rayqc.sources import detect, open_source
+from rayqc.sources.base import Source
+from rayqc.storage import Folder
+
+ROWS = 256
+FILES = 16
+"""Read at once: image files may be large."""
+EXAMPLES = 3
+SHAPE = ImageShape(size=32, channels=3)
+"""Any will do; where the settings name one, theirs is taken."""
+
+Batch = tuple[list[str], list[bytes | None]]
+
+
+def check_images(path: str, settings: Image, progress: Progress) -> dict[str, Any]:
+    """Decode all images at a path, as filter and training would.
+
+    Args:
+        path: anything a pool may be, or any folder, whose files are all taken for images.
+
+    Returns:
+        Images read, decoded, by reason of failure with the first few names; images a second, and
+        the peak memory of this process in MB.
+
+    Raises:
+        InputError: nothing there.
+    """
+    shape = ImageShape(
+        size=settings.size or SHAPE.size, channels=settings.channels or SHAPE.channels
+    )
+    limits = limits_of(settings)
+    reasons: Counter[str] = Counter()
+    examples: dict[str, list[str]] = {}
+    read = 0
+    started = time.monotonic()
+    total, batches = _batches(path)
+    with progress.stage("check", total) as stage:
+        for names, data in batches:
+            for name, wrong in zip(names, decode_batch(data, shape, limits)[1], strict=True):
+                if wrong is not None:
+                    reasons[wrong[0]] += 1
+                    held = examples.setdefault(wrong[0], [])
+                    if len(held) < EXAMPLES:
+                        held.append(f"{name}: {wrong[1]}")
+            read += len(names)
+            stage.advance(len(names))
+    return {
+        "images": read,
+        "decoded": read - sum(reasons.values()),
+        "reasons": dict(reasons.most_common()),
+        "examples": examples,
+        "images_a_second": read / max(time.monotonic() - started, 1e-9),
+        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000,
+    }
+
+
+def _batches(path: str) -> tuple[int, Iterator[Batch]]:
+    """How many images there are, and all of them."""
+    if detect(path) != "folder":
+        source = open_source(Data(path=path))
+        units = source.units(ROWS)
+        return sum(int(unit.rows().size) for unit in units), _of_source(source)
+    folder = Folder(path)
+    names = folder.names()
+    if not names:
+        raise InputError(f"no files at {path}")
+    return len(names), _of_folder(folder, names)
+
+
+def _of_source(source: Source) -> Iterator[Batch]:
+    for unit in source.units(ROWS):
+        table = source.read(unit)
+        yield table["id"].to_pylist(), image_bytes(table)
+
+
+def _of_folder(folder: Folder, names: list[str]) -> Iterator[Batch]:
+    for start in range(0, len(names), FILES):
+        part = names[start : start + FILES]
+        yield part, [folder.read(name) for name in part]
