@@ -62,7 +62,7 @@ def test_shards_open_with_plain_pyarrow_and_hold_the_pools_bytes(tiny_run):
         assert row["label"] == pool[row["id"]]["label"]
         assert row["verdict"] == "accepted" and row["score"] <= 1
         both = row["label_evidence"] + row["quality_evidence"]
-        assert row["score"] == pytest.approx(both / boundary, rel=1e-3)
+        assert row["score"] == pytest.approx(both / boundary, rel=1e-3, abs=1e-5)
         assert 0 < row["p_value"] <= 1
         assert row["distance"] > 0 and row["radius"] > 0
     assert all(row["score"] > 1 for row in rows(tiny_run / "filtered", "rejected"))
