@@ -88,10 +88,11 @@ def _calibrated(
         both = zip(regions.joins, raws[kind], strict=True)
         return [join.odds(raw, share) for join, raw in both]
 
+    odds = {kind: odds_of(kind) for kind in asked}
     scores: dict[str, dict[str, np.ndarray]] = {}
     coverage: dict[str, Any] = {}
     for statistic in STATISTICS:
-        found = {kind: regions.judge_odds(odds_of(kind), raws[kind], statistic) for kind in asked}
+        found = {kind: regions.judge_odds(odds[kind], raws[kind], statistic) for kind in asked}
         scores[statistic] = {
             kind: verdicts.score_N.astype(float) for kind, verdicts in found.items()
         }

@@ -10,13 +10,13 @@ from typing import Any
 
 from rayqc.config import Data
 from rayqc.config.settings import Image
-from rayqc.errors import InputError
 from rayqc.images.decode import ImageShape, decode_batch, limits_of
 from rayqc.progress import Progress
 from rayqc.schema import image_bytes
 from rayqc.sources import detect, open_source
 from rayqc.sources.base import Source
 from rayqc.storage import Folder
+from rayqc.units import Unit
 
 ROWS = 256
 FILES = 16
@@ -75,16 +75,14 @@ def _batches(path: str) -> tuple[int, Iterator[Batch]]:
     if detect(path) != "folder":
         source = open_source(Data(path=path))
         units = source.units(ROWS)
-        return sum(int(unit.rows().size) for unit in units), _of_source(source)
+        return sum(int(unit.rows().size) for unit in units), _of_source(source, units)
     folder = Folder(path)
     names = folder.names()
-    if not names:
-        raise InputError(f"no files at {path}")
     return len(names), _of_folder(folder, names)
 
 
-def _of_source(source: Source) -> Iterator[Batch]:
-    for unit in source.units(ROWS):
+def _of_source(source: Source, units: list[Unit]) -> Iterator[Batch]:
+    for unit in units:
         table = source.read(unit)
         yield table["id"].to_pylist(), image_bytes(table)
 
