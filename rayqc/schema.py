@@ -37,6 +37,11 @@ SCORE_FIELDS = [
     pa.field("message", pa.string()),
 ]
 
+PROBLEM = pa.field(
+    "problem", pa.struct([pa.field("reason", pa.string()), pa.field("message", pa.string())])
+)
+"""Last column of a source's table in which some image could not be read; null where it could."""
+
 VERDICTS = ("accepted", "rejected", "error")
 
 

@@ -30,7 +30,7 @@ class Unit:
     fingerprint: str
     """Changes when the input does."""
     names: tuple[str, ...] = ()
-    """The files, where the rows are files of a folder's listing."""
+    """The files, where the rows are files of a folder's listing or members of a tar."""
     first: int = 0
     sample: tuple[int, int] | None = None
 

@@ -32,10 +32,12 @@ class Settings(BaseModel):
 class Data(Settings):
     """Where labelled images are."""
 
-    kind: Literal["files", "parquet", "folder", "mnist", "cifar10", "cifar100", "bundled"] = "files"
+    kind: Literal[
+        "files", "parquet", "folder", "tar", "mnist", "cifar10", "cifar100", "bundled"
+    ] = "files"
     """`files` looks what is at `path`; the others say so. `bundled` is the package's own digits."""
     path: str | None = None
-    """A Parquet file or pattern, a folder of Parquet files, of class folders, or of the
+    """A Parquet or tar file or pattern, a folder of such files, of class folders, or of the
     files torchvision downloads. Relative paths start at the working directory. A URL for object
     stores."""
     split: Literal["train", "test"] | None = None
@@ -232,6 +234,9 @@ class Filter(Settings):
     """Encoding actors; auto is one a GPU, or else one a CPU."""
     unit_rows: PositiveInt = 2048
     """Images a unit of work at most; a unit is what is redone after a crash."""
+    unit_minutes: Annotated[float, Field(gt=0)] | None = 30.0
+    """A unit that takes longer hangs: its worker is ended, the unit is done again, and the image
+    that did it is found. null waits for ever."""
     micro_batch: PositiveInt = 128
     """Images encoded at once; the last batch of a unit is padded to it."""
     shard_mb: Annotated[float, Field(gt=0)] = 128.0
@@ -288,6 +293,9 @@ class Resources(Settings):
     """auto uses GPUs when Ray sees any."""
     cpus_per_worker: PositiveInt | None = None
     """CPU threads a training worker; null shares the node's CPUs among the workers."""
+    stuck_minutes: Annotated[float, Field(gt=0)] | None = 30.0
+    """A stage in which nothing moves for so long is stopped (exit 4: run again to resume). null
+    never stops one."""
 
 
 class Config(Settings):

@@ -58,8 +58,8 @@ class AugmentSource:
         label_N = np.asarray(self._references()["label"])
         return np.asarray(label_N[unit.rows() // self.per_reference])
 
-    def read(self, unit: Unit) -> pa.Table:
-        """Make the unit's candidates; see `Source`."""
+    def read(self, unit: Unit, max_bytes: int | None = None) -> pa.Table:
+        """Make the unit's candidates, none of which is too large; see `Source`."""
         rows = unit.rows()
         parent_id = self._references()["id"].to_pylist()
         parents = [parent_id[row // self.per_reference] for row in rows]

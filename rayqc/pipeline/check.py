@@ -5,7 +5,7 @@ from __future__ import annotations
 import resource
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rayqc.config import Data
@@ -15,6 +15,9 @@ from rayqc.progress import Progress
 from rayqc.schema import image_bytes
 from rayqc.sources import detect, open_source
 from rayqc.sources.base import Source
+from rayqc.sources.listing import list_files, refuse_undecodable
+from rayqc.sources.problems import Problem, problems_of
+from rayqc.sources.reading import read_file
 from rayqc.storage import Folder
 from rayqc.units import Unit
 
@@ -25,7 +28,8 @@ EXAMPLES = 3
 SHAPE = ImageShape(size=32, channels=3)
 """Any will do; where the settings name one, theirs is taken."""
 
-Batch = tuple[list[str], list[bytes | None]]
+Batch = tuple[list[str], Sequence[bytes | Problem | None]]
+"""Names, and bytes or why there are none."""
 
 
 def check_images(path: str, settings: Image, progress: Progress) -> dict[str, Any]:
@@ -49,10 +53,13 @@ def check_images(path: str, settings: Image, progress: Progress) -> dict[str, An
     examples: dict[str, list[str]] = {}
     read = 0
     started = time.monotonic()
-    total, batches = _batches(path)
+    total, batches = _batches(path, limits.max_bytes)
     with progress.stage("check", total) as stage:
-        for names, data in batches:
-            for name, wrong in zip(names, decode_batch(data, shape, limits)[1], strict=True):
+        for names, found in batches:
+            data = [one if isinstance(one, bytes) else None for one in found]
+            wrongs = decode_batch(data, shape, limits)[1]
+            for name, met, failed in zip(names, found, wrongs, strict=True):
+                wrong = met if isinstance(met, tuple) else failed
                 if wrong is not None:
                     reasons[wrong[0]] += 1
                     held = examples.setdefault(wrong[0], [])
@@ -70,24 +77,27 @@ def check_images(path: str, settings: Image, progress: Progress) -> dict[str, An
     }
 
 
-def _batches(path: str) -> tuple[int, Iterator[Batch]]:
-    """How many images there are, and all of them."""
+def _batches(path: str, most: int) -> tuple[int, Iterator[Batch]]:
+    """How many images there are, and all of them, each at most so many bytes."""
     if detect(path) != "folder":
         source = open_source(Data(path=path))
         units = source.units(ROWS)
-        return sum(int(unit.rows().size) for unit in units), _of_source(source, units)
+        return sum(int(unit.rows().size) for unit in units), _of_source(source, units, most)
     folder = Folder(path)
-    names = folder.names()
-    return len(names), _of_folder(folder, names)
+    names = [name for name in list_files(folder).files if not name.endswith("/")]
+    refuse_undecodable(folder, names)
+    return len(names), _of_folder(folder, names, most)
 
 
-def _of_source(source: Source, units: list[Unit]) -> Iterator[Batch]:
+def _of_source(source: Source, units: list[Unit], most: int) -> Iterator[Batch]:
     for unit in units:
-        table = source.read(unit)
-        yield table["id"].to_pylist(), image_bytes(table)
+        table = source.read(unit, most)
+        met = problems_of(table)
+        found = zip(met, image_bytes(table), strict=True)
+        yield table["id"].to_pylist(), [problem or data for problem, data in found]
 
 
-def _of_folder(folder: Folder, names: list[str]) -> Iterator[Batch]:
+def _of_folder(folder: Folder, names: list[str], most: int) -> Iterator[Batch]:
     for start in range(0, len(names), FILES):
         part = names[start : start + FILES]
-        yield part, [folder.read(name) for name in part]
+        yield part, [read_file(folder, name, most) for name in part]

@@ -28,6 +28,15 @@ class Source(Protocol):
         """(n,) int64 labels of the unit's rows without reading images; -1 where there is none."""
         ...
 
-    def read(self, unit: Unit) -> pa.Table:
-        """The unit's rows, in `schema.candidate_schema(self.classes)`."""
+    def read(self, unit: Unit, max_bytes: int | None = None) -> pa.Table:
+        """The unit's rows, in `schema.candidate_schema(self.classes)`.
+
+        A file or member of more than `max_bytes` is not read. Where there is such a one, or a file
+        that cannot be read, its image is null and a last column, `schema.PROBLEM`, says why; a
+        table without problems has no such column.
+
+        Raises:
+            InputError: what the unit was planned on is damaged or was replaced.
+            StorageError: the disk or the object store failed.
+        """
         ...

@@ -13,6 +13,9 @@ from typing import Any
 import numpy as np
 
 from rayqc.errors import InputError
+from rayqc.sources.classes import checked_classes
+from rayqc.sources.listing import list_files
+from rayqc.sources.reading import read_whole
 from rayqc.storage import Folder, digest
 
 ADMITTED = {
@@ -56,13 +59,20 @@ def _load(location: str, batches: list[str], meta: str, labels: bytes, names: by
             raise InputError(f"{folder}/{name}: expected (N, 3072) pixels under b'data'")
         if len(part.get(labels, ())) != len(pixels):
             raise InputError(f"{folder}/{name}: labels and images differ in number")
-    if not classes:
-        raise InputError(f"{folder}/{meta}: found no class names")
+    if not classes or not isinstance(classes, list):
+        raise InputError(f"{folder}/{meta}: found no list of class names")
     flat = np.concatenate([part[b"data"] for part in parts]).astype(np.uint8)
     images_NHWC = flat.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
     label_N = np.concatenate([np.asarray(part[labels], dtype=np.int64) for part in parts])
-    text = tuple(name.decode() if isinstance(name, bytes) else str(name) for name in classes)
-    return images_NHWC, label_N, text, digest(b"".join(raw))
+    return images_NHWC, label_N, _names(classes, f"{folder}/{meta}"), digest(b"".join(raw))
+
+
+def _names(classes: list[Any], where: str) -> tuple[str, ...]:
+    try:
+        text = [name.decode() if isinstance(name, bytes) else name for name in classes]
+    except UnicodeDecodeError as error:
+        raise InputError(f"{where}: found a class name that is not UTF-8: {error}") from error
+    return checked_classes(text, where)
 
 
 class _Unpickler(pickle.Unpickler):
@@ -86,7 +96,7 @@ def _unpickle(data: bytes, where: str) -> dict[bytes, Any]:
 
 
 def _find(folder: Folder, name: str) -> bytes:
-    for found in folder.names():
+    for found in list_files(folder).files:
         if found.rpartition("/")[2] == name:
-            return folder.read(found)
+            return read_whole(folder, found)
     raise InputError(f"{folder}: found no file {name}; expected what torchvision downloads")

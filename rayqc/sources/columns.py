@@ -49,6 +49,15 @@ def as_images(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
     return _joined(pa.array([_png(found) for found in pixels], pa.binary()))
 
 
+def image_array(data: list[bytes | None], paths: list[str]) -> pa.StructArray:
+    """Encoded images and where each lies, as struct<bytes, path>; null where there are no bytes."""
+    return pa.StructArray.from_arrays(
+        [pa.array(data, pa.binary()), pa.array(paths, pa.string())],
+        fields=list(IMAGE_TYPE),
+        mask=pa.array([one is None for one in data], pa.bool_()),
+    )
+
+
 def _pixels(column: pa.ChunkedArray, where: str) -> Iterator[np.ndarray | None] | None:
     """Raw pixels of each row, None for a column of another make."""
     kind = column.type

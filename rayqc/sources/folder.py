@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
 from rayqc.errors import InputError
-from rayqc.schema import IMAGE_TYPE, candidate_schema
+from rayqc.schema import candidate_schema
 from rayqc.sources.base import NO_LABEL
+from rayqc.sources.classes import checked_classes
+from rayqc.sources.columns import image_array
+from rayqc.sources.cut import cut
+from rayqc.sources.listing import (
+    ENDINGS,
+    class_of,
+    is_image,
+    list_files,
+    refuse_undecodable,
+    size_of,
+)
+from rayqc.sources.places import say_left_out
+from rayqc.sources.problems import with_problems
+from rayqc.sources.reading import read_file
 from rayqc.storage import Folder, canonical_json, digest
-from rayqc.units import Unit, slices
-
-logger = logging.getLogger(__name__)
-
-ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+from rayqc.units import Unit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,33 +38,36 @@ class FolderSource:
     def units(self, most_rows: int) -> list[Unit]:
         """Slices of the sorted listing; see `Source`."""
         folder = Folder(self.location)
-        images = _images(folder)
+        images = {n: tag for n, tag in list_files(folder).files.items() if is_image(n)}
+        refuse_undecodable(folder, images)
         names, tag = tuple(images), digest(canonical_json(images))
         return [
             Unit(entry=0, path="", start=a, stop=b, fingerprint=tag, names=names[a:b])
-            for a, b in slices(len(names), most_rows)
+            for a, b in cut([size_of(held) for held in images.values()], most_rows)
         ]
 
     def labels(self, unit: Unit) -> np.ndarray:
         """See `Source`."""
         index = {name: label for label, name in enumerate(self.classes)}
-        found = [index.get(_class_of(name), NO_LABEL) for name in self._taken(unit)]
+        found = [index.get(class_of(name), NO_LABEL) for name in self._taken(unit)]
         return np.array(found, dtype=np.int64)
 
-    def read(self, unit: Unit) -> pa.Table:
-        """See `Source`."""
+    def read(self, unit: Unit, max_bytes: int | None = None) -> pa.Table:
+        """See `Source`. A file that vanished or cannot be read is its row's problem."""
         folder = Folder(self.location)
         names = self._taken(unit)
-        images = [{"bytes": folder.read(name), "path": name} for name in names]
+        found = [read_file(folder, name, max_bytes) for name in names]
+        data = [one if isinstance(one, bytes) else None for one in found]
+        problems = [None if isinstance(one, bytes) else one for one in found]
         label_N = self.labels(unit)
         columns = {
             "id": pa.array(names, pa.string()),
-            "image": pa.array(images, IMAGE_TYPE),
+            "image": image_array(data, names),
             "label": pa.array(label_N, mask=label_N == NO_LABEL),
             "source": pa.array([folder.path(name) for name in names], pa.string()),
             "parent": pa.nulls(len(names), pa.string()),
         }
-        return pa.table(columns, schema=candidate_schema(self.classes))
+        return with_problems(pa.table(columns, schema=candidate_schema(self.classes)), problems)
 
     def _taken(self, unit: Unit) -> list[str]:
         return [unit.names[row - unit.start] for row in unit.rows()]
@@ -65,33 +77,19 @@ def open_folder(path: str) -> FolderSource:
     """Class folders at a path; class names sorted.
 
     Raises:
-        InputError: no image files below class folders.
+        InputError: no image files below class folders, a folder that may not be listed, or names
+            that are not UTF-8.
     """
     folder = Folder(path)
-    classes = sorted({_class_of(name) for name in _images(folder)} - {""})
+    listing = list_files(folder)
+    images = [name for name in listing.files if is_image(name)]
+    refuse_undecodable(folder, images)
+    classes = sorted({class_of(name) for name in images} - {""})
     if not classes:
         raise InputError(
             f"no class folders with images in {folder}: expected CLASS/NAME ending in one of "
             + ", ".join(ENDINGS)
         )
-    return FolderSource(location=folder.location, classes=tuple(classes))
-
-
-def _class_of(name: str) -> str:
-    first, slash, _ = name.partition("/")
-    return first if slash else ""
-
-
-def _is_image(name: str) -> bool:
-    hidden = any(part.startswith(".") for part in name.split("/"))
-    return name.lower().endswith(ENDINGS) and not hidden
-
-
-def _images(folder: Folder) -> dict[str, str]:
-    """Image files and their fingerprints, sorted by name."""
-    found = folder.listing()
-    images = {name: tag for name, tag in found.items() if _is_image(name)}
-    others = [name for name in found if name not in images]
-    if others:
-        logger.warning("%s: left out %d other files, %s first", folder, len(others), others[0])
-    return images
+    say_left_out(folder, "other files", [name for name in listing.files if not is_image(name)])
+    say_left_out(folder, "linked folders (loops, or there already)", listing.loops)
+    return FolderSource(location=folder.location, classes=checked_classes(classes, str(folder)))

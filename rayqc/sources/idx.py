@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import gzip
+import io
 import math
 import struct
+import zlib
 
 import numpy as np
 
 from rayqc.errors import InputError
+from rayqc.sources.listing import list_files
+from rayqc.sources.reading import read_whole
 from rayqc.storage import Folder, digest
 
 PREFIX = {"train": "train", "test": "t10k"}
 UBYTE = 0x08
+MOST_BYTES = 1_000_000_000
+"""Of a file that is unpacked: EMNIST, the largest of the kind, takes half of it."""
 
 
 def load_mnist(location: str, split: str) -> tuple[np.ndarray, np.ndarray, tuple[str, ...], str]:
@@ -42,6 +48,8 @@ def parse_idx(data: bytes, where: str) -> np.ndarray:
     if len(data) < 4 or data[:3] != bytes([0, 0, UBYTE]):
         raise InputError(f"{where}: not an IDX file of bytes (starts with {data[:4].hex()})")
     head = 4 + 4 * data[3]
+    if len(data) < head:
+        raise InputError(f"{where}: IDX of {len(data):,} bytes, its header alone takes {head:,}")
     shape = struct.unpack(f">{data[3]}I", data[4:head])
     if len(data) - head != math.prod(shape):
         found = len(data) - head
@@ -50,12 +58,24 @@ def parse_idx(data: bytes, where: str) -> np.ndarray:
 
 
 def _find(folder: Folder, name: str) -> bytes:
-    for found in folder.names():
+    names = list_files(folder).files
+    for found in names:
         if found.endswith(name):
-            return folder.read(found)
-    for found in folder.names():
+            return read_whole(folder, found)
+    for found in names:
         if found.endswith(name + ".gz"):
-            return gzip.decompress(folder.read(found))
+            return _decompress(read_whole(folder, found), folder.path(found))
     raise InputError(
         f"{folder}: found no file {name} or {name}.gz; expected torchvision's MNIST/raw"
     )
+
+
+def _decompress(data: bytes, where: str) -> bytes:
+    try:
+        with gzip.open(io.BytesIO(data)) as file:
+            found = file.read(MOST_BYTES + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"{where} is damaged: {error}; download it again") from error
+    if len(found) > MOST_BYTES:
+        raise InputError(f"{where} holds more than {MOST_BYTES:,} bytes, which no MNIST does")
+    return found

@@ -23,25 +23,29 @@ class RowReader:
         counts = [file.metadata.row_group(g).num_rows for g in range(file.num_row_groups)]
         self._first = np.cumsum([0, *counts])
         self._at = 0
-        self._batches: Iterator[pa.RecordBatch] = iter(())
+        self._batches: Iterator[pa.RecordBatch] | None = None
         self._rest: pa.RecordBatch | None = None
 
     def read(self, start: int, stop: int) -> pa.Table:
         """Rows [start, stop)."""
         group = int(np.searchsorted(self._first, start, side="right")) - 1
-        if start < self._at or self._first[group] > self._at or self._rest is None:
+        if start < self._at or self._first[group] > self._at or self._batches is None:
             self._at = int(self._first[group])
             self._batches = self._from(group)
-            self._rest = next(self._batches)
+            self._rest = None
         parts = []
-        while self._at < stop and self._rest is not None:
+        while self._at < stop:
+            # Never ahead of what is asked for: damage further on is another range's trouble.
+            rest = next(self._batches, None) if self._rest is None else self._rest
+            if rest is None:
+                break
             skipped = max(start - self._at, 0)
-            taken = min(self._rest.num_rows, stop - self._at)
+            taken = min(rest.num_rows, stop - self._at)
             if taken > skipped:
-                parts.append(self._rest.slice(skipped, taken - skipped))
+                parts.append(rest.slice(skipped, taken - skipped))
             self._at += taken
-            left = self._rest.slice(taken)
-            self._rest = left if left.num_rows else next(self._batches, None)
+            left = rest.slice(taken)
+            self._rest = left if left.num_rows else None
         return pa.Table.from_batches(parts)
 
     def _from(self, group: int) -> Iterator[pa.RecordBatch]:

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from rayqc.errors import InputError, TooFewReferencesError
 from rayqc.sources.base import Source
+from rayqc.sources.problems import refuse_problems
 from rayqc.units import number
 
 logger = logging.getLogger(__name__)
@@ -17,7 +18,9 @@ logger = logging.getLogger(__name__)
 ROWS_AT_ONCE = 256
 
 
-def select_references(source: Source, per_class: int | None, seed: int) -> pa.Table:
+def select_references(
+    source: Source, per_class: int | None, seed: int, max_bytes: int | None = None
+) -> pa.Table:
     """Up to `per_class` images of each class, drawn without replacement, in the source's order.
 
     Which images of a class are drawn depends on the seed, the class's place and
@@ -25,10 +28,14 @@ def select_references(source: Source, per_class: int | None, seed: int) -> pa.Ta
 
     Raises:
         TooFewReferencesError: a class has no image at all.
+        InputError: a chosen image cannot be read or has more than `max_bytes`, or a label has no
+            class.
     """
     units = source.units(ROWS_AT_ONCE)
     labels = [source.labels(unit) for unit in units]
     label_N = np.concatenate(labels) if labels else np.zeros(0, np.int64)
+    _refuse_unnamed(label_N, source.classes)
+    _say_unlabelled(int(np.sum(label_N < 0)))
     chosen_N = _choose(label_N, source.classes, per_class, seed)
     tables = []
     first = 0
@@ -36,18 +43,39 @@ def select_references(source: Source, per_class: int | None, seed: int) -> pa.Ta
         here = chosen_N[(chosen_N >= first) & (chosen_N < first + len(unit_labels))] - first
         first += len(unit_labels)
         if here.size:
-            tables.append(source.read(unit).take(pa.array(here)))
+            tables.append(refuse_problems(source.read(unit, max_bytes).take(pa.array(here))))
     return pa.concat_tables(tables).combine_chunks()
 
 
-def read_all(source: Source, most: int | None = None) -> pa.Table:
-    """All images, or at most `most` evenly spaced ones; those without a label are left out."""
-    units = number(source.units(ROWS_AT_ONCE), most)
-    table = pa.concat_tables([source.read(unit) for unit in units])
-    labelled = table.filter(pc.greater_equal(table["label"], 0))
-    if labelled.num_rows < table.num_rows:
-        logger.warning("left out %d images without a label", table.num_rows - labelled.num_rows)
-    return labelled
+def read_all(source: Source, most: int | None = None, max_bytes: int | None = None) -> pa.Table:
+    """All images, or at most `most` evenly spaced ones; those without a label are left out.
+
+    Raises:
+        InputError: as `select_references` does.
+    """
+    tables, left_out = [], 0
+    for unit in number(source.units(ROWS_AT_ONCE), most):
+        table = source.read(unit, max_bytes)
+        labelled = table.filter(pc.greater_equal(table["label"], 0))
+        left_out += table.num_rows - labelled.num_rows
+        tables.append(refuse_problems(labelled))
+        _refuse_unnamed(np.asarray(labelled["label"]), source.classes)
+    _say_unlabelled(left_out)
+    return pa.concat_tables(tables)
+
+
+def _say_unlabelled(count: int) -> None:
+    if count:
+        logger.warning("left out %d images without a label", count)
+
+
+def _refuse_unnamed(label_N: np.ndarray, classes: tuple[str, ...]) -> None:
+    beyond_N = label_N[label_N >= len(classes)]
+    if beyond_N.size:
+        raise InputError(
+            f"found {beyond_N.size} real images with labels that have no class, {beyond_N[0]} "
+            f"first; expected 0 to {len(classes) - 1}, one of {', '.join(classes[:8])}"
+        )
 
 
 def _choose(

@@ -274,7 +274,7 @@ def test_a_star_stays_in_its_folder(tmp_path, rng):
 
 def test_units_are_bounded_by_bytes_too(tmp_path, rng, monkeypatch):
     huggingface(tmp_path / "a.parquet", rng, 40)
-    monkeypatch.setattr("rayqc.sources.parquet.UNIT_BYTES", 1000)
+    monkeypatch.setattr("rayqc.sources.parquet_file.UNIT_BYTES", 1000)
     source = open_source(Data(path=str(tmp_path)))
     units = source.units(1000)
     assert len(units) > 3
@@ -286,3 +286,12 @@ def test_images_without_a_label_are_left_out_of_real_ones(tmp_path, caplog):
     pq.write_table(pa.table({"image": [png] * 3, "label": [0, -1, 1]}), tmp_path / "a.parquet")
     assert read_all(open_source(Data(path=str(tmp_path))))["label"].to_pylist() == [0, 1]
     assert "left out 1 images without a label" in caplog.text
+
+
+def test_what_is_in_memory_anyway_is_never_too_large(tmp_path, rng):
+    write_idx(tmp_path / "mnist", pixels(rng, 3, 28)[..., 0], rng.integers(0, 10, 3))
+    huggingface(tmp_path / "a.parquet", rng, 3)
+    for path in (tmp_path / "mnist", tmp_path / "a.parquet"):
+        source = open_source(Data(path=str(path)))
+        (unit,) = source.units(3)
+        assert source.read(unit, max_bytes=1).equals(source.read(unit))
