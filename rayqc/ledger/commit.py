@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import uuid
 from dataclasses import asdict, dataclass
 
 import pyarrow as pa
+from pydantic import TypeAdapter, ValidationError
 
 from rayqc.errors import ArtefactError
-from rayqc.ledger.plan import FOLDERS
+from rayqc.ledger.plan import FOLDERS, is_ours
 from rayqc.storage import Folder, canonical_json, digest, table_bytes
 
 
@@ -38,6 +38,9 @@ class Commit:
     by_class: dict[str, dict[str, int]]
     """Class name to rows by outcome; rows without a known class are under the empty name."""
     parts: tuple[Part, ...]
+
+
+COMMIT = TypeAdapter(Commit)
 
 
 def commit_name(unit: int) -> str:
@@ -97,7 +100,7 @@ def write_part(folder: Folder, kind: str, name: str, table: pa.Table) -> Part:
 
 def load_commits(folder: Folder) -> list[Commit]:
     """All published records, by unit."""
-    return [_parse(folder, name) for name in folder.names("commits")]
+    return [parse_commit(folder.read(name), folder.path(name)) for name in folder.names("commits")]
 
 
 def committed_units(folder: Folder) -> set[int]:
@@ -105,9 +108,21 @@ def committed_units(folder: Folder) -> set[int]:
     return {int(name.rpartition("/")[2].removesuffix(".json")) for name in folder.names("commits")}
 
 
-def _parse(folder: Folder, name: str) -> Commit:
+def parse_commit(data: bytes, name: str) -> Commit:
+    """A record as `commit_unit` published it under `name`.
+
+    Raises:
+        ArtefactError: anything else.
+    """
     try:
-        found = json.loads(folder.read(name))
-        return Commit(**{**found, "parts": tuple(Part(**part) for part in found["parts"])})
-    except (ValueError, TypeError, KeyError) as error:
-        raise ArtefactError(f"{folder.path(name)} is not a commit record: {error}") from error
+        found = COMMIT.validate_json(data, strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the whole"
+        raise ArtefactError(f"{name} is not a commit record: {where}: {first['msg']}") from error
+    if not name.endswith(commit_name(found.unit)):
+        raise ArtefactError(f"{name} is a commit record of unit {found.unit}")
+    for part in found.parts:
+        if part.kind not in FOLDERS or not is_ours(part.path):
+            raise ArtefactError(f"{name} names {part.path!r}, which is no part of a unit")
+    return found
