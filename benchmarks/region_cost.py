@@ -103,6 +103,7 @@ def _once(
     start_or_resume(out, {"turn": turn}, units)
     spec = FilterSpec(
         out=out,
+        trusted=None,
         model=folder.sub("model"),
         regions=folder.sub(kind),
         sources=(

@@ -22,9 +22,7 @@ if TYPE_CHECKING:
     from rayqc.errors import RayqcError as RayqcError
     from rayqc.errors import UserError as UserError
     from rayqc.experiments.evaluate import evaluate as evaluate
-    from rayqc.pipeline.commands import check as check
     from rayqc.pipeline.commands import classify as classify
-    from rayqc.pipeline.commands import clean as clean
     from rayqc.pipeline.commands import demo as demo
     from rayqc.pipeline.commands import filter as filter
     from rayqc.pipeline.commands import filter_pool as filter_pool
@@ -34,6 +32,9 @@ if TYPE_CHECKING:
     from rayqc.pipeline.commands import refilter as refilter
     from rayqc.pipeline.commands import run as run
     from rayqc.pipeline.commands import train as train
+    from rayqc.pipeline.tools import check as check
+    from rayqc.pipeline.tools import clean as clean
+    from rayqc.pipeline.tools import doctor as doctor
     from rayqc.progress import Progress as Progress
 
 _HOMES = {
@@ -44,11 +45,12 @@ _HOMES = {
     "RayqcError": "errors",
     "UserError": "errors",
     "Progress": "progress",
-    "check": "pipeline.commands",
+    "check": "pipeline.tools",
     "classify": "pipeline.commands",
-    "clean": "pipeline.commands",
+    "clean": "pipeline.tools",
     "evaluate": "experiments.evaluate",
     "demo": "pipeline.commands",
+    "doctor": "pipeline.tools",
     "filter": "pipeline.commands",
     "filter_pool": "pipeline.commands",
     "fit": "pipeline.commands",

@@ -10,6 +10,7 @@ RayqcError                    1  a fault of ours, unless a subclass says otherwi
 │   ├── ConflictError            the folder holds another run's work
 │   ├── ArtefactError            a file on disk is not what this version reads
 │   │   └── EncoderMismatchError
+│   ├── UntrustedCodeError       a run folder names Python code that its user did not
 │   ├── CollapsedEncoderError    the encoder learned nothing
 │   └── DivergedError            training left the finite numbers
 ├── ErrorBudgetExceeded       3  finished, but too many images could not be read
@@ -61,6 +62,10 @@ class ArtefactError(UserError):
 
 class EncoderMismatchError(ArtefactError):
     """Regions and encoder do not belong together."""
+
+
+class UntrustedCodeError(UserError):
+    """A run folder names Python code that its user did not name."""
 
 
 class CollapsedEncoderError(UserError):

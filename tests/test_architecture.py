@@ -33,10 +33,20 @@ FLOORS = {
     "errors": 0,
     "failpoints": 0,
     "progress": 0,
+    "remote": 0,
     "units": 0,
     "version": 0,
 }
-GROUND_FLOOR_ORDER = ("errors", "failpoints", "version", "units", "schema", "progress", "config")
+GROUND_FLOOR_ORDER = (
+    "errors",
+    "failpoints",
+    "remote",
+    "version",
+    "units",
+    "schema",
+    "progress",
+    "config",
+)
 
 
 def room_of(module: str) -> str:
@@ -113,6 +123,7 @@ def test_public_names():
         "classify",
         "clean",
         "demo",
+        "doctor",
         "evaluate",
         "filter",
         "filter_pool",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from rich import box
@@ -57,20 +58,14 @@ class Console:
                 self._line(f"{name:>18}: {'-' if value is None else _plain(value)}")
         elif "detection" in found:
             self._line(f"tables in {place}/evaluation.md, all figures in evaluation.json")
-        elif "decoded" in found or "files" in found:
-            self._lines(_checked(found) if "decoded" in found else _cleaned(found))
         elif "outcomes" in found:
             self._out.print(_counts_table(found))
             self._out.print(_acceptance_table(found["acceptance"]["by_class"]))
             self._line(f"in {place}")
         else:
-            for name, value in found.items():
-                if not isinstance(value, dict | list):
-                    self._line(f"{name}: {_plain(value)}")
-
-    def _lines(self, lines: list[str]) -> None:
-        for line in lines:
-            self._line(line)
+            tool = next((make for key, make in TOOLS.items() if key in found), _listed)
+            for line in tool(found):
+                self._line(line)
 
     def _notes(self, found: dict[str, Any]) -> None:
         regions, encoder = found["regions"], found["encoder"]
@@ -224,6 +219,11 @@ def _plain(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
+def _listed(found: dict[str, Any]) -> list[str]:
+    plain = {name: value for name, value in found.items() if not isinstance(value, dict | list)}
+    return [f"{name}: {_plain(value)}" for name, value in plain.items()]
+
+
 def _checked(found: dict[str, Any]) -> list[str]:
     return [
         f"{found['decoded']:,} of {found['images']:,} images decoded",
@@ -239,3 +239,23 @@ def _checked(found: dict[str, Any]) -> list[str]:
 def _cleaned(found: dict[str, Any]) -> list[str]:
     what = "would be deleted" if "would_delete" in found else "deleted"
     return [f"{len(found['files']):,} files {what}", *found["files"]]
+
+
+def _examined(found: dict[str, Any]) -> list[str]:
+    lines = [", ".join(f"{name} {version}" for name, version in found["versions"].items())]
+    for node in found["nodes"]:
+        text = f"{node['host']}: {node['cpus']:.0f} CPUs, {node['gpus']:.0f} GPUs"
+        names = sorted(set(node.get("gpu_names", ())))
+        text += f" ({', '.join(names)})" if names else ""
+        text += f", {node['memory_bytes'] / 1e9:.1f} GB for work"
+        lines.append(f"{text}, {node['object_store_bytes'] / 1e9:.1f} GB for objects")
+    lines += [f"warning: {text}" for text in found["warnings"]]
+    return lines if found["warnings"] else [*lines, "nothing found wrong"]
+
+
+TOOLS: dict[str, Callable[[dict[str, Any]], list[str]]] = {
+    "nodes": _examined,
+    "decoded": _checked,
+    "files": _cleaned,
+}
+"""What the results of `doctor`, `check` and `clean` have and no others do, and how to show them."""

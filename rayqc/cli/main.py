@@ -12,7 +12,7 @@ from types import FrameType
 from typing import Any
 
 import rayqc
-from rayqc.errors import RayqcError, UserError
+from rayqc.errors import RayqcError, StoppedError, UserError
 from rayqc.version import __version__
 
 INTERRUPTED = 130
@@ -52,6 +52,8 @@ def _execute(arguments: argparse.Namespace) -> int:
         console.show(arguments.work(arguments, common), _place(arguments))
     except RayqcError as error:
         console.error(str(error))
+        if isinstance(error, StoppedError):
+            console.error(f"what is committed stays. Resume with: {_again()}")
         if error.exit_code == 1 or arguments.verbose:
             traceback.print_exc()
         return error.exit_code
@@ -69,7 +71,7 @@ def _execute(arguments: argparse.Namespace) -> int:
 def _place(arguments: argparse.Namespace) -> str:
     """Where a command's results lie."""
     places = (getattr(arguments, name, None) for name in ("out", "run", "path"))
-    return str(next(place for place in places if place))
+    return str(next((place for place in places if place), ""))
 
 
 def _again() -> str:
@@ -92,7 +94,7 @@ def _train(arguments: argparse.Namespace, common: dict[str, Any]) -> dict[str, A
 
 
 def _fit(arguments: argparse.Namespace, common: dict[str, Any]) -> dict[str, Any]:
-    return rayqc.fit(arguments.run, **common)
+    return rayqc.fit(arguments.run, trust=arguments.trust, **common)
 
 
 def _generate(arguments: argparse.Namespace, common: dict[str, Any]) -> dict[str, Any]:
@@ -104,7 +106,7 @@ def _filter(arguments: argparse.Namespace, common: dict[str, Any]) -> dict[str, 
     if pool is None and out is None:
         if arguments.limit is not None:
             raise UserError("--limit goes with --pool; for the run's own pool, `rayqc run --limit`")
-        return rayqc.filter(arguments.run, actors=actors, **common)
+        return rayqc.filter(arguments.run, actors=actors, trust=arguments.trust, **common)
     if pool is None or out is None:
         raise UserError("--pool and --out go together: another pool needs a folder of its own")
     return rayqc.filter_pool(
@@ -114,12 +116,13 @@ def _filter(arguments: argparse.Namespace, common: dict[str, Any]) -> dict[str, 
         actors=actors,
         limit=arguments.limit,
         statistic=arguments.statistic or "joint",
+        trust=arguments.trust,
         **common,
     )
 
 
 def _classify(arguments: argparse.Namespace, common: dict[str, Any]) -> dict[str, Any]:
-    return rayqc.classify(arguments.run, **common)
+    return rayqc.classify(arguments.run, trust=arguments.trust, **common)
 
 
 def _refilter(arguments: argparse.Namespace, common: dict[str, Any]) -> dict[str, Any]:
@@ -130,13 +133,18 @@ def _refilter(arguments: argparse.Namespace, common: dict[str, Any]) -> dict[str
         statistic=arguments.statistic,
         scores_only=arguments.scores_only,
         run=arguments.judged_by,
+        trust=arguments.trust,
         redo=common["redo"],
     )
 
 
 def _inspect(arguments: argparse.Namespace, common: dict[str, Any]) -> dict[str, Any]:
     return rayqc.inspect(
-        arguments.run, arguments.id, picture=arguments.picture, run=arguments.judged_by
+        arguments.run,
+        arguments.id,
+        picture=arguments.picture,
+        run=arguments.judged_by,
+        trust=arguments.trust,
     )
 
 
@@ -154,6 +162,10 @@ def _clean(arguments: argparse.Namespace, common: dict[str, Any]) -> dict[str, A
     return rayqc.clean(arguments.run, dry_run=arguments.dry_run)
 
 
+def _doctor(arguments: argparse.Namespace, common: dict[str, Any]) -> dict[str, Any]:
+    return rayqc.doctor(address=common["address"], num_cpus=common["num_cpus"])
+
+
 def _overrides(arguments: argparse.Namespace) -> tuple[str, ...]:
     limit = [] if arguments.limit is None else [f"filter.limit={arguments.limit}"]
     return (*arguments.set, *limit)
@@ -163,23 +175,27 @@ COMMANDS: dict[str, tuple[Command, str, tuple[str, ...]]] = {
     "demo": (_demo, "real digits through the whole job in a few minutes", ("out", "set", "limit")),
     "run": (_run, "all stages of a configuration", ("config", "out", "set", "limit")),
     "train": (_train, "draw the references and train the VAE", ("config", "out", "set", "limit")),
-    "fit": (_fit, "fit each class's region to the references", ("run",)),
+    "fit": (_fit, "fit each class's region to the references", ("run", "trust")),
     "generate": (_generate, "make the run's own pool of candidates", ("run",)),
     "filter": (
         _filter,
         "judge the run's own pool, or with --pool any other",
-        ("run", "pool", "out?", "actors", "limit", "statistic"),
+        ("run", "pool", "out?", "actors", "limit", "statistic", "trust"),
     ),
-    "classify": (_classify, "train classifiers with and without what was kept", ("run",)),
+    "classify": (
+        _classify,
+        "train classifiers with and without what was kept",
+        ("run", "trust"),
+    ),
     "refilter": (
         _refilter,
         "take verdicts again from stored scores, in seconds",
-        ("run", "out", "coverage", "statistic", "scores-only", "judged-by"),
+        ("run", "out", "coverage", "statistic", "scores-only", "judged-by", "trust"),
     ),
     "inspect": (
         _inspect,
         "say why an image was judged as it was, and show it",
-        ("run", "id", "picture", "judged-by"),
+        ("run", "id", "picture", "judged-by", "trust"),
     ),
     "evaluate": (
         _evaluate,
@@ -188,6 +204,7 @@ COMMANDS: dict[str, tuple[Command, str, tuple[str, ...]]] = {
     ),
     "check": (_check, "decode all images of a place, count what fails and why", ("path", "set")),
     "clean": (_clean, "delete what dead attempts left in a folder", ("run", "dry-run")),
+    "doctor": (_doctor, "look at Ray's nodes and warn of what will give trouble", ()),
 }
 """Each command: what it does, its help, its arguments."""
 
@@ -223,6 +240,7 @@ ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "coverage": ("SHARE", {"type": float, "help": "of fresh real images to hold, such as 0.9"}),
     "dry-run": ("", {"action": "store_true", "help": "only say what would be deleted"}),
     "scores-only": ("", {"action": "store_true", "help": "write no images"}),
+    "trust": ("TARGET", {"help": "run this Python encoder, which the run folder names"}),
     "judged-by": ("RUN", {"help": "the run that judged it, unless it is one"}),
     "picture": ("FILE.png", {"help": "where to write the picture (default: inspect.png)"}),
 }

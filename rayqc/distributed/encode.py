@@ -7,8 +7,10 @@ import ray
 import ray.data
 
 from rayqc.config import Config
+from rayqc.distributed.pools import through_actors
 from rayqc.distributed.resources import actor_count, gpus_wanted
 from rayqc.distributed.session import plain_errors
+from rayqc.distributed.watch import Watchdog, in_thread
 from rayqc.images.decode import Limits, limits_of
 from rayqc.images.references import decode_real
 from rayqc.models.encoder import LatentEncoder
@@ -24,8 +26,10 @@ ROWS_A_BLOCK = 512
 class EncodeActor:
     """Loads the encoder once; adds a `latent` column to batches."""
 
-    def __init__(self, model: Folder, micro_batch: int, limits: Limits, device: str) -> None:
-        trained = load_encoder(model)
+    def __init__(
+        self, model: Folder, trusted: str | None, micro_batch: int, limits: Limits, device: str
+    ) -> None:
+        trained = load_encoder(model, trusted)
         self.image = trained.image
         self.encoder = LatentEncoder(trained.network, micro_batch, device)
         self.limits = limits
@@ -53,20 +57,30 @@ def encode_images(
     table = table.select(["id", "label", "image"])
     blocks = [table.slice(a, b - a) for a, b in slices(table.num_rows, ROWS_A_BLOCK)]
     gpu = gpus_wanted(config.resources.use_gpu)
-    limits = limits_of(config.image)
-    device = "cuda" if gpu else "cpu"
     with progress.stage(name, table.num_rows) as stage, plain_errors():
-        encoded = ray.data.from_arrow(blocks).map_batches(
-            EncodeActor,
-            batch_size=None,
-            batch_format="pyarrow",
-            compute=ray.data.ActorPoolStrategy(
-                size=actor_count(config.filter.actors, len(blocks), gpu)
-            ),
-            fn_constructor_args=(model, config.filter.micro_batch, limits, device),
-            num_cpus=1,
-            num_gpus=1 if gpu else None,
+        arguments = (
+            model,
+            config.encoder.target,
+            config.filter.micro_batch,
+            limits_of(config.image),
+            "cuda" if gpu else "cpu",
         )
-        latents = encoded.materialize()
-        stage.advance(table.num_rows)
-    return latents
+        count = actor_count(config.filter.actors, len(blocks), gpu)
+        dataset = ray.data.from_arrow(blocks)
+        encoded = through_actors(dataset, EncodeActor, arguments, count, gpu, batch_size=None)
+        minutes = config.resources.stuck_minutes
+        watchdog = Watchdog(name, minutes, stop_at_work=True)
+        found: list[pa.Table] = []
+
+        def take() -> None:
+            for batch in encoded.iter_batches(batch_size=None, batch_format="pyarrow"):
+                found.append(batch)
+
+        def look() -> None:
+            here = sum(batch.num_rows for batch in found)
+            if here > stage.done:
+                stage.advance(here - stage.done)
+            watchdog.look(here)
+
+        in_thread(take, look)
+    return ray.data.from_arrow(found).materialize()

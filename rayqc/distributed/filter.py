@@ -8,7 +8,7 @@ from typing import Any
 from rayqc.config import Config
 from rayqc.distributed.filter_work import UNKNOWN, FilterSpec, FilterWorker, PoolSource
 from rayqc.distributed.reduce import compact
-from rayqc.distributed.resources import actor_count, gpus_wanted
+from rayqc.distributed.resources import gpus_wanted
 from rayqc.distributed.units import run_units
 from rayqc.errors import InputError
 from rayqc.images.decode import limits_of
@@ -67,6 +67,7 @@ def filter_pool(
     spec = FilterSpec(
         out=out,
         model=run.sub("model"),
+        trusted=config.encoder.target,
         regions=run.sub("regions"),
         sources=tuple(sources),
         limits=limits_of(config.image),
@@ -75,9 +76,8 @@ def filter_pool(
         statistics=statistics,
         device="cuda" if gpu else "cpu",
     )
-    actors = actor_count(settings.actors, len(units), gpu)
     make_worker = functools.partial(FilterWorker, spec)
-    run_units(out, units, make_worker, actors, gpu, progress, "filter")
+    run_units(out, units, make_worker, config, gpu, progress, "filter")
     image_schema = verdict_schema(classes)
     schemas = {"accepted": image_schema, "error": image_schema, "scores": score_schema(classes)}
     if spec.keep_rejected:

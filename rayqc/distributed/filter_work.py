@@ -6,6 +6,7 @@ Shape suffixes: N images, H W C pixels.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -19,13 +20,16 @@ from rayqc.models.encoder import LatentEncoder
 from rayqc.regions import Candidates, FittedRegions, Verdicts, load_regions
 from rayqc.regions.base import verdicts_of
 from rayqc.regions.statistics import Statistics
-from rayqc.schema import SCORE_FIELDS, image_bytes, score_schema, verdict_schema
+from rayqc.schema import SCORE_FIELDS, candidate_schema, image_bytes, score_schema, verdict_schema
 from rayqc.sources import Source
+from rayqc.sources.problems import problems_of
 from rayqc.storage import Folder
 from rayqc.training.checkpoint import load_encoder
 from rayqc.units import Unit
 
 UNKNOWN = -1
+POISON = "poison"
+"""Reason of an image that takes its process down each time."""
 DECODE_THREADS = 2
 
 
@@ -46,6 +50,8 @@ class FilterSpec:
 
     out: Folder
     model: Folder
+    trusted: str | None
+    """Python target of the encoder that the user named; see `load_encoder`."""
     regions: Folder
     sources: tuple[PoolSource, ...]
     limits: Limits
@@ -68,7 +74,7 @@ class FilterWorker:
     """Loads encoder and regions once, then judges and commits unit after unit."""
 
     def __init__(self, spec: FilterSpec) -> None:
-        trained = load_encoder(spec.model)
+        trained = load_encoder(spec.model, spec.trusted)
         self.spec = spec
         self.image = trained.image
         self.encoder = LatentEncoder(trained.network, spec.micro_batch, spec.device)
@@ -77,23 +83,44 @@ class FilterWorker:
         self.work = work_digest(spec.out)
         self.threads = ThreadPoolExecutor(DECODE_THREADS)
 
-    def __call__(self, index: int, unit: Unit) -> None:
+    def __call__(self, index: int, unit: Unit, poison: dict[int, str]) -> None:
         """Judge all rows of the unit and commit them."""
-        entry = self.spec.sources[unit.entry]
-        table = entry.source.read(unit)
-        label_N = own_labels(table, entry.to_class)
-        ids = table["id"].to_pylist()
-        if entry.prefix:
-            ids = [f"{entry.prefix}/{name}" for name in ids]
-            table = table.set_column(0, table.schema.field("id"), pa.array(ids, pa.string()))
-        judged = self.judge(table, label_N, self.spec.statistics.of(ids))
+        table, label_N, error_N = self._read(unit)
+        for row, how in poison.items():
+            error_N[row] = (POISON, how)
+        judged = self.judge(table, label_N, error_N)
         label = pa.array(label_N, mask=label_N == UNKNOWN)
         table = table.set_column(2, "label", label)
         self._commit(index, table, label_N, judged)
 
-    def judge(self, table: pa.Table, label_N: np.ndarray, statistic_N: np.ndarray) -> Judgement:
-        """Verdicts on candidates; what cannot be decoded or has no known class is an error."""
-        images_NHWC, latent_ND, error_N = self._encode(table)
+    def rehearsal(self, unit: Unit) -> tuple[int, Callable[[int], None]]:
+        """All that is done with a row but its commit; see `isolate.Isolable`."""
+        table, label_N, error_N = self._read(unit)
+
+        def attempt(row: int) -> None:
+            self.judge(table.slice(row, 1), label_N[row : row + 1], error_N[row : row + 1])
+
+        return table.num_rows, attempt
+
+    def _read(self, unit: Unit) -> tuple[pa.Table, np.ndarray, list[Wrong | None]]:
+        """The unit's rows, their labels among the regions' classes, and what the source met."""
+        entry = self.spec.sources[unit.entry]
+        table = entry.source.read(unit, self.spec.limits.max_bytes)
+        error_N = problems_of(table)
+        table = table.select(candidate_schema(()).names)
+        if entry.prefix:
+            ids = [f"{entry.prefix}/{name}" for name in table["id"].to_pylist()]
+            table = table.set_column(0, table.schema.field("id"), pa.array(ids, pa.string()))
+        return table, own_labels(table, entry.to_class), error_N
+
+    def judge(self, table: pa.Table, label_N: np.ndarray, known_N: list[Wrong | None]) -> Judgement:
+        """Verdicts on candidates; what cannot be decoded or has no known class is an error.
+
+        Args:
+            known_N: errors known already; these images are not decoded.
+        """
+        statistic_N = self.spec.statistics.of(table["id"].to_pylist())
+        images_NHWC, latent_ND, error_N = self._encode(table, known_N)
         for row in np.flatnonzero(label_N == UNKNOWN):
             known = table["label"][row].is_valid
             what = ("unknown_class", "no reference class has this name") if known else None
@@ -110,9 +137,13 @@ class FilterWorker:
             columns.fill(rows, candidates, verdicts, self.fitted)
         return columns.judgement(error_N)
 
-    def _encode(self, table: pa.Table) -> tuple[np.ndarray, np.ndarray, list[Wrong | None]]:
+    def _encode(
+        self, table: pa.Table, known_N: list[Wrong | None]
+    ) -> tuple[np.ndarray, np.ndarray, list[Wrong | None]]:
         """Pixels and latents, zero where an image cannot be decoded, and what was wrong with it."""
-        data = image_bytes(table)
+        data = [
+            None if known else one for one, known in zip(image_bytes(table), known_N, strict=True)
+        ]
         size = self.spec.micro_batch
         chunks = [data[start : start + size] for start in range(0, len(data), size)]
         images, latents, errors = [], [], []
@@ -121,7 +152,8 @@ class FilterWorker:
             images.append(images_NHWC)
             latents.append(self.encoder.encode(images_NHWC))
             errors += wrong
-        return np.concatenate(images), np.concatenate(latents), errors
+        error_N = [known or met for known, met in zip(known_N, errors, strict=True)]
+        return np.concatenate(images), np.concatenate(latents), error_N
 
     def _decode(self, data: list[bytes | None]) -> tuple[np.ndarray, list[Wrong | None]]:
         return decode_batch(data, self.image, self.spec.limits)

@@ -7,8 +7,8 @@ from collections import Counter
 
 import numpy as np
 
+from rayqc.config import Config
 from rayqc.distributed.reduce import compact
-from rayqc.distributed.resources import actor_count
 from rayqc.distributed.units import run_units
 from rayqc.generators.augment import AugmentSource
 from rayqc.ledger.commit import commit_unit
@@ -28,7 +28,7 @@ class GenerateWorker:
         self.sources = sources
         self.work = work_digest(out)
 
-    def __call__(self, index: int, unit: Unit) -> None:
+    def __call__(self, index: int, unit: Unit, poison: dict[int, str]) -> None:
         """Make the unit's candidates and commit them."""
         source = self.sources[unit.entry]
         table = source.read(unit)
@@ -49,15 +49,13 @@ def generate_pool(
     out: Folder,
     sources: list[AugmentSource],
     units: list[Unit],
-    actors: int | str,
-    shard_mb: float,
+    config: Config,
     progress: Progress,
 ) -> Totals:
     """Make the candidates of units (`entry` counts the sources) and write them as one pool."""
     units = start_or_resume(out, {"stage": "generate"}, units)
-    count = actor_count(actors, len(units), gpu=False)  # type: ignore[arg-type]
     make_worker = functools.partial(GenerateWorker, out, sources)
-    run_units(out, units, make_worker, count, False, progress, "generate")
+    run_units(out, units, make_worker, config, False, progress, "generate")
     classes = sources[0].classes
     schemas = {"pool": candidate_schema(classes)}
-    return compact(out, units, schemas, classes, shard_mb, None, progress)
+    return compact(out, units, schemas, classes, config.filter.shard_mb, None, progress)

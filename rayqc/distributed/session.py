@@ -9,9 +9,11 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from typing import cast
 
 import ray
+from ray._private import ray_constants
 from ray.exceptions import ActorDiedError, RayError, RayTaskError
 
 from rayqc.errors import RayqcError, StoppedError, UserError
@@ -19,7 +21,7 @@ from rayqc.errors import RayqcError, StoppedError, UserError
 logger = logging.getLogger(__name__)
 
 SECONDS_TO_REACH = 10
-QUIET = ("ray", "ray.data", "ray.train", "ray.tune")
+QUIET = ("ray", "ray.train", "ray.tune")
 
 
 @contextmanager
@@ -39,9 +41,10 @@ def session(address: str = "local", num_cpus: int | None = None) -> Iterator[Non
         return
     _be_quiet()
     _reach(os.environ.get("RAY_ADDRESS", "") if address == "auto" else address)
-    fresh = {"num_cpus": num_cpus, "include_dashboard": False} if address == "local" else {}
+    local = address == "local"
+    fresh = {"num_cpus": num_cpus, "include_dashboard": False} if local else {}
     try:
-        with _core_quiet(), _own_signals():
+        with _core_quiet(), _own_signals(), _on_loopback() if local else nullcontext():
             ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False, **fresh)
     except (ConnectionError, RuntimeError, ValueError) as error:
         reason = str(error).splitlines()[0]
@@ -62,10 +65,10 @@ def plain_errors() -> Iterator[None]:
         yield
     except Exception as error:
         ours = _find_ours(error)
-        if ours is error:
+        if ours is error and not isinstance(error, RayError):
             raise
         if ours is not None:
-            raise ours from error
+            raise _as_raised(ours) from error
         if isinstance(error, ActorDiedError) and "creation task" in str(error):
             last = str(error).strip().splitlines()[-1]
             raise StoppedError(f"a worker could not start: {last}") from error
@@ -90,6 +93,12 @@ def _reach(address: str) -> None:
         ) from error
 
 
+def _as_raised(error: RayqcError) -> RayqcError:
+    """Our error without what Ray Data writes below its text and into its type."""
+    kind = next(kind for kind in type(error).__mro__ if kind.__module__ == RayqcError.__module__)
+    return cast("RayqcError", kind(str(error).partition("\nFailed to apply UDF")[0]))
+
+
 def _find_ours(error: BaseException | None) -> RayqcError | None:
     seen: set[int] = set()
     queue = [error]
@@ -97,7 +106,7 @@ def _find_ours(error: BaseException | None) -> RayqcError | None:
         current = queue.pop()
         if current is None or id(current) in seen:
             continue
-        if isinstance(current, RayqcError) and type(current).__module__ == RayqcError.__module__:
+        if isinstance(current, RayqcError):
             return current
         seen.add(id(current))
         queue += [current.__cause__, current.__context__, getattr(current, "cause", None)]
@@ -129,6 +138,25 @@ def _own_signals() -> Iterator[None]:
         signal.signal(signal.SIGTERM, handler)
 
 
+@contextmanager
+def _on_loopback() -> Iterator[None]:
+    """Let a Ray that starts here listen on 127.0.0.1 only, as Ray itself does on Windows and macOS.
+
+    By default it listens on all interfaces, and `_node_ip_address="127.0.0.1"` is turned into the
+    machine's own address. Its processes read the variable, this one the constant made of it.
+    """
+    name = ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR
+    kept = os.environ.get(name), ray_constants.ENABLE_RAY_CLUSTER
+    os.environ[name], ray_constants.ENABLE_RAY_CLUSTER = "0", False
+    try:
+        yield
+    finally:
+        os.environ.pop(name)
+        if kept[0] is not None:
+            os.environ[name] = kept[0]
+        ray_constants.ENABLE_RAY_CLUSTER = kept[1]
+
+
 def _be_quiet() -> None:
     """Leave the terminal to our own progress lines; Ray's logs stay in its session folder."""
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
@@ -137,6 +165,9 @@ def _be_quiet() -> None:
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.ERROR)
+    for handler in logging.getLogger("ray.data").handlers:
+        if isinstance(handler, logging.StreamHandler):  # the other is its file, which keeps all
+            handler.setLevel(logging.CRITICAL)  # what goes wrong is raised, and said once by us
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False

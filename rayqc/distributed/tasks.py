@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import ray
 
+from rayqc.distributed.register import open_register
 from rayqc.distributed.session import plain_errors
+from rayqc.distributed.watch import SECONDS_BETWEEN_LOOKS, Watchdog
 from rayqc.progress import Stage
 
 
@@ -19,21 +22,38 @@ def run_tasks(
 ) -> list[Any]:
     """What `function` returns for each job's arguments, in the jobs' order.
 
+    A job whose worker or node dies is done again, at most three times.
+
     Args:
         function: one task is one call of it.
         jobs: arguments; those that `share` gave are fetched by the task.
         stage: advanced by one a job.
         gpu: give each task a GPU.
+
+    Raises:
+        StoppedError: workers died too often, or nobody takes the jobs up.
     """
-    task = ray.remote(num_cpus=1, num_gpus=1 if gpu else 0)(function)
+    register = open_register()
+
+    def report(number: int, *job: Any) -> Any:
+        context = ray.get_runtime_context()
+        ray.get(register.begin.remote(number, context.get_node_id(), os.getpid()))
+        found = function(*job)
+        register.end.remote(number)
+        return found
+
+    task = ray.remote(num_cpus=1, num_gpus=1 if gpu else 0)(report)
+    name = stage.name if stage else function.__name__.strip("_")
+    watchdog = Watchdog(name, running=lambda: ray.get(register.running.remote()))
     with plain_errors():
-        refs = [task.remote(*job) for job in jobs]
+        refs = [task.remote(number, *job) for number, job in enumerate(jobs)]
         pending = refs
         while pending:
-            ready, pending = ray.wait(pending, num_returns=1)
+            ready, pending = ray.wait(pending, num_returns=1, timeout=SECONDS_BETWEEN_LOOKS)
             ray.get(ready)
-            if stage is not None:
+            if stage is not None and ready:
                 stage.advance(len(ready))
+            watchdog.look(len(refs) - len(pending))
         return [ray.get(ref) for ref in refs]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-import threading
 from typing import Any
 
 import numpy as np
@@ -14,14 +13,15 @@ import ray.train
 import torch
 from ray.train import Checkpoint, CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchTrainer, get_device, prepare_model
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from rayqc.config import Config
 from rayqc.config.settings import Encoder
+from rayqc.distributed.register import on_this_node
 from rayqc.distributed.resources import gpus_wanted, require_shared, training_cpus
 from rayqc.distributed.session import plain_errors
 from rayqc.distributed.tasks import run_tasks
-from rayqc.errors import ConfigError
+from rayqc.distributed.watch import Watchdog, in_thread
+from rayqc.errors import ConfigError, StoppedError
 from rayqc.images.decode import ImageShape, decode_batch, limits_of
 from rayqc.models.backbones import (
     FULL_WIDTH,
@@ -48,14 +48,14 @@ from rayqc.training.holdout import choose_holdout, measure
 from rayqc.training.vae import Share, TrainingState, VAESettings, bare_model, train_vae
 
 MOST_MEASURED = 1000
-SECONDS_BETWEEN_LOOKS = 0.5
 
 
 class Board:
-    """Where the first worker writes the step it is at, for the driver to read."""
+    """Where the first worker writes the step it is at, and the driver that it waits no longer."""
 
     def __init__(self) -> None:
         self.step = 0
+        self.over = False
 
     def write(self, step: int) -> None:
         """Set the step."""
@@ -64,6 +64,14 @@ class Board:
     def read(self) -> int:
         """The last step written."""
         return self.step
+
+    def close(self) -> None:
+        """Nobody waits for this training any more."""
+        self.over = True
+
+    def closed(self) -> bool:
+        """Has the driver left?"""
+        return self.over
 
 
 def train_encoder(
@@ -83,7 +91,7 @@ def train_encoder(
     gpu = gpus_wanted(config.resources.use_gpu)
     with progress.stage("train", 1, "encoders") as stage:
         run_tasks(train_backbone, [(references, classes, image, model, config, gpu)], stage, gpu)
-    return load_encoder(model)
+    return load_encoder(model, None)
 
 
 def train_backbone(
@@ -166,9 +174,7 @@ def train_vae_encoder(
     gpu = gpus_wanted(config.resources.use_gpu)
     workers = config.resources.train_workers
     cpus = training_cpus(config.resources)
-    # On the driver's node: what moves a progress line must not go down with another.
-    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    board = ray.remote(num_cpus=0, scheduling_strategy=here)(Board).remote()
+    board = on_this_node(Board).remote()
     require_shared(model)
     trainer = TorchTrainer(
         train_loop,
@@ -195,14 +201,15 @@ def train_vae_encoder(
         ),
     )
     with progress.stage("train", settings.steps, "steps") as stage, plain_errors():
-        _fit(trainer, board, stage)
-    return load_encoder(model)
+        _fit(trainer, board, stage, config.resources.stuck_minutes)
+    return load_encoder(model, None)
 
 
 def train_loop(setup: dict[str, Any]) -> None:
     """What each worker runs."""
     config: Config = setup["config"]
     image: ImageShape = setup["image"]
+    _refuse_if_nobody_waits(setup["board"])
     context = ray.train.get_context()
     share = Share(rank=context.get_world_rank(), world=context.get_world_size())
     torch.set_num_threads(setup["cpus"])
@@ -218,6 +225,7 @@ def train_loop(setup: dict[str, Any]) -> None:
     state.model = prepare_model(state.model)
 
     def report(state: TrainingState) -> None:
+        _refuse_if_nobody_waits(setup["board"])
         metrics = {"step": state.step, **(state.history[-1] if state.history else {})}
         if share.rank > 0:
             ray.train.report(metrics)
@@ -241,6 +249,16 @@ def train_loop(setup: dict[str, Any]) -> None:
         save_encoder(
             setup["model"], "vae", vae, vae.shape.as_dict(), image, setup["classes"], facts
         )
+
+
+def _refuse_if_nobody_waits(board: Any) -> None:
+    """A driver that gave up leaves Ray Train's actors behind; they must not go on without it.
+
+    Raises:
+        StoppedError: the driver has left.
+    """
+    if ray.get(board.closed.remote()):
+        raise StoppedError("the command that this training was for has ended")
 
 
 def _references(image: ImageShape, config: Config) -> tuple[np.ndarray, np.ndarray]:
@@ -286,25 +304,18 @@ def _settings(config: Config) -> VAESettings:
     )
 
 
-def _fit(trainer: TorchTrainer, board: Any, stage: Stage) -> None:
-    """Run the trainer in a thread; this one moves the progress line.
+def _fit(trainer: TorchTrainer, board: Any, stage: Stage, minutes: float | None) -> None:
+    """Run the trainer; this thread moves the progress line."""
+    watchdog = Watchdog(stage.name, minutes, stop_at_work=True)
 
-    In the main thread Ray Train would take Ctrl-C for itself and exit without a word.
-    """
-    failed: list[BaseException] = []
-
-    def work() -> None:
-        try:
-            trainer.fit()
-        except BaseException as error:
-            failed.append(error)
-
-    worker = threading.Thread(target=work, daemon=True)
-    worker.start()
-    while worker.is_alive():
-        worker.join(timeout=SECONDS_BETWEEN_LOOKS)
-        step = stage.total if not worker.is_alive() and not failed else ray.get(board.read.remote())
+    def look() -> None:
+        step = ray.get(board.read.remote())
         if step > stage.done:
             stage.advance(step - stage.done)
-    if failed:
-        raise failed[0]
+        watchdog.look(stage.done)
+
+    try:
+        in_thread(trainer.fit, look)
+    finally:
+        board.close.remote()
+    stage.advance(stage.total - stage.done)

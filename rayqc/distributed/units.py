@@ -1,60 +1,52 @@
 """Run units through a pool of actors: one unit, one call, one commit.
 
-Only the units' descriptions pass through Ray Data, never an image. An actor looks
-first whether a unit is committed. What a call returns moves the progress line and
-nothing else; counts come from commit records.
+Only the units' descriptions pass through Ray Data, never an image. What a call returns
+moves the progress line and nothing else; counts come from commit records. Units of a lost
+node are done by the others: Ray Data sends them again, and restarts its actors elsewhere.
 """
 
 from __future__ import annotations
 
+import functools
 import json
+import logging
+import queue
+import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
-from typing import Protocol
+from typing import Any
 
-import pyarrow as pa
 import ray
 import ray.data
 
-from rayqc.distributed.resources import require_shared
+from rayqc.config import Config
+from rayqc.distributed.pools import through_actors
+from rayqc.distributed.register import Attempt, open_register
+from rayqc.distributed.resources import actor_count, require_shared
 from rayqc.distributed.session import plain_errors
-from rayqc.ledger.commit import committed_units, is_committed
-from rayqc.progress import Progress
+from rayqc.distributed.unit_actor import UnitActor, UnitWorker
+from rayqc.distributed.watch import SECONDS_BETWEEN_LOOKS, Watchdog
+from rayqc.ledger.commit import committed_units
+from rayqc.progress import Progress, Stage
 from rayqc.storage import Folder
 from rayqc.units import Unit
 
+logger = logging.getLogger(__name__)
+
 UNITS_AT_ONCE = 10_000
 """Units a pass of Ray Data takes; more go in several passes, so that the driver holds few."""
-
-
-class UnitWorker(Protocol):
-    """Does one unit from reading to commit."""
-
-    def __call__(self, index: int, unit: Unit) -> None:
-        """Do the unit, and commit it under its index."""
-        ...
-
-
-class UnitActor:
-    """Makes its worker once, then does unit after unit."""
-
-    def __init__(self, make_worker: Callable[[], UnitWorker], folder: Folder) -> None:
-        self.worker = make_worker()
-        self.folder = folder
-
-    def __call__(self, batch: pa.Table) -> pa.Table:
-        """Do the units of a batch, which has one."""
-        for row in batch.to_pylist():
-            if not is_committed(self.folder, row["index"]):
-                self.worker(row["index"], _unit_from_json(row["unit"]))
-        return batch.select(["index", "rows"])
+SECONDS_TO_FINISH = 20.0
+"""After Ctrl-C or SIGTERM, units in progress have so long to commit."""
+SECONDS_TO_END = 5.0
 
 
 def run_units(
     folder: Folder,
     units: list[Unit],
     make_worker: Callable[[], UnitWorker],
-    actors: int,
+    config: Config,
     gpu: bool,
     progress: Progress,
     name: str,
@@ -64,13 +56,18 @@ def run_units(
     Args:
         folder: where commits lie.
         make_worker: called once in each actor.
-        actors: actors to run.
         gpu: give each actor a GPU.
+
+    Raises:
+        StoppedError: workers die of a unit, or nothing goes on any more.
+        KeyboardInterrupt: after the units in progress had time to commit.
     """
     require_shared(folder)
     finished = committed_units(folder)
     rows = [int(unit.rows().size) for unit in units]
     left = [index for index in range(len(units)) if index not in finished]
+    register = open_register()
+    running = functools.partial(_running, register)
     with progress.stage(name, sum(rows)) as stage, plain_errors():
         if finished:
             stage.skip(sum(rows[index] for index in finished))
@@ -79,26 +76,82 @@ def run_units(
                 {"index": index, "rows": rows[index], "unit": json.dumps(asdict(units[index]))}
                 for index in left[start : start + UNITS_AT_ONCE]
             ]
-            done = ray.data.from_items(items, override_num_blocks=len(items)).map_batches(
-                UnitActor,
-                batch_size=1,
-                batch_format="pyarrow",
-                compute=ray.data.ActorPoolStrategy(size=min(actors, len(items))),
-                fn_constructor_args=(make_worker, folder),
-                num_cpus=1,
-                num_gpus=1 if gpu else None,
+            count = actor_count(config.filter.actors, len(items), gpu)
+            blocks = ray.data.from_items(items, override_num_blocks=len(items))
+            arguments = (make_worker, folder, register, config.filter.unit_minutes)
+            done = through_actors(blocks, UnitActor, arguments, count, gpu, batch_size=1)
+            _Pass(
+                done, register, stage, Watchdog(name, config.resources.stuck_minutes, running)
+            ).run()
+
+
+class _Pass:
+    """One pass of Ray Data over units, in a thread; this one counts, watches and is interrupted."""
+
+    def __init__(
+        self, dataset: ray.data.Dataset, register: Any, stage: Stage, watchdog: Watchdog
+    ) -> None:
+        self._dataset, self._register = dataset, register
+        self._stage, self._watchdog = stage, watchdog
+        self._answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._over = False
+        self._thread = threading.Thread(target=self._work, daemon=True)
+
+    def run(self) -> None:
+        """Until all units are done."""
+        self._thread.start()
+        try:
+            while not self._over:
+                self._take()
+                self._watchdog.look(self._stage.done)
+        except KeyboardInterrupt:
+            self._finish_what_is_begun()
+            raise
+        finally:
+            if not self._over:
+                self._end()
+
+    def _work(self) -> None:
+        try:
+            for row in self._dataset.iter_rows():
+                self._answers.put(row["rows"])
+            self._answers.put(None)
+        except BaseException as error:
+            self._answers.put(error)
+
+    def _take(self) -> None:
+        """Count what came within a moment; raises what the thread met."""
+        try:
+            found = self._answers.get(timeout=SECONDS_BETWEEN_LOOKS)
+        except queue.Empty:
+            return
+        if isinstance(found, BaseException):
+            raise found
+        if found is None:
+            self._over = True
+        else:
+            self._stage.advance(found)
+
+    def _end(self) -> None:
+        """Take the pass its actors, so that its thread ends too; what it meets then is no news."""
+        for actor in ray.get(self._register.dismiss.remote(), timeout=SECONDS_TO_END):
+            ray.kill(actor)
+        self._thread.join(timeout=SECONDS_TO_END)
+
+    def _finish_what_is_begun(self) -> None:
+        self._register.stop.remote()
+        begun = len(_running(self._register))
+        if begun:
+            logger.warning(
+                "stopping: %d units in progress have %.0f s to commit; Ctrl-C again stops at once",
+                begun,
+                SECONDS_TO_FINISH,
             )
-            for row in done.iter_rows():
-                stage.advance(row["rows"])
+        limit = time.monotonic() + SECONDS_TO_FINISH
+        with suppress(Exception):  # the interruption stands; the next run meets the error again
+            while not self._over and time.monotonic() < limit and _running(self._register):
+                self._take()
 
 
-def _unit_from_json(text: str) -> Unit:
-    found = json.loads(text)
-    sample = found["sample"]
-    return Unit(
-        **{
-            **found,
-            "names": tuple(found["names"]),
-            "sample": (sample[0], sample[1]) if sample else None,
-        }
-    )
+def _running(register: Any) -> list[Attempt]:
+    return list(ray.get(register.running.remote()))

@@ -40,6 +40,7 @@ TOUCHES: dict[str, tuple[str, ...]] = {
     "resources": (),
     "filter.actors": (),
     "filter.unit_rows": (),
+    "filter.unit_minutes": (),
     "filter.micro_batch": (),
     "filter.max_error_share": (),
     "encoder.checkpoint_every": (),
@@ -76,7 +77,11 @@ def affected(changes: list[str]) -> tuple[str, ...]:
 
 
 def open_run(
-    run: Folder, config: Config | None, redo: bool, inputs: dict[str, str] | None = None
+    run: Folder,
+    config: Config | None,
+    redo: bool,
+    inputs: dict[str, str] | None = None,
+    trust: str | None = None,
 ) -> Config:
     """The settings in force for a run folder.
 
@@ -85,6 +90,7 @@ def open_run(
         redo: clear the stages that changed settings undo, instead of refusing; all
             stages when nothing changed.
         inputs: digests of the images that `references`, `test` and `pool` name now.
+        trust: `encoder.target` that the user names; the run's own is not taken without.
 
     Raises:
         InputError: no settings given, and the folder is no run.
@@ -100,7 +106,7 @@ def open_run(
         return config
     held = make_config(yaml.safe_load(run.read(CONFIG)), run.path(CONFIG))
     if config is None:
-        return held
+        return _trusting(held, trust)
     before = {**held.model_dump(mode="json"), "inputs": _held_inputs(run)}
     changes = differences(before, {**config.model_dump(mode="json"), "inputs": inputs or {}})
     begun = [stage for stage in affected(changes) if status(run, stage) is not None]
@@ -116,6 +122,15 @@ def open_run(
     clear_stages(run, begun)
     _write(run, config, inputs)
     return config
+
+
+def _trusting(held: Config, trust: str | None) -> Config:
+    """Settings without a target to import, unless the user named it too."""
+    target = held.encoder.target
+    if target is None or target == trust:
+        return held
+    encoder = held.encoder.model_copy(update={"target": None})
+    return held.model_copy(update={"encoder": encoder})
 
 
 def _write(run: Folder, config: Config, inputs: dict[str, str] | None) -> None:

@@ -14,14 +14,14 @@ from rayqc.training.checkpoint import TrainedEncoder, load_encoder
 REFERENCES = "references.parquet"
 
 
-def run_encoder(folder: Folder) -> TrainedEncoder:
-    """The encoder of a run."""
-    return load_encoder(folder.sub("model"))
+def run_encoder(folder: Folder, config: Config) -> TrainedEncoder:
+    """The encoder of a run; of Python code only what the settings in force name."""
+    return load_encoder(folder.sub("model"), config.encoder.target)
 
 
-def run_regions(folder: Folder) -> FittedRegions:
+def run_regions(folder: Folder, config: Config) -> FittedRegions:
     """The regions of a run."""
-    trained = run_encoder(folder)
+    trained = run_encoder(folder, config)
     return load_regions(folder.sub("regions"), trained.digest, trained.network.latent_dim)
 
 
@@ -31,4 +31,4 @@ def test_images(config: Config, classes: tuple[str, ...], most: int | None) -> p
     if data is None:
         return None
     source = open_source(data, split="test")
-    return match_labels(read_all(source, most), source.classes, classes)
+    return match_labels(read_all(source, most, config.image.max_bytes), source.classes, classes)

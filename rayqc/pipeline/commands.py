@@ -15,12 +15,12 @@ from typing import Any
 from rayqc.config import Augment, Config, Data, load_config, parse_config
 from rayqc.config.settings import Statistic
 from rayqc.distributed.filter import match_classes
+from rayqc.distributed.filter_work import POISON
 from rayqc.distributed.session import session
 from rayqc.errors import ConfigError, ConflictError, ErrorBudgetExceeded, InputError
 from rayqc.generators.policies import make_transform
-from rayqc.ledger.clean import orphans, remove
 from rayqc.ledger.manifest import Totals, load_totals
-from rayqc.ledger.owner import OWNER, is_owned, own
+from rayqc.ledger.owner import OWNER, own
 from rayqc.ledger.plan import LEDGER, PLAN, clear, inputs_digest
 from rayqc.ledger.stages import (
     CONFIG,
@@ -34,7 +34,6 @@ from rayqc.ledger.stages import (
     status,
 )
 from rayqc.pipeline.artefacts import run_encoder, run_regions
-from rayqc.pipeline.check import check_images
 from rayqc.pipeline.inspect import inspect_image
 from rayqc.pipeline.refilter import decide_again
 from rayqc.pipeline.stages import WORK, filter_sources, judge_acceptance
@@ -117,19 +116,25 @@ def train(
     folder, inputs = Folder(out), _check(settings)
     with own(folder):
         open_run(folder, settings, redo, inputs)
-    return _one(folder, "train", False, address, num_cpus, progress)
+    trust = settings.encoder.target
+    return _one(folder, "train", False, address, num_cpus, progress, trust)
 
 
 def fit(
     run: str,
     *,
+    trust: str | None = None,
     redo: bool = False,
     address: str = "local",
     num_cpus: int | None = None,
     progress: Progress | None = None,
 ) -> Summary:
-    """Encode the references and fit each class's region. Arguments as `rayqc.run`."""
-    return _one(Folder(run), "fit", redo, address, num_cpus, progress)
+    """Encode the references and fit each class's region. Other arguments as `rayqc.run`.
+
+    Args:
+        trust: `encoder.target` of the run, when it is one: a run folder cannot name code by itself.
+    """
+    return _one(Folder(run), "fit", redo, address, num_cpus, progress, trust)
 
 
 def generate(
@@ -148,14 +153,15 @@ def filter(
     run: str,
     *,
     actors: int | None = None,
+    trust: str | None = None,
     redo: bool = False,
     address: str = "local",
     num_cpus: int | None = None,
     progress: Progress | None = None,
 ) -> Summary:
-    """Judge the run's own pool, by `actors` or as set. Arguments and errors as `rayqc.run`."""
+    """Judge the run's own pool, by `actors` or as set. Others as `rayqc.run`, `trust` as `fit`."""
     folder = Folder(run)
-    found = _one(folder, "filter", redo, address, num_cpus, progress, actors)
+    found = _one(folder, "filter", redo, address, num_cpus, progress, trust, actors)
     config = open_run(folder, None, False)
     _check_error_budget(load_totals(folder.sub("filtered")), config)
     return found
@@ -164,13 +170,14 @@ def filter(
 def classify(
     run: str,
     *,
+    trust: str | None = None,
     redo: bool = False,
     address: str = "local",
     num_cpus: int | None = None,
     progress: Progress | None = None,
 ) -> Summary:
-    """Train and test the classifier arms, write `result.json`. Arguments as `rayqc.run`."""
-    return _one(Folder(run), "classify", redo, address, num_cpus, progress)
+    """Train and test the classifier arms, write `result.json`. As `rayqc.run`, `trust` as `fit`."""
+    return _one(Folder(run), "classify", redo, address, num_cpus, progress, trust)
 
 
 def filter_pool(
@@ -181,6 +188,7 @@ def filter_pool(
     actors: int | None = None,
     limit: int | None = None,
     statistic: Statistic = "joint",
+    trust: str | None = None,
     redo: bool = False,
     address: str = "local",
     num_cpus: int | None = None,
@@ -195,19 +203,20 @@ def filter_pool(
         actors: encoding actors; None takes the run's setting.
         limit: take so many images only, evenly spaced over the pool.
         statistic: what calibrated regions judge by: label, quality, or joint.
+        trust: as for `fit`.
         redo: clear `out` first when it holds other work.
 
     Returns:
         The ledger's totals, and what was accepted of each class.
     """
     folder, target = Folder(run), Folder(out)
-    config = open_run(folder, None, False)
+    config = open_run(folder, None, False, trust=trust)
     if not is_done(folder, "fit"):
         raise InputError(f"{folder}: `filter` needs `fit` first; run `rayqc fit {folder}`")
     _check_target(folder, Folder(pool), target)
     # The run's own limit was for its own pool.
     config = _with_filter(config, limit=limit, actors=actors or config.filter.actors)
-    classes = run_encoder(folder).classes
+    classes = run_encoder(folder, config).classes
     source = match_classes(open_source(Data(path=pool)), "", classes)
     units = number(source.source.units(config.filter.unit_rows), limit)
     with own(target):
@@ -218,7 +227,7 @@ def filter_pool(
             totals = filter_sources(
                 folder, target, [source], units, config, chosen, progress or Progress()
             )
-            acceptance = judge_acceptance(folder, target)
+            acceptance = judge_acceptance(folder, target, config)
         target.write("acceptance.png", acceptance_picture(acceptance, config.regions.coverage))
     _check_error_budget(totals, config)
     return {**asdict(totals), "acceptance": acceptance}
@@ -232,6 +241,7 @@ def refilter(
     statistic: Statistic | None = None,
     scores_only: bool = False,
     run: str | None = None,
+    trust: str | None = None,
     redo: bool = False,
 ) -> Summary:
     """Take verdicts again from stored scores: seconds, no Ray, no image is decoded.
@@ -243,28 +253,34 @@ def refilter(
         statistic: judges all images; None leaves each pool entry its own.
         scores_only: write no images.
         run: the run that judged `source`, unless it is one.
+        trust: as for `fit`.
         redo: clear `out` first when it holds other work.
 
     Returns:
         The new totals, and what was accepted of each class.
     """
     folder, filtered = _judged(source, run)
-    config = open_run(folder, None, False)
+    config = open_run(folder, None, False, trust=trust)
     target = Folder(out)
     _check_target(folder, filtered, target)
     level = config.regions.coverage if coverage is None else coverage
     if not 0 < level <= 1:
         raise ConfigError(f"coverage must be in (0, 1], found {level}")
-    fitted = run_regions(folder)
+    fitted = run_regions(folder, config)
     with own(target):
         totals = decide_again(filtered, target, fitted, level, statistic, scores_only, redo)
-        acceptance = judge_acceptance(folder, target)
+        acceptance = judge_acceptance(folder, target, config)
         target.write("acceptance.png", acceptance_picture(acceptance, level))
     return {**asdict(totals), "acceptance": acceptance}
 
 
 def inspect(
-    source: str, id_: str, *, picture: str | None = None, run: str | None = None
+    source: str,
+    id_: str,
+    *,
+    picture: str | None = None,
+    run: str | None = None,
+    trust: str | None = None,
 ) -> Summary:
     """Say why an image was judged as it was, and show it beside its nearest references.
 
@@ -273,62 +289,17 @@ def inspect(
         id_: the image's id, as in the shards.
         picture: PNG file to write; None writes `inspect.png` in the working directory.
         run: the run that judged `source`, unless it is one.
+        trust: as for `fit`.
 
     Returns:
         The image's row, and where the picture is.
     """
     folder, filtered = _judged(source, run)
-    found, png = inspect_image(folder, filtered, open_run(folder, None, False), id_)
+    config = open_run(folder, None, False, trust=trust)
+    found, png = inspect_image(folder, filtered, config, id_)
     place = Path(picture or "inspect.png")
     place.write_bytes(png)
     return {**found.row, "picture": str(place)}
-
-
-def check(
-    path: str, *, overrides: tuple[str, ...] = (), progress: Progress | None = None
-) -> Summary:
-    """Decode every image at a path as the filter would, and count what fails and why.
-
-    Args:
-        path: anything a pool may be, or any folder, whose files are all taken for images.
-        overrides: settings of `image`, such as `image.max_pixels=1000000`.
-
-    Returns:
-        Counts by reason, the first examples, images a second, peak memory.
-    """
-    text = "references: {kind: bundled}"  # which a configuration must name
-    settings = parse_config(text, overrides, origin="check").image
-    return check_images(path, settings, progress or Progress())
-
-
-def clean(place: str, *, dry_run: bool = False) -> Summary:
-    """Delete what dead attempts left in a run or a filter's output, and no file that counts.
-
-    Args:
-        place: a run folder, or what `filter_pool` wrote.
-        dry_run: only say what would be deleted.
-
-    Returns:
-        The files.
-
-    Raises:
-        InputError: neither a run nor a filter's output.
-        ConflictError: a living command works there.
-    """
-    folder = Folder(place)
-    is_run = folder.exists(CONFIG)
-    if not is_run and not folder.exists(LEDGER):
-        raise InputError(f"{folder} is neither a run (no {CONFIG}) nor a filter's output")
-    if is_run and is_owned(folder):
-        raise ConflictError(f"{folder} is in use; clean it when its command has ended")
-    found = []
-    for name in ("pool", "filtered") if is_run else ("",):
-        below = folder.sub(name) if name else folder
-        names = orphans(below)
-        if not dry_run:
-            remove(below, names)
-        found += [below.path(one) for one in names]
-    return {"would_delete" if dry_run else "deleted": len(found), "files": found}
 
 
 def _judged(source: str, run: str | None) -> tuple[Folder, Folder]:
@@ -404,9 +375,10 @@ def _one(
     address: str,
     num_cpus: int | None,
     progress: Progress | None,
+    trust: str | None = None,
     actors: int | None = None,
 ) -> Summary:
-    chosen = open_run(folder, None, False)
+    chosen = open_run(folder, None, False, trust=trust)
     if actors is not None:
         chosen = _with_filter(chosen, actors=actors)
     with own(folder):
@@ -439,10 +411,10 @@ def _stage(folder: Folder, stage: str, config: Config, progress: Progress) -> Su
 
 def _check_error_budget(totals: Totals, config: Config) -> None:
     most = config.filter.max_error_share
-    if totals.error_share > most:
+    if totals.error_share > most or totals.reasons.get(POISON):
         wrong = {k: v for k, v in totals.reasons.items() if not k.endswith("_region")}
         raise ErrorBudgetExceeded(
             f"finished and written, but {totals.outcomes['error']:,} of {totals.read:,} images "
-            f"could not be judged: {totals.error_share:.1%}, filter.max_error_share is {most:.1%}; "
-            f"{wrong}; see errors/ in the output"
+            f"could not be judged: {totals.error_share:.1%}, filter.max_error_share is {most:.1%} "
+            f"and no image may kill its process; {wrong}; see errors/ in the output"
         )

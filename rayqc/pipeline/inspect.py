@@ -35,7 +35,7 @@ def inspect_image(run: Folder, filtered: Folder, config: Config, id_: str) -> tu
         InputError: no such id, or its image was not kept.
     """
     found = find(filtered, id_)
-    trained, fitted = run_encoder(run), run_regions(run)
+    trained, fitted = run_encoder(run, config), run_regions(run, config)
     limits = limits_of(config.image)
     references = read_table(run.sub("model"), REFERENCES, columns=["id", "image", "label"])
     held = {row["id"]: row for row in references.to_pylist()}

@@ -41,7 +41,7 @@ def measured_coverage(
         images_NHWC=decode_real(
             table["id"].to_pylist(),
             image_bytes(table),
-            run_encoder(folder).image,
+            run_encoder(folder, config).image,
             limits_of(config.image),
         ),
         latent_ND=latent_matrix(in_order(latents, table)),

@@ -55,7 +55,7 @@ def _train(folder: Folder, config: Config, progress: Progress) -> Summary:
     write_json(folder, "env.json", _environment())
     source = open_source(config.references)
     chosen = config.references
-    references = select_references(source, chosen.per_class, chosen.seed)
+    references = select_references(source, chosen.per_class, chosen.seed, config.image.max_bytes)
     write_table(folder.sub("model"), REFERENCES, references)
     data = image_bytes(references)
     images = zip(references["id"].to_pylist(), data, strict=True)
@@ -77,7 +77,7 @@ def _train(folder: Folder, config: Config, progress: Progress) -> Summary:
 
 
 def _fit(folder: Folder, config: Config, progress: Progress) -> Summary:
-    trained = run_encoder(folder)
+    trained = run_encoder(folder, config)
     model = folder.sub("model")
     refuse_collapse(trained.record, config.encoder.allow_collapse)
     references = read_table(model, REFERENCES)
@@ -126,15 +126,7 @@ def _generate(folder: Folder, config: Config, progress: Progress) -> Summary:
         for unit in _plan(folder, config)
         if unit.entry in sources
     ]
-    settings = config.filter
-    totals = generate_pool(
-        folder.sub("pool"),
-        list(sources.values()),
-        units,
-        settings.actors,
-        settings.shard_mb,
-        progress,
-    )
+    totals = generate_pool(folder.sub("pool"), list(sources.values()), units, config, progress)
     return {"made": totals.read}
 
 
@@ -177,7 +169,7 @@ def _augment_sources(folder: Folder, config: Config) -> dict[int, AugmentSource]
 
 
 def _filter_run(folder: Folder, config: Config, progress: Progress) -> Summary:
-    classes = run_encoder(folder).classes
+    classes = run_encoder(folder, config).classes
     sources: list[PoolSource] = []
     units: list[Unit] = []
     if any(isinstance(entry, Augment) for entry in config.pool):
@@ -200,7 +192,7 @@ def _filter_run(folder: Folder, config: Config, progress: Progress) -> Summary:
         }
     )
     totals = filter_sources(folder, filtered, sources, units, config, statistics, progress)
-    acceptance = judge_acceptance(folder, filtered)
+    acceptance = judge_acceptance(folder, filtered, config)
     folder.write("acceptance.png", acceptance_picture(acceptance, config.regions.coverage))
     title = f"rayqc: {totals.outcomes['accepted']:,} of {totals.read:,} accepted"
     folder.write(
@@ -209,10 +201,10 @@ def _filter_run(folder: Folder, config: Config, progress: Progress) -> Summary:
     return {**asdict(totals), "acceptance": acceptance}
 
 
-def judge_acceptance(folder: Folder, filtered: Folder) -> Summary:
+def judge_acceptance(folder: Folder, filtered: Folder, config: Config) -> Summary:
     """What of each class was accepted and why the rest was not; starved classes are warned of."""
     statistics = Statistics(**read_json(filtered, LEDGER)["statistics"])
-    facts = acceptance_facts(filtered, run_regions(folder).regions, statistics)
+    facts = acceptance_facts(filtered, run_regions(folder, config).regions, statistics)
     for line in starved(facts):
         logger.warning(line)
     return facts
@@ -228,8 +220,8 @@ def filter_sources(
     progress: Progress,
 ) -> Totals:
     """Judge sources by a run's encoder and regions, into `out`."""
-    trained = run_encoder(folder)
-    fitted = run_regions(folder)
+    trained = run_encoder(folder, config)
+    fitted = run_regions(folder, config)
     kept = ("keep_rejected", "shard_mb", "max_accepted_per_class", "limit")
     work = {
         "stage": "filter",
@@ -249,7 +241,7 @@ def filter_sources(
 def _classify(folder: Folder, config: Config, progress: Progress) -> Summary:
     summary: Summary = {}
     if config.classify.arms:
-        trained = run_encoder(folder)
+        trained = run_encoder(folder, config)
         test = test_images(config, trained.classes, None)
         if test is None:
             raise InputError(

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from rayqc.errors import ArtefactError
+from rayqc.errors import ArtefactError, UntrustedCodeError
 from rayqc.images.decode import ImageShape
 from rayqc.models.backbones import build, source_digest
 from rayqc.models.encoder import Encoder
@@ -115,10 +115,14 @@ def save_encoder(
     )
 
 
-def load_encoder(folder: Folder) -> TrainedEncoder:
+def load_encoder(folder: Folder, trusted: str | None) -> TrainedEncoder:
     """Read an encoder back.
 
+    Args:
+        trusted: the Python target that the user, not the folder, names; no other is imported.
+
     Raises:
+        UntrustedCodeError: the encoder is Python code of another name.
         ArtefactError: another format version, weights that are not the ones `model.json` names,
             or a target whose source has changed.
     """
@@ -135,6 +139,11 @@ def load_encoder(folder: Folder) -> TrainedEncoder:
         raise ArtefactError(
             f"{folder.path(WEIGHTS)} is damaged or swapped: digest {found[:12]}, "
             f"{MODEL} says {model['encoder_digest'][:12]}; train again with --redo"
+        )
+    if kind == "python" and shape["target"] != trusted:
+        raise UntrustedCodeError(
+            f"{folder.path(MODEL)} names Python code to run, {shape['target']}; "
+            f"if you know and trust it, say so with --trust {shape['target']} (trust= in Python)"
         )
     if kind == "python" and source_digest(shape["target"]) != shape["source"]:
         raise ArtefactError(

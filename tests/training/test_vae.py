@@ -101,7 +101,7 @@ def test_an_encoder_reads_back_the_same(tmp_path):
     saved = save_encoder(
         folder, "vae", vae, vae.shape.as_dict(), IMAGE, ("a", "b"), {"active_units": 3}
     )
-    found = load_encoder(folder)
+    found = load_encoder(folder, None)
     assert (found.digest, found.classes, found.record) == (saved.digest, ("a", "b"), saved.record)
     for name, tensor in vae.state_dict().items():
         assert torch.equal(found.network.state_dict()[name], tensor)
@@ -114,10 +114,10 @@ def test_a_foreign_or_damaged_encoder_is_refused(tmp_path):
     facts = read_json(folder, "model.json")
     write_json(folder, "model.json", {**facts, "format_version": 99})
     with pytest.raises(ArtefactError, match="format version 99, this rayqc reads 2"):
-        load_encoder(folder)
+        load_encoder(folder, None)
     write_json(folder, "model.json", facts)
     data = bytearray(folder.read("weights.safetensors"))
     data[-1] ^= 1
     folder.write("weights.safetensors", bytes(data))
     with pytest.raises(ArtefactError, match="damaged or swapped: digest"):
-        load_encoder(folder)
+        load_encoder(folder, None)

@@ -1,0 +1,36 @@
+"""Ray Data's pool of actors, as rayqc uses it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import ray.data
+
+
+def through_actors(
+    dataset: ray.data.Dataset,
+    actor: type,
+    arguments: tuple[Any, ...],
+    count: int,
+    gpu: bool,
+    batch_size: int | None,
+) -> ray.data.Dataset:
+    """Batches of a data set, as Arrow tables, through so many actors of one CPU each.
+
+    Args:
+        actor: made with `arguments` in each actor, then called with batches.
+        gpu: give each actor a GPU.
+        batch_size: rows of a batch; None takes blocks as they are.
+    """
+    mapped = dataset.map_batches(
+        actor,
+        batch_size=batch_size,
+        batch_format="pyarrow",
+        compute=ray.data.ActorPoolStrategy(size=count),
+        fn_constructor_args=arguments,
+        num_cpus=1,
+        num_gpus=1 if gpu else None,
+    )
+    # Else an error of ours reaches the driver as a text without its type.
+    mapped.context.raise_original_map_exception = True
+    return mapped

@@ -1,0 +1,108 @@
+"""The actor that does units: each once, in the hands of one worker at a time.
+
+An actor looks first whether a unit is committed. A unit whose worker died is done again by
+another; one that took several down is gone through in a child process first.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import pyarrow as pa
+import ray
+
+from rayqc.distributed.isolate import find_poison
+from rayqc.distributed.register import GIVE_UP, ISOLATE, LEAVE
+from rayqc.errors import StoppedError
+from rayqc.ledger.commit import is_committed
+from rayqc.storage import Folder
+from rayqc.units import Unit
+
+STDERR = 2
+"""A worker's file descriptor of its log, whatever stands in `sys.stderr`."""
+
+
+class UnitWorker(Protocol):
+    """Does one unit from reading to commit."""
+
+    def __call__(self, index: int, unit: Unit, poison: dict[int, str]) -> None:
+        """Do the unit, and commit it under its index.
+
+        Args:
+            poison: rows to leave alone, and why; found where the worker is `isolate.Isolable`.
+        """
+        ...
+
+
+class UnitActor:
+    """Makes its worker once, then does unit after unit."""
+
+    def __init__(
+        self,
+        make_worker: Callable[[], UnitWorker],
+        folder: Folder,
+        register: Any,
+        minutes: float | None,
+    ) -> None:
+        context = ray.get_runtime_context()
+        self.node = context.get_node_id()
+        ray.get(register.enrol.remote(context.current_actor))
+        self.make_worker, self.worker = make_worker, make_worker()
+        self.folder, self.register = folder, register
+        self.seconds = None if minutes is None else 60 * minutes
+
+    def __call__(self, batch: pa.Table) -> pa.Table:
+        """Do the units of a batch, which has one; give back those that are committed."""
+        done = [self._do(row["index"], row["unit"]) for row in batch.to_pylist()]
+        return batch.select(["rows"]).filter(pa.array(done))
+
+    def _do(self, index: int, text: str) -> bool:
+        order = ray.get(self.register.begin.remote(index, self.node, os.getpid()))
+        if order == LEAVE:
+            return False
+        unit = _unit_from_json(text)
+        try:
+            if order == GIVE_UP:
+                raise StoppedError(
+                    f"unit {index} (rows {unit.start} to {unit.stop} of {unit.path or 'the folder'}"
+                    ") took its worker down again and again; is memory short? Fewer filter.actors "
+                    "or smaller filter.unit_rows need less; run again to resume"
+                )
+            if not is_committed(self.folder, index):
+                careful = order == ISOLATE and hasattr(self.worker, "rehearsal")
+                poison = find_poison(self.make_worker, unit, self.seconds) if careful else {}
+                with _alarm(self.seconds):
+                    self.worker(index, unit, poison)
+        finally:
+            self.register.end.remote(index)
+        return True
+
+
+@contextmanager
+def _alarm(seconds: float | None) -> Iterator[None]:
+    """Let this process die when what it does takes so long: it hangs, and no signal wakes it."""
+    if seconds is None:
+        yield
+        return
+    faulthandler.dump_traceback_later(seconds, exit=True, file=STDERR)
+    try:
+        yield
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+
+
+def _unit_from_json(text: str) -> Unit:
+    found = json.loads(text)
+    sample = found["sample"]
+    return Unit(
+        **{
+            **found,
+            "names": tuple(found["names"]),
+            "sample": (sample[0], sample[1]) if sample else None,
+        }
+    )

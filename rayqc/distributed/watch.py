@@ -1,0 +1,111 @@
+"""Blocking work watched from outside: what is stuck is said, and nothing waits for ever."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import ray
+
+from rayqc.distributed.register import Attempt
+from rayqc.errors import StoppedError
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+SECONDS_BETWEEN_LOOKS = 0.5
+SAY_AFTER_SECONDS = 120.0
+"""Without movement for so long, a line says where things stand; the next after twice as long."""
+STUCK_MINUTES = 30.0
+
+
+class Watchdog:
+    """Warns of a stage in which nothing moves, and stops one in which nobody is at work."""
+
+    def __init__(
+        self,
+        name: str,
+        minutes: float | None = STUCK_MINUTES,
+        running: Callable[[], Sequence[Attempt]] = tuple,
+        stop_at_work: bool = False,
+    ) -> None:
+        """`running`: jobs in progress. `stop_at_work`: stop even while there are some."""
+        self._name, self._minutes = name, minutes
+        self._running, self._stop_at_work = running, stop_at_work
+        self._done = 0
+        self._moved = time.monotonic()
+        self._say_after = SAY_AFTER_SECONDS
+        self._nodes = len(_nodes())
+
+    def look(self, done: int) -> None:
+        """Call it every second or so.
+
+        Raises:
+            StoppedError: nothing has moved for the minutes set, and nobody is at work.
+        """
+        now = time.monotonic()
+        if done != self._done:
+            self._done, self._moved, self._say_after = done, now, SAY_AFTER_SECONDS
+            return
+        quiet = now - self._moved
+        stuck = self._minutes is not None and quiet > 60 * self._minutes
+        if not stuck and quiet < self._say_after:
+            return
+        self._say_after = 2 * max(quiet, self._say_after)
+        running = self._running()
+        said = f"{self._name}: nothing has moved for {quiet:.0f} s; {self._describe(running)}"
+        if stuck and (self._stop_at_work or not running):
+            raise StoppedError(f"{said}; stopped, run again to resume")
+        logger.warning(said)
+
+    def _describe(self, running: Sequence[Attempt]) -> str:
+        nodes = _nodes()
+        lost = f" of {self._nodes} at the start" if len(nodes) < self._nodes else ""
+        free, held = ray.available_resources(), ray.cluster_resources()
+        text = f"Ray has {len(nodes)} nodes{lost}, {free.get('CPU', 0):.0f} of "
+        text += f"{held.get('CPU', 0):.0f} CPUs free"
+        if held.get("GPU"):
+            text += f", {free.get('GPU', 0):.0f} of {held['GPU']:.0f} GPUs free"
+        if not running:
+            return f"{text}; no worker is at anything"
+        oldest = sorted(running, key=lambda attempt: attempt.since)[:5]
+        names = {node["NodeID"]: node["NodeManagerHostname"] for node in nodes}
+        at = ", ".join(
+            f"{one.job} (process {one.pid} on {names.get(one.node, one.node[:8])}, for "
+            f"{time.time() - one.since:.0f} s)"
+            for one in oldest
+        )
+        return f"{text}; {len(running)} in progress, the oldest are {at}"
+
+
+def in_thread(work: Callable[[], T], look: Callable[[], None]) -> T:
+    """What `work` returns or raises, while this thread calls `look` again and again.
+
+    Ray's blocking calls run in a daemon thread: in the main thread Ray Train takes Ctrl-C for
+    itself and exits without a word, and nothing could end a wait that has no end.
+    """
+    found: list[T] = []
+    failed: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            found.append(work())
+        except BaseException as error:
+            failed.append(error)
+
+    worker = threading.Thread(target=run, daemon=True)
+    worker.start()
+    while worker.is_alive():
+        worker.join(timeout=SECONDS_BETWEEN_LOOKS)
+        look()
+    if failed:
+        raise failed[0]
+    return found[0]
+
+
+def _nodes() -> list[dict[str, str]]:
+    return [node for node in ray.nodes() if node["Alive"]]

@@ -1,0 +1,80 @@
+"""What a user calls besides the stages: look at a pool, a machine, a folder."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rayqc.config import parse_config
+from rayqc.distributed.doctor import examine
+from rayqc.distributed.session import session
+from rayqc.errors import ConflictError, InputError
+from rayqc.ledger.clean import orphans, remove
+from rayqc.ledger.owner import is_owned
+from rayqc.ledger.plan import LEDGER
+from rayqc.ledger.stages import CONFIG
+from rayqc.pipeline.check import check_images
+from rayqc.progress import Progress
+from rayqc.storage import Folder
+
+Summary = dict[str, Any]
+
+
+def check(
+    path: str, *, overrides: tuple[str, ...] = (), progress: Progress | None = None
+) -> Summary:
+    """Decode every image at a path as the filter would, and count what fails and why.
+
+    Args:
+        path: anything a pool may be, or any folder, whose files are all taken for images.
+        overrides: settings of `image`, such as `image.max_pixels=1000000`.
+
+    Returns:
+        Counts by reason, the first examples, images a second, peak memory.
+    """
+    text = "references: {kind: bundled}"  # which a configuration must name
+    settings = parse_config(text, overrides, origin="check").image
+    return check_images(path, settings, progress or Progress())
+
+
+def clean(place: str, *, dry_run: bool = False) -> Summary:
+    """Delete what dead attempts left in a run or a filter's output, and no file that counts.
+
+    Args:
+        place: a run folder, or what `filter_pool` wrote.
+        dry_run: only say what would be deleted.
+
+    Returns:
+        The files.
+
+    Raises:
+        InputError: neither a run nor a filter's output.
+        ConflictError: a living command works there.
+    """
+    folder = Folder(place)
+    is_run = folder.exists(CONFIG)
+    if not is_run and not folder.exists(LEDGER):
+        raise InputError(f"{folder} is neither a run (no {CONFIG}) nor a filter's output")
+    if is_run and is_owned(folder):
+        raise ConflictError(f"{folder} is in use; clean it when its command has ended")
+    found = []
+    for name in ("pool", "filtered") if is_run else ("",):
+        below = folder.sub(name) if name else folder
+        names = orphans(below)
+        if not dry_run:
+            remove(below, names)
+        found += [below.path(one) for one in names]
+    return {"would_delete" if dry_run else "deleted": len(found), "files": found}
+
+
+def doctor(*, address: str = "local", num_cpus: int | None = None) -> Summary:
+    """Start or join Ray, look at every node, and warn of what will give trouble.
+
+    Args:
+        address: where Ray runs: `local`, `auto`, or a cluster's address.
+        num_cpus: CPUs of a local session; None takes the machine's.
+
+    Returns:
+        Versions here, facts of each node, and warnings.
+    """
+    with session(address, num_cpus):
+        return examine(local=address == "local")

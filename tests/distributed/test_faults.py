@@ -1,0 +1,119 @@
+"""Workers that die on a real local Ray: nothing lost, nothing twice, nothing else."""
+
+from __future__ import annotations
+
+import functools
+import json
+
+import pyarrow.parquet as pq
+import pytest
+
+import rayqc
+from rayqc.distributed.tasks import run_tasks
+from rayqc.distributed.watch import Watchdog
+from rayqc.errors import ErrorBudgetExceeded, StoppedError
+from tests.distributed import faulty
+from tests.distributed.test_end_to_end import COUNT, pool_file, rows
+
+
+def filter_with(monkeypatch, worker, run, pool, out, minutes=30.0):
+    """The real filter, with a worker that has a fault."""
+    text = (run / "config.yaml").read_text()
+    changed = text.replace("unit_minutes: 30.0", f"unit_minutes: {minutes}")
+    changed = changed.replace("unit_rows: 70", "unit_rows: 10")
+    with monkeypatch.context() as patch:
+        patch.setattr("rayqc.distributed.filter.FilterWorker", worker)
+        patch.setattr("rayqc.pipeline.commands.open_run", lambda *a, **k: _settings(changed))
+        return rayqc.filter_pool(str(run), str(pool), str(out))
+
+
+def _settings(text):
+    import yaml
+
+    return rayqc.make_config(yaml.safe_load(text))
+
+
+def outcome(folder):
+    """What must not depend on any fault: verdict and bytes by id."""
+    return {
+        row["id"]: (row["verdict"], row["reason"], row["image"]["bytes"])
+        for kind in ("accepted", "rejected", "errors")
+        for row in rows(folder, kind)
+    }
+
+
+def check_ledger(out, count):
+    plan = pq.ParquetFile(out / "_plan").read()
+    commits = [json.loads(path.read_text()) for path in (out / "commits").iterdir()]
+    assert sorted(one["unit"] for one in commits) == list(range(plan.num_rows))
+    assert all(one["read"] == sum(one["outcomes"].values()) for one in commits)
+    assert sum(one["read"] for one in commits) == count
+    ids = [row["id"] for row in rows(out, "scores")]
+    assert len(set(ids)) == len(ids) == count
+    assert (out / "_SUCCESS").exists()
+    assert not list(out.rglob("unit-*.parquet"))
+
+
+@pytest.mark.parametrize(
+    ("deaths", "seed"), [(6, 0), *(pytest.param(20, n, marks=pytest.mark.long) for n in (1, 2, 3))]
+)
+def test_workers_killed_at_seeded_moments(tiny_run, tmp_path, monkeypatch, deaths, seed):
+    for number, moment in enumerate(faulty.moments(deaths, seed)):
+        (tmp_path / f"death-{number:03d}").write_text(moment)
+    filter_with(monkeypatch, faulty.DyingWorker, tiny_run, tiny_run / "pool", tmp_path / "out")
+    taken = len(list(tmp_path.glob("taken-*")))
+    assert taken >= deaths // 2, taken
+    check_ledger(tmp_path / "out", COUNT)
+    assert outcome(tmp_path / "out") == outcome(tiny_run / "filtered")
+
+
+@pytest.fixture
+def deadly_pool(tiny_run, tmp_path):
+    images = [(row["image"]["bytes"], row["label"]) for row in rows(tiny_run, "pool")[:30]]
+    images.insert(7, (faulty.DEADLY, 3))
+    images.insert(12, (faulty.DEADLY, 4))
+    images.insert(25, (faulty.ENDLESS, 5))
+    path = tmp_path / "pool.parquet"
+    pool_file(path, *zip(*images, strict=True), tuple("0123456789"))
+    return path
+
+
+def test_images_that_kill_or_hang_are_found_and_the_others_judged(
+    tiny_run, deadly_pool, tmp_path, monkeypatch
+):
+    out = tmp_path / "out"
+    with pytest.raises(ErrorBudgetExceeded, match="3 of 33 images could not be judged.*poison"):
+        filter_with(monkeypatch, faulty.DeadlyDecoder, tiny_run, deadly_pool, out, minutes=0.1)
+    check_ledger(out, 33)
+    wrong = {row["id"]: row for row in rows(out, "errors")}
+    assert set(wrong) == {"pool.parquet#7", "pool.parquet#12", "pool.parquet#25"}
+    assert {row["reason"] for row in wrong.values()} == {"poison"}
+    assert "took its process down 3 times: SIGSEGV" in wrong["pool.parquet#7"]["message"]
+    assert "no end after 6 s" in wrong["pool.parquet#25"]["message"]
+    assert wrong["pool.parquet#12"]["image"]["bytes"] == faulty.DEADLY
+    judged = [row for row in rows(out, "scores") if row["verdict"] != "error"]
+    mine = {row["id"]: row["verdict"] for row in rows(tiny_run / "filtered", "scores")}
+    pool = [row["id"] for row in rows(tiny_run, "pool")[:30]]
+    found = [row["verdict"] for row in sorted(judged, key=lambda row: int(row["id"][13:]))]
+    assert found == [mine[name] for name in pool]
+
+
+def test_a_unit_that_kills_without_a_poisonous_image_is_given_up(
+    tiny_run, deadly_pool, tmp_path, monkeypatch
+):
+    out = tmp_path / "out"
+    with pytest.raises(StoppedError, match="took its worker down again and again.*to resume"):
+        filter_with(monkeypatch, faulty.NeverLives, tiny_run, tiny_run / "pool", out)
+    assert not (out / "manifest.json").exists()
+    rayqc.filter_pool(str(tiny_run), str(tiny_run / "pool"), str(out))
+    assert outcome(out) == outcome(tiny_run / "filtered")
+
+
+def test_tasks_that_nobody_can_take_up_are_stopped(ray_session, monkeypatch, caplog):
+    patient = functools.partial(Watchdog, minutes=0.05)
+    monkeypatch.setattr("rayqc.distributed.tasks.Watchdog", patient)
+    monkeypatch.setattr("rayqc.distributed.watch.SAY_AFTER_SECONDS", 1.0)
+    with pytest.raises(StoppedError, match=r"nothing has moved for 3 s; Ray has 1 nodes.*resume"):
+        run_tasks(len, [([1, 2],)], gpu=True)
+    assert "len: nothing has moved for" in caplog.text
+    assert "no worker is at anything" in caplog.text

@@ -1,0 +1,59 @@
+"""A node of a real cluster is lost in the middle of each stage: see `lose_a_node.py`."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from tests.distributed.lose_a_node import STEPS
+
+MOST_SECONDS = 580
+
+
+def lose_a_node(stage: str, folder) -> dict[str, Any]:
+    words = [sys.executable, "-m", "tests.distributed.lose_a_node", stage, str(folder)]
+    found = subprocess.run(words, capture_output=True, text=True, timeout=MOST_SECONDS)
+    lines = [line for line in found.stdout.splitlines() if line.startswith("{")]
+    assert lines, found.stderr[-3000:]
+    return dict(json.loads(lines[-1]))
+
+
+def test_two_of_three_nodes_lost_in_filter(tmp_path):
+    found = lose_a_node("filter", tmp_path)
+    assert found["lost"] == 2
+    assert found["same"]
+    assert found["commits"] == found["units"] > 30
+    assert found["errors"] == 0
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("stage", ["fit", "classify"])
+def test_a_node_lost_in(stage, tmp_path):
+    found = lose_a_node(stage, tmp_path)
+    assert found["lost"]
+    assert found["same"]
+
+
+def has_no_gap(found: dict[str, Any]) -> bool:
+    return bool(found["steps"] == list(range(10, STEPS + 1, 10)))
+
+
+@pytest.mark.long
+def test_training_goes_on_elsewhere(tmp_path):
+    found = lose_a_node("train with one to spare", tmp_path)
+    assert found["lost"]
+    assert has_no_gap(found)
+    assert len(found["starts"]) == 2 and 0 < found["starts"][1] < STEPS
+
+
+@pytest.mark.long
+def test_training_that_has_too_few_nodes_left_is_stopped_and_resumes(tmp_path):
+    found = lose_a_node("train", tmp_path)
+    assert "Ray has 2 nodes of 3 at the start" in found["stopped"]
+    assert found["stopped"].endswith("run again to resume")
+    assert has_no_gap(found)
+    assert len(found["starts"]) == 2 and 0 < found["starts"][1] < STEPS
