@@ -12,7 +12,9 @@ from rich.logging import RichHandler
 from rich.progress import BarColumn, TaskID, TextColumn
 from rich.progress import Progress as Bars
 from rich.table import Table
+from rich.text import Text
 
+from rayqc.printable import printable
 from rayqc.progress import Progress, Stage
 from rayqc.schema import VERDICTS
 
@@ -38,7 +40,8 @@ class Console:
 
     def error(self, message: str) -> None:
         """One line, never wrapped or interpreted."""
-        self._err.print(f"rayqc: {message}", style="bold red", markup=False, soft_wrap=True)
+        text = printable(f"rayqc: {message}", keep="\n")
+        self._err.print(text, style="bold red", markup=False, soft_wrap=True)
 
     def show(self, found: dict[str, Any], place: str) -> None:
         """The result of a command as a table, and where its files are."""
@@ -83,7 +86,7 @@ class Console:
             self._line(line)
 
     def _line(self, text: str) -> None:
-        self._out.print(text, markup=False, soft_wrap=True)
+        self._out.print(printable(text), markup=False, soft_wrap=True)
 
 
 class LiveProgress(Progress):
@@ -121,7 +124,7 @@ class _LiveStage(Stage):
 class _Plain(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         level = f"{record.levelname.lower()}: " if record.levelno >= logging.WARNING else ""
-        return level + record.getMessage()
+        return level + printable(record.getMessage())
 
 
 def _arms_table(found: dict[str, Any]) -> Table:
@@ -146,7 +149,12 @@ def _acceptance_table(acceptance: dict[str, Any]) -> Table:
     for name in ("class", "judged", "accepted", "share"):
         table.add_column(name, justify="right")
     for name, row in acceptance.items():
-        table.add_row(name, f"{row['judged']:,}", f"{row['accepted']:,}", f"{row['share']:.1%}")
+        table.add_row(
+            Text(printable(name)),
+            f"{row['judged']:,}",
+            f"{row['accepted']:,}",
+            f"{row['share']:.1%}",
+        )
     return table
 
 

@@ -6,6 +6,7 @@ Reads the stored scores one shard at a time.
 from __future__ import annotations
 
 import io
+import warnings
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ import pyarrow.compute as pc
 from matplotlib.figure import Figure
 
 from rayqc.ledger.manifest import load_files
+from rayqc.printable import printable
 from rayqc.regions import Regions
 from rayqc.regions.base import Stored
 from rayqc.regions.statistics import Statistics
@@ -117,7 +119,8 @@ def acceptance_picture(facts: dict[str, Any], coverage: float) -> bytes:
         axes.plot(x, y, color="#b0b0b8", linewidth=1.6 if ends else 0.8)
     for name in {names[0], names[-1]} if names else ():
         last = 100 * facts["by_class"][name]["curve"][-1]
-        axes.annotate(f" {name}", (x[-1], last), fontsize=8, color="#60606a", va="center")
+        text, place = f" {printable(name)}", (x[-1], last)
+        axes.annotate(text, place, fontsize=8, color="#60606a", va="center", parse_math=False)
     axes.plot(x, [100 * v for v in facts["curve"]], color="#22774f", linewidth=2.4, label="all")
     axes.plot(x, x, color="#c43e34", linewidth=1, linestyle=":", label="fresh real images")
     axes.axvline(100 * coverage, color="#303038", linewidth=0.8)
@@ -126,5 +129,7 @@ def acceptance_picture(facts: dict[str, Any], coverage: float) -> bytes:
     axes.set_ylim(0, 102)
     axes.legend(loc="upper left", frameon=False, fontsize=8)
     sink = io.BytesIO()
-    figure.savefig(sink, format="png")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # a box is shown in its place
+        figure.savefig(sink, format="png")
     return sink.getvalue()

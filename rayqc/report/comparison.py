@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from PIL import Image, ImageDraw, ImageFont
 
 from rayqc.images.decode import ImageError, Limits, open_image, to_mode
+from rayqc.printable import printable
 
 SIDE = 128
 GAP = 12
@@ -40,7 +41,7 @@ def comparison(images: list[Shown], limits: Limits) -> bytes:
             draw.text((left + 6, GAP + SIDE // 2), error.reason, PALE, font)
         for line, text in enumerate(shown.caption[:LINES]):
             ink = PALE if place else INK
-            draw.text((left, GAP + SIDE + 6 + line * LINE), text, ink, font)
+            draw.text((left, GAP + SIDE + 6 + line * LINE), printable(text), ink, font)
     sink = io.BytesIO()
     sheet.save(sink, format="PNG")
     return sink.getvalue()

@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from rayqc.images.decode import Limits, open_image, to_mode
 from rayqc.ledger.manifest import load_files
+from rayqc.printable import printable
 from rayqc.storage import Folder, read_table
 
 TILE = 44
@@ -135,4 +136,5 @@ def _left(column: int) -> int:
 
 
 def _short(name: str) -> str:
-    return name if len(name) <= 10 else name[:9] + "."
+    shown = printable(name)
+    return shown if len(shown) <= 10 else shown[:9] + "."
