@@ -15,6 +15,7 @@ from typing import cast
 import ray
 from ray._private import ray_constants
 from ray.exceptions import ActorDiedError, RayError, RayTaskError
+from ray.train.v2._internal.exceptions import RayTrainError, UserExceptionWithTraceback
 
 from rayqc.errors import RayqcError, StoppedError, UserError
 
@@ -73,10 +74,17 @@ def plain_errors() -> Iterator[None]:
             last = str(error).strip().splitlines()[-1]
             raise StoppedError(f"a worker could not start: {last}") from error
         failures = list(getattr(error, "worker_failures", {}).values()) or [error]
-        if all(isinstance(e, RayError) and not isinstance(e, RayTaskError) for e in failures):
-            reason = str(error).strip().splitlines()[0]
+        if all(_is_a_loss(failure) for failure in failures):
+            reason = str(failures[0]).strip().splitlines()[0]
             raise StoppedError(f"Ray stopped the work: {reason}; run again to resume") from error
         raise
+
+
+def _is_a_loss(error: BaseException) -> bool:
+    """Was a worker, a node or an object lost, rather than an error raised by what ran there?"""
+    if isinstance(error, RayTrainError):
+        return not isinstance(error, UserExceptionWithTraceback)
+    return isinstance(error, RayError) and not isinstance(error, RayTaskError)
 
 
 def _reach(address: str) -> None:

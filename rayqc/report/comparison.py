@@ -5,10 +5,11 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from rayqc.images.decode import ImageError, Limits, open_image, to_mode
 from rayqc.printable import printable
+from rayqc.report.font import font
 
 SIDE = 128
 GAP = 12
@@ -30,7 +31,6 @@ def comparison(images: list[Shown], limits: Limits) -> bytes:
     width = len(images) * (SIDE + GAP) + 3 * GAP
     sheet = Image.new("RGB", (width, SIDE + 2 * GAP + LINES * LINE + GAP), PAPER)
     draw = ImageDraw.Draw(sheet)
-    font = ImageFont.load_default(11)
     for place, shown in enumerate(images):
         left = GAP + place * (SIDE + GAP) + (GAP if place else 0)
         draw.rectangle((left - 1, GAP - 1, left + SIDE, GAP + SIDE), outline=PALE)
@@ -38,10 +38,10 @@ def comparison(images: list[Shown], limits: Limits) -> bytes:
             picture = to_mode(open_image(shown.image, limits), 3)
             sheet.paste(picture.resize((SIDE, SIDE), Image.Resampling.NEAREST), (left, GAP))
         except ImageError as error:
-            draw.text((left + 6, GAP + SIDE // 2), error.reason, PALE, font)
+            draw.text((left + 6, GAP + SIDE // 2), error.reason, PALE, font(10))
         for line, text in enumerate(shown.caption[:LINES]):
             ink = PALE if place else INK
-            draw.text((left, GAP + SIDE + 6 + line * LINE), printable(text), ink, font)
+            draw.text((left, GAP + SIDE + 6 + line * LINE), printable(text), ink, font(10))
     sink = io.BytesIO()
     sheet.save(sink, format="PNG")
     return sink.getvalue()

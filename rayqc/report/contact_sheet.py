@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from rayqc.images.decode import Limits, open_image, to_mode
 from rayqc.ledger.manifest import load_files
 from rayqc.printable import printable
+from rayqc.report.font import font
 from rayqc.storage import Folder, read_table
 
 TILE = 44
@@ -49,18 +50,17 @@ def contact_sheet(filtered: Folder, classes: tuple[str, ...], title: str, limits
     width = LEFT + 3 * (PER_GROUP * (TILE + GAP) + 24)
     sheet = Image.new("RGB", (width, TOP + len(shown) * (TILE + 18) + 8), PAPER)
     draw = ImageDraw.Draw(sheet)
-    font, small = ImageFont.load_default(15), ImageFont.load_default(10)
-    draw.text((12, 10), title, INK, font)
+    draw.text((12, 10), title, INK, font(14))
     for column, group in enumerate(GROUPS):
-        draw.text((_left(column), TOP - 24), group, PALE, ImageFont.load_default(12))
+        draw.text((_left(column), TOP - 24), group, PALE, font(11))
     for row, name in enumerate(shown):
         top = TOP + row * (TILE + 18)
-        draw.text((12, top + TILE // 2 - 8), _short(name), INK, font)
+        draw.text((12, top + TILE // 2 - 8), _short(name), INK, font(13))
         for column, group_picks in enumerate(picks[row]):
             for place, found in enumerate(group_picks):
                 left = _left(column) + place * (TILE + GAP)
                 _paste(sheet, draw, images.get(found.id), found, (left, top), limits)
-                draw.text((left + 8, top + TILE + 1), f"{found.score:.2f}", PALE, small)
+                draw.text((left + 8, top + TILE + 1), f"{found.score:.2f}", PALE, font(9))
     sink = io.BytesIO()
     sheet.save(sink, format="PNG")
     return sink.getvalue()

@@ -25,6 +25,7 @@ from rayqc.training.vae import TrainingState, bare_model
 MODEL_FORMAT = 2
 WEIGHTS = "weights.safetensors"
 MODEL = "model.json"
+CHECKPOINT_FORMAT = 1
 CHECKPOINT = "checkpoint.json"
 TRAINED_HERE = ("vae", "supervised", "contrastive")
 ADAM = ("step", "exp_avg", "exp_avg_sq")
@@ -51,33 +52,60 @@ class TrainedEncoder:
 
 
 def save_checkpoint(folder: Folder, state: TrainingState) -> None:
-    """Weights, Adam's moments, step and history."""
+    """Weights, Adam's moments, step and history; the record names the digest of the weights."""
     bare = bare_model(state.model)
     names = {id(parameter): name for name, parameter in bare.named_parameters()}
     arrays = {f"model.{name}": t.detach().cpu().numpy() for name, t in bare.state_dict().items()}
     for parameter, moments in state.optimiser.state.items():
         for kind in ADAM:
             arrays[f"adam.{kind}.{names[id(parameter)]}"] = moments[kind].detach().cpu().numpy()
-    folder.write(WEIGHTS, arrays_bytes(arrays))
-    facts = {"step": state.step, "history": state.history, "starts": state.starts}
+    weights = arrays_bytes(arrays)
+    folder.write(WEIGHTS, weights)
+    facts = {
+        "format_version": CHECKPOINT_FORMAT,
+        "digest": digest(weights),
+        "step": state.step,
+        "history": state.history,
+        "starts": state.starts,
+    }
     write_json(folder, CHECKPOINT, facts)
 
 
 def load_checkpoint(folder: Folder, state: TrainingState) -> None:
-    """Bring a fresh state to where `save_checkpoint` left another of the same shape."""
+    """Bring a fresh state to where `save_checkpoint` left another of the same shape.
+
+    Raises:
+        ArtefactError: damaged, swapped, of another version, or of another network.
+    """
+    found = read_json(folder, CHECKPOINT)
+    if found.get("format_version") != CHECKPOINT_FORMAT:
+        raise ArtefactError(
+            f"{folder.path(CHECKPOINT)} has format version {found.get('format_version')}, this "
+            f"rayqc reads {CHECKPOINT_FORMAT}; train anew with --redo"
+        )
+    held = digest(folder.read(WEIGHTS))
+    if held != found["digest"]:
+        raise ArtefactError(
+            f"{folder.path(WEIGHTS)} is damaged or swapped: digest {held[:12]}, {CHECKPOINT} says "
+            f"{found['digest'][:12]}; train anew with --redo"
+        )
     arrays = {name: torch.from_numpy(a.copy()) for name, a in read_arrays(folder, WEIGHTS).items()}
     bare = bare_model(state.model)
     prefix = "model."
-    bare.load_state_dict(
-        {name.removeprefix(prefix): t for name, t in arrays.items() if name.startswith(prefix)}
-    )
+    weights = {n.removeprefix(prefix): t for n, t in arrays.items() if n.startswith(prefix)}
+    try:
+        bare.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ArtefactError(
+            f"{folder.path(WEIGHTS)} is of another network: {str(error).splitlines()[-1].strip()}; "
+            "train anew with --redo"
+        ) from error
     for name, parameter in bare.named_parameters():
         if f"adam.step.{name}" in arrays:
             moments = {kind: arrays[f"adam.{kind}.{name}"] for kind in ADAM}
             state.optimiser.state[parameter] = {
                 kind: t if kind == "step" else t.to(parameter.device) for kind, t in moments.items()
             }
-    found = read_json(folder, CHECKPOINT)
     state.step = int(found["step"])
     state.history, state.starts = list(found["history"]), list(found["starts"])
 

@@ -3,7 +3,7 @@
 import pytest
 
 import rayqc
-from rayqc.errors import ArtefactError, ConfigError
+from rayqc.errors import ArtefactError, ConfigError, UntrustedCodeError
 from rayqc.storage import Folder, read_json, write_json
 from tests.conftest import tiny
 
@@ -35,10 +35,15 @@ def test_a_region_on_another_encoder(kind, region, ray_session, tmp_path):
     model = read_json(Folder(out), "model/model.json")
     assert model["kind"] == kind
     if kind == "python":
+        with pytest.raises(UntrustedCodeError, match="--trust tests.models.test_features:Means"):
+            rayqc.fit(out, redo=True)
+        with pytest.raises(UntrustedCodeError, match="names Python code to run"):
+            rayqc.fit(out, trust="os:system")
+        assert rayqc.fit(out, trust=KINDS["python"]["target"])["kind"] == region
         shape = {**model["shape"], "source": "another"}
         write_json(Folder(out), "model/model.json", {**model, "shape": shape})
         with pytest.raises(ArtefactError, match="damaged or swapped"):
-            rayqc.fit(out, redo=True)
+            rayqc.fit(out, redo=True, trust=KINDS["python"]["target"])
 
 
 def test_what_an_encoder_needs_is_asked_for():

@@ -121,3 +121,24 @@ def test_a_foreign_or_damaged_encoder_is_refused(tmp_path):
     folder.write("weights.safetensors", bytes(data))
     with pytest.raises(ArtefactError, match="damaged or swapped: digest"):
         load_encoder(folder, None)
+
+
+def test_a_foreign_or_damaged_checkpoint_is_refused(images, tmp_path):
+    folder = Folder(str(tmp_path))
+    state = train_vae(fresh(), images, SETTINGS)
+    save_checkpoint(folder, state)
+    facts, whole = read_json(folder, "checkpoint.json"), folder.read("weights.safetensors")
+    write_json(folder, "checkpoint.json", {**facts, "format_version": 99})
+    with pytest.raises(ArtefactError, match="format version 99, this rayqc reads 1"):
+        load_checkpoint(folder, fresh())
+    write_json(folder, "checkpoint.json", facts)
+    for damaged in (whole[:-1] + b"\0\1", whole[:100], b""):
+        folder.write("weights.safetensors", damaged)
+        with pytest.raises(ArtefactError, match=r"damaged or swapped: digest \w{12}, checkpoint"):
+            load_checkpoint(folder, fresh())
+    folder.write("weights.safetensors", whole)
+    other = VAE(VAEShape(size=8, channels=1, width=0.1, latent_dim=4))
+    with pytest.raises(ArtefactError, match="is of another network: size mismatch"):
+        load_checkpoint(
+            folder, TrainingState(model=other, optimiser=torch.optim.Adam(other.parameters()))
+        )
