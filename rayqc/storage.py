@@ -12,28 +12,32 @@ import functools
 import hashlib
 import io
 import json
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-import obstore
 import pyarrow as pa
 import pyarrow.parquet as pq
 from obstore.exceptions import AlreadyExistsError, BaseError
-from obstore.store import LocalStore, ObjectStore, from_url
+from obstore.store import LocalStore, ObjectStore
 from safetensors import SafetensorError
 from safetensors.numpy import load as load_safetensors
 from safetensors.numpy import save as save_safetensors
 
 from rayqc.errors import ArtefactError, StorageError
 from rayqc.failpoints import reach
+from rayqc.remote import may_pass, open_store, patiently, reason, refuse_credentials
 
 T = TypeVar("T")
 
 ROWS_PER_GROUP = 1024
 WRITING = ("write", "create")
 """Verbs that make a folder which does not exist."""
+
+BUFFER_BYTES = 1 << 20
+"""What is fetched at once of a file that is read in small pieces."""
 
 
 def is_url(path: str) -> bool:
@@ -46,9 +50,14 @@ class Folder:
 
     Cheap to make and safe to send to other processes: it holds the location only.
     Failed reads and writes raise `StorageError`, a missing name `FileNotFoundError`.
+
+    Raises:
+        InputError: the URL has a user name, a password or a query in it.
     """
 
     def __init__(self, location: str) -> None:
+        if is_url(location):
+            refuse_credentials(location)
         self.location = (
             location.rstrip("/")
             if is_url(location)
@@ -84,12 +93,12 @@ class Folder:
         self._guard("write", name, lambda store: store.put(name, data, use_multipart=False))
 
     def create(self, name: str, data: bytes) -> bool:
-        """Write a file unless it exists; False when another was first."""
-        try:
-            self._guard("create", name, lambda store: store.put(name, data, mode="create"))
-        except FileExistsError:
-            return False
-        return True
+        """Write a file unless it exists; False when another was first.
+
+        A store may do what was asked and lose its answer. So a file that holds these very bytes
+        counts as written by this call.
+        """
+        return self._guard("create", name, functools.partial(_create, name, data))
 
     def exists(self, name: str) -> bool:
         """Is there a file of this name?"""
@@ -128,20 +137,29 @@ class Folder:
         """A seekable reader that fetches only what is read of a file."""
         if self.is_local:
             return self._guard("read", name, lambda _: pa.OSFile(self.path(name)))
-        return self._guard("read", name, lambda store: _Reader(obstore.open_reader(store, name)))
+        size = self._guard("read", name, lambda store: int(store.head(name)["size"]))
+        return io.BufferedReader(_Object(self, name, size), BUFFER_BYTES)
+
+    def read_range(self, name: str, start: int, length: int) -> bytes:
+        """Some bytes of a file."""
+        return self._guard(
+            "read", name, lambda store: bytes(store.get_range(name, start=start, length=length))
+        )
 
     def _guard(self, verb: str, name: str, action: Callable[[Any], T]) -> T:
         """Run `action` on the store; say what failed and where in one line."""
         reach("before", verb, name)
+        begun = time.monotonic()
         try:
-            found = action(self._store(writing=verb in WRITING))
-        except (FileNotFoundError, FileExistsError):
-            raise
-        except AlreadyExistsError as error:
-            raise FileExistsError(self.path(name)) from error
+            found = patiently(action, self._store(writing=verb in WRITING))
+        except FileNotFoundError:
+            if verb in WRITING:
+                raise StorageError(f"cannot {verb} {self.path(name)}: no such place") from None
+            raise FileNotFoundError(self.path(name)) from None
         except (BaseError, OSError) as error:
-            first_line = str(error).strip().splitlines()[0]
-            raise StorageError(f"cannot {verb} {self.path(name)}: {first_line}") from error
+            tried = f" (tried for {time.monotonic() - begun:.0f} s)" if may_pass(error) else ""
+            # Without its cause, which may hold an account's key or a signature.
+            raise StorageError(f"cannot {verb} {self.path(name)}: {reason(error)}{tried}") from None
         reach("after", verb, name)
         return found
 
@@ -150,17 +168,19 @@ class Folder:
             if self.is_local and not writing and not Path(self.location).is_dir():
                 raise FileNotFoundError(self.location)
             self._opened = (
-                LocalStore(self.location, mkdir=True) if self.is_local else _store_at(self.location)
+                LocalStore(self.location, mkdir=True)
+                if self.is_local
+                else open_store(self.location)
             )
         return self._opened
 
 
-class _Reader:
-    """A file on an object store with all that pyarrow asks of a Python file."""
+class _Object(io.RawIOBase):
+    """An object of a store as a file; each read of it is one request."""
 
-    def __init__(self, file: Any) -> None:
-        self._file = file
-        self.closed = False
+    def __init__(self, folder: Folder, name: str, size: int) -> None:
+        self._folder, self._name, self._size = folder, name, size
+        self._at = 0
 
     def readable(self) -> bool:
         return True
@@ -168,27 +188,28 @@ class _Reader:
     def seekable(self) -> bool:
         return True
 
-    def writable(self) -> bool:
-        return False
-
-    def read(self, size: int = -1) -> bytes:
-        return bytes(self._file.read() if size is None or size < 0 else self._file.read(size))
-
     def seek(self, offset: int, whence: int = 0) -> int:
-        return int(self._file.seek(offset, whence))
+        self._at = max(0, offset + (0, self._at, self._size)[whence])
+        return self._at
 
-    def tell(self) -> int:
-        return int(self._file.tell())
+    def readinto(self, buffer: Any) -> int:
+        wanted = min(len(buffer), self._size - self._at)
+        if wanted <= 0:
+            return 0
+        buffer[:wanted] = self._folder.read_range(self._name, self._at, wanted)
+        self._at += wanted
+        return wanted
 
-    def close(self) -> None:
-        self.closed = True
-        self._file.close()
 
-
-def _store_at(url: str) -> ObjectStore:
-    if url.startswith("file://"):
-        return from_url(url, mkdir=True)
-    return from_url(url)
+def _create(name: str, data: bytes, store: Any) -> bool:
+    try:
+        store.put(name, data, mode="create", use_multipart=False)
+    except AlreadyExistsError as taken:
+        try:
+            return bytes(store.get(name).bytes()) == data
+        except FileNotFoundError:  # gone again; or S3's 409, when two came at once: not decided
+            raise taken from None
+    return True
 
 
 def _delete(name: str, store: Any) -> None:

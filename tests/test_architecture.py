@@ -32,6 +32,7 @@ FLOORS = {
     "config": 0,
     "errors": 0,
     "failpoints": 0,
+    "printable": 0,
     "progress": 0,
     "remote": 0,
     "units": 0,
@@ -40,6 +41,7 @@ FLOORS = {
 GROUND_FLOOR_ORDER = (
     "errors",
     "failpoints",
+    "printable",
     "remote",
     "version",
     "units",

@@ -6,8 +6,9 @@ import threading
 import numpy as np
 import pyarrow as pa
 import pytest
+from obstore.exceptions import GenericError
 
-from rayqc.errors import ArtefactError, StorageError
+from rayqc.errors import ArtefactError, InputError, StorageError
 from rayqc.storage import (
     Folder,
     arrays_bytes,
@@ -65,6 +66,94 @@ def test_one_of_many_creates(folder):
     assert len(won) == 1
     assert folder.read("commit.json") == str(won[0]).encode()
     assert folder.names() == ["commit.json"]
+
+
+def test_what_was_created_already_counts_as_created(folder):
+    """As when the store did it and lost its answer."""
+    assert folder.create("x", b"mine")
+    assert folder.create("x", b"mine")
+    assert not folder.create("x", b"another's")
+    assert folder.read("x") == b"mine"
+
+
+def test_a_file_is_read_piece_by_piece(folder):
+    data = bytes(range(256)) * 9000  # more than one buffer
+    folder.write("x", data)
+    file = folder.open("x")
+    assert file.read() == data
+    for start, length in ((0, 1), (700_000, 1_500_000), (len(data) - 5, 100), (len(data), 1)):
+        file.seek(start)
+        assert (file.tell(), file.read(length)) == (start, data[start : start + length])
+    file.seek(-3, 2)
+    assert file.read(3) == data[-3:]
+    assert folder.read_range("x", 5, 7) == data[5:12]
+    file.close()
+    with pytest.raises(FileNotFoundError):
+        folder.open("y")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "s3://ME:TOPHUSH@bucket/x",
+        "s3://ME:TOP/HUSH@bucket/x",
+        "s3://ME:12/HUSH@bucket/x",
+        "s3://HUSH@bucket/x",
+        "az://account/container/x?sv=2022&sig=HUSH",
+        "https://host:443/x?sig=HUSH",
+        "https://user:HUSH@host/x",
+        "gs://bucket/x?HUSH&sig=1",
+    ],
+)
+def test_a_url_with_credentials_is_refused_and_not_repeated(url):
+    with pytest.raises(InputError, match="credentials belong in the environment") as caught:
+        Folder(url)
+    assert "HUSH" not in str(caught.value) and "ME:" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "s3://bucket/x@y/a:b",
+        "s3://bucket/part-?.parquet",
+        "s3://bucket/part-?/label=1",
+        "abfss://container@account.dfs.core.windows.net/x",
+        "https://host:9000/x",
+        "http://[::1]:9000/x",
+        "file:///a@b:c/d",
+    ],
+)
+def test_other_urls_pass(url):
+    assert Folder(url).location == url
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        (
+            "Generic LocalFileSystem error: Unable to copy data to file: Disk quota exceeded "
+            "(os error 122)\n\nDebug source:\nGeneric {}",
+            "Unable to copy data to file: Disk quota exceeded (os error 122); make room and run "
+            "again; what is committed stays",
+        ),
+        (
+            "Generic MicrosoftAzure error: Error performing PUT https://me:HUSH@host/x?sig=HUSH in "
+            "1.2ms, after 3 retries, max_retries: 9, retry_timeout: 9s  - Server returned non-2xx "
+            "status code: 403 Forbidden: <?xml?>\n<Error><Code>Denied</Code>HUSH</Error>",
+            "PUT https://host/x: Server returned non-2xx status code: 403 Forbidden (Denied)",
+        ),
+        ("", "GenericError"),
+    ],
+)
+def test_what_a_store_says_becomes_one_line_without_secrets(folder, monkeypatch, said, shown):
+    class Store:
+        def put(self, *arguments, **options):
+            raise GenericError(said)
+
+    monkeypatch.setattr(folder, "_opened", Store())
+    with pytest.raises(StorageError) as caught:
+        folder.write("x", b"")
+    assert str(caught.value) == f"cannot write {folder}/x: {shown}"
 
 
 def test_a_failed_write_is_one_clear_line(tmp_path):

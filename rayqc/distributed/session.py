@@ -10,7 +10,6 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from typing import cast
 
 import ray
 from ray._private import ray_constants
@@ -66,10 +65,11 @@ def plain_errors() -> Iterator[None]:
         yield
     except Exception as error:
         ours = _find_ours(error)
-        if ours is error and not isinstance(error, RayError):
+        if ours is error:
             raise
         if ours is not None:
-            raise _as_raised(ours) from error
+            text = str(ours).partition("\nFailed to apply UDF")[0]  # which Ray Data adds
+            raise type(ours)(text) from error
         if isinstance(error, ActorDiedError) and "creation task" in str(error):
             last = str(error).strip().splitlines()[-1]
             raise StoppedError(f"a worker could not start: {last}") from error
@@ -101,12 +101,6 @@ def _reach(address: str) -> None:
         ) from error
 
 
-def _as_raised(error: RayqcError) -> RayqcError:
-    """Our error without what Ray Data writes below its text and into its type."""
-    kind = next(kind for kind in type(error).__mro__ if kind.__module__ == RayqcError.__module__)
-    return cast("RayqcError", kind(str(error).partition("\nFailed to apply UDF")[0]))
-
-
 def _find_ours(error: BaseException | None) -> RayqcError | None:
     seen: set[int] = set()
     queue = [error]
@@ -114,7 +108,8 @@ def _find_ours(error: BaseException | None) -> RayqcError | None:
         current = queue.pop()
         if current is None or id(current) in seen:
             continue
-        if isinstance(current, RayqcError):
+        # Ray's own copy of an error of ours is of a class made for it, and ends in a traceback.
+        if isinstance(current, RayqcError) and type(current).__module__ == RayqcError.__module__:
             return current
         seen.add(id(current))
         queue += [current.__cause__, current.__context__, getattr(current, "cause", None)]
