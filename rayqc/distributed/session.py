@@ -13,6 +13,7 @@ from contextlib import contextmanager, nullcontext
 
 import ray
 from ray._private import ray_constants
+from ray._private.log import PlainRayHandler
 from ray.exceptions import ActorDiedError, RayError, RayTaskError
 from ray.train.v2._internal.exceptions import RayTrainError, UserExceptionWithTraceback
 
@@ -169,7 +170,7 @@ def _be_quiet() -> None:
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.ERROR)
     for handler in logging.getLogger("ray.data").handlers:
-        if isinstance(handler, logging.StreamHandler):  # the other is its file, which keeps all
+        if isinstance(handler, PlainRayHandler):  # not its file in the session folder
             handler.setLevel(logging.CRITICAL)  # what goes wrong is raised, and said once by us
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False

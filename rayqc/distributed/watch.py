@@ -66,8 +66,8 @@ class Watchdog:
         nodes = _nodes()
         lost = f" of {self._nodes} at the start" if len(nodes) < self._nodes else ""
         free, held = ray.available_resources(), ray.cluster_resources()
-        text = f"Ray has {len(nodes)} nodes{lost}, {free.get('CPU', 0):.0f} of "
-        text += f"{held.get('CPU', 0):.0f} CPUs free"
+        text = f"Ray has {len(nodes)} node{'' if len(nodes) == 1 else 's'}{lost}, "
+        text += f"{free.get('CPU', 0):.0f} of {held.get('CPU', 0):.0f} CPUs free"
         if held.get("GPU"):
             text += f", {free.get('GPU', 0):.0f} of {held['GPU']:.0f} GPUs free"
         if not running:
@@ -75,11 +75,11 @@ class Watchdog:
         oldest = sorted(running, key=lambda attempt: attempt.since)[:5]
         names = {node["NodeID"]: node["NodeManagerHostname"] for node in nodes}
         at = ", ".join(
-            f"{one.job} (process {one.pid} on {names.get(one.node, one.node[:8])}, for "
+            f"number {one.job} (process {one.pid} on {names.get(one.node, one.node[:8])}, for "
             f"{time.time() - one.since:.0f} s)"
             for one in oldest
         )
-        return f"{text}; {len(running)} in progress, the oldest are {at}"
+        return f"{text}; {len(running)} in progress, the oldest {at}"
 
 
 def in_thread(work: Callable[[], T], look: Callable[[], None]) -> T:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import uuid
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 
 import pyarrow as pa
 from pydantic import TypeAdapter, ValidationError
 
-from rayqc.errors import ArtefactError
+from rayqc.errors import ArtefactError, StorageError
 from rayqc.ledger.plan import FOLDERS, is_ours
 from rayqc.storage import Folder, canonical_json, digest, table_bytes
 
@@ -67,12 +68,14 @@ def commit_unit(
     Returns:
         False when another attempt was published first; this one's parts are deleted then.
     """
-    attempt = uuid.uuid4().hex[:8]
-    parts = tuple(
-        write_part(folder, kind, f"unit-{unit:07d}-{attempt}.parquet", table)
-        for kind, table in tables.items()
-        if table.num_rows
-    )
+    name = f"unit-{unit:07d}-{uuid.uuid4().hex[:8]}.parquet"
+    kinds = [kind for kind, table in tables.items() if table.num_rows]
+    try:
+        parts = tuple(write_part(folder, kind, name, tables[kind]) for kind in kinds)
+    except StorageError:
+        with suppress(StorageError):  # a full disk should not get fuller by each attempt
+            folder.delete(FOLDERS[kind] + name for kind in kinds)
+        raise
     record = Commit(
         unit=unit,
         work=work,
@@ -82,9 +85,7 @@ def commit_unit(
         by_class=by_class,
         parts=parts,
     )
-    published = canonical_json(asdict(record))
-    # A store may do what was asked and lose its answer; the retry then finds our own record.
-    if folder.create(commit_name(unit), published) or folder.read(commit_name(unit)) == published:
+    if folder.create(commit_name(unit), canonical_json(asdict(record))):
         return True
     folder.delete(part.path for part in parts)
     return False

@@ -16,7 +16,7 @@ CONFIG = f"""
 references: {{kind: bundled, per_class: 5}}
 encoder: {{width: 0.125, steps: {STEPS}, checkpoint_every: 50, allow_collapse: true}}
 """
-MOST_SECONDS = 150
+MOST_SECONDS = 300
 
 
 def train(folder: Path) -> subprocess.Popen[str]:

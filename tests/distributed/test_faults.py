@@ -113,7 +113,7 @@ def test_tasks_that_nobody_can_take_up_are_stopped(ray_session, monkeypatch, cap
     patient = functools.partial(Watchdog, minutes=0.05)
     monkeypatch.setattr("rayqc.distributed.tasks.Watchdog", patient)
     monkeypatch.setattr("rayqc.distributed.watch.SAY_AFTER_SECONDS", 1.0)
-    with pytest.raises(StoppedError, match=r"nothing has moved for 3 s; Ray has 1 nodes.*resume"):
+    with pytest.raises(StoppedError, match=r"nothing has moved for 3 s; Ray has 1 node,.*resume"):
         run_tasks(len, [([1, 2],)], gpu=True)
     assert "len: nothing has moved for" in caplog.text
     assert "no worker is at anything" in caplog.text

@@ -222,18 +222,6 @@ def test_a_commit_for_other_work_does_not_count(folder):
         balance(plan, load_commits(folder), "0" * 64)
 
 
-def test_a_commit_whose_answer_was_lost_stands(folder, monkeypatch):
-    """The store did as asked and the retry found the name taken, by this very record."""
-    plan = start_or_resume(folder, {}, units())
-    create = Folder.create
-    monkeypatch.setattr(
-        Folder, "create", lambda self, name, data: create(self, name, data) and False
-    )
-    assert commit(folder, 0, plan[0])
-    (found,) = load_commits(folder)
-    assert all(folder.exists(part.path) for part in found.parts)
-
-
 def test_a_plan_without_a_claim_is_not_taken_over(folder):
     start_or_resume(folder, {}, units(total=20))
     folder.delete(["ledger.json"])

@@ -72,7 +72,9 @@ def test_one_that_was_taken_over_leaves_the_other_alone(folder, monkeypatch, cap
     monkeypatch.setattr(owner, "BEAT_SECONDS", 0.01)
     with own(folder):
         write_json(folder, OWNER, {**read_json(folder, OWNER), "token": "other"})
+        limit = time.monotonic() + 60
         while "taken over" not in caplog.text:
+            assert time.monotonic() < limit, "nothing was said"
             time.sleep(0.01)
     assert read_json(folder, OWNER)["token"] == "other"
 
