@@ -17,6 +17,8 @@ references: {{kind: bundled, per_class: 5}}
 encoder: {{width: 0.125, steps: {STEPS}, checkpoint_every: 50, allow_collapse: true}}
 """
 MOST_SECONDS = 300
+PYTHON = ("env", "--default-signal=INT", sys.executable)
+"""A shell that runs these tests in the background lets them, and all below, ignore Ctrl-C."""
 
 
 def train(folder: Path) -> subprocess.Popen[str]:
@@ -30,7 +32,7 @@ def train(folder: Path) -> subprocess.Popen[str]:
         "1",
     ]
     return subprocess.Popen(
-        [sys.executable, "-m", "rayqc.cli", *command], stderr=subprocess.PIPE, text=True
+        [*PYTHON, "-m", "rayqc.cli", *command], stderr=subprocess.PIPE, text=True
     )
 
 

@@ -16,6 +16,7 @@ import yaml
 import rayqc
 from rayqc.ledger.clean import orphans
 from rayqc.storage import Folder
+from tests.cli.test_interrupt import PYTHON
 from tests.conftest import TINY
 from tests.distributed.test_faults import check_ledger, outcome
 
@@ -43,7 +44,7 @@ def undisturbed(run):
 def start(run, out, **variables) -> subprocess.Popen[str]:
     words = ["filter", str(run), "--pool", str(BUNDLED), "--out", str(out)]
     return subprocess.Popen(
-        [sys.executable, "-m", "rayqc.cli", *words, "--limit", str(COUNT), "--num-cpus", "2"],
+        [*PYTHON, "-m", "rayqc.cli", *words, "--limit", str(COUNT), "--num-cpus", "2"],
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, **variables},
