@@ -98,6 +98,7 @@ def test_images_that_kill_or_hang_are_found_and_the_others_judged(
     assert found == [mine[name] for name in pool]
 
 
+@pytest.mark.long
 def test_a_unit_that_kills_without_a_poisonous_image_is_given_up(
     tiny_run, deadly_pool, tmp_path, monkeypatch
 ):

@@ -22,6 +22,7 @@ def lose_a_node(stage: str, folder) -> dict[str, Any]:
     return dict(json.loads(lines[-1]))
 
 
+@pytest.mark.long
 def test_two_of_three_nodes_lost_in_filter(tmp_path):
     found = lose_a_node("filter", tmp_path)
     assert found["lost"] == 2

@@ -66,6 +66,7 @@ def test_training_goes_on_from_the_last_checkpoint(ray_session, tmp_path):
     assert [one["step"] for one in history] == list(range(10, STEPS + 1, 10))
 
 
+@pytest.mark.long
 def test_a_damaged_checkpoint_is_refused_by_name(ray_session, tmp_path):
     stop = threading.Event()
 
