@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import signal
 import sys
 import traceback
@@ -55,14 +56,14 @@ def _execute(arguments: argparse.Namespace) -> int:
         if isinstance(error, StoppedError):
             console.error(f"what is committed stays. Resume with: {_again()}")
         if error.exit_code == 1 or arguments.verbose:
-            traceback.print_exc()
+            console.error(traceback.format_exc())
         return error.exit_code
     except KeyboardInterrupt:
         what = "terminated" if terminated else "interrupted"
         console.error(f"{what}; what is committed stays. Resume with: {_again()}")
         return TERMINATED if terminated else INTERRUPTED
     except Exception:
-        traceback.print_exc()
+        console.error(traceback.format_exc())
         console.error("this is a fault in rayqc; please report it with the lines above")
         return 1
     return 0
@@ -76,7 +77,7 @@ def _place(arguments: argparse.Namespace) -> str:
 
 def _again() -> str:
     name = Path(sys.argv[0]).name
-    return " ".join([name, *(word for word in sys.argv[1:] if word != "--redo")])
+    return shlex.join([name, *(word for word in sys.argv[1:] if word != "--redo")])
 
 
 def _demo(arguments: argparse.Namespace, common: dict[str, Any]) -> dict[str, Any]:

@@ -294,8 +294,8 @@ class Resources(Settings):
     cpus_per_worker: PositiveInt | None = None
     """CPU threads a training worker; null shares the node's CPUs among the workers."""
     stuck_minutes: Annotated[float, Field(gt=0)] | None = 30.0
-    """A stage in which nothing moves for so long is stopped (exit 4: run again to resume). null
-    never stops one."""
+    """A stage in which nothing moves for so long is stopped (exit 4: run again to resume), except
+    while units or jobs are in progress. null never stops one."""
 
 
 class Config(Settings):

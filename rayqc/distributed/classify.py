@@ -73,7 +73,7 @@ def run_arms(
             shared = _share(references, test, filtered, image, config)
             gpu = gpus_wanted(config.resources.use_gpu)
             trainings = [(job, *shared, classes, config, gpu, results) for job in left]
-            run_tasks(train_arm, trainings, stage, gpu)
+            run_tasks(train_arm, trainings, stage, gpu, config.resources.stuck_minutes)
     return [read_json(results, job.name) for job in jobs]
 
 

@@ -23,6 +23,11 @@ MOST_CLOCK_SECONDS = 20.0
 LEAST_SHM_SHARE = 0.2
 LEAST_DISK_BYTES = 5e9
 SECONDS_TO_ANSWER = 60.0
+OPEN = (
+    "this Ray asks for no token: whoever reaches it can run code on it. Start its nodes with "
+    "RAY_AUTH_MODE=token and a token (`ray get-auth-token --generate`), or keep it on a network of "
+    "its own"
+)
 
 
 def node_facts() -> dict[str, Any]:
@@ -36,6 +41,7 @@ def node_facts() -> dict[str, Any]:
             "rayqc": __version__,
             **{name: version(name) for name in PACKAGES},
         },
+        "asks_for_token": get_authentication_mode() == AuthenticationMode.TOKEN,
         "clock": time.time(),
         "gpu_names": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
         "shm_bytes": shutil.disk_usage(shm).total if shm.is_dir() else None,
@@ -43,12 +49,8 @@ def node_facts() -> dict[str, Any]:
     }
 
 
-def examine(local: bool) -> dict[str, Any]:
-    """Facts of the driver's machine and of each node, and warnings.
-
-    Args:
-        local: Ray was started here, for this command alone.
-    """
+def examine() -> dict[str, Any]:
+    """Facts of the driver's machine and of each node, and warnings."""
     nodes = [node for node in ray.nodes() if node["Alive"]]
     task = ray.remote(num_cpus=0)(node_facts)
     asked = {}
@@ -57,7 +59,8 @@ def examine(local: bool) -> dict[str, Any]:
         asked[node["NodeID"]] = task.options(scheduling_strategy=there).remote()
     ray.wait(list(asked.values()), num_returns=len(asked), timeout=SECONDS_TO_ANSWER)
     here = node_facts()
-    rows, warnings = [], _warnings_of_session(local)
+    rows: list[dict[str, Any]] = []
+    warnings: list[str] = []
     for node in nodes:
         row = {
             "host": node["NodeManagerHostname"],
@@ -75,17 +78,9 @@ def examine(local: bool) -> dict[str, Any]:
             row |= found
             warnings += _warnings_of_node(row, here)
         rows.append(row)
+    if not all(row.get("asks_for_token", True) for row in rows):
+        warnings.insert(0, OPEN)
     return {"versions": here["versions"], "nodes": rows, "warnings": warnings}
-
-
-def _warnings_of_session(local: bool) -> list[str]:
-    if local or get_authentication_mode() == AuthenticationMode.TOKEN:
-        return []
-    return [
-        "this cluster asks for no token: whoever reaches it can run code on it. Start its nodes "
-        "with RAY_AUTH_MODE=token and a token (`ray get-auth-token --generate`), or keep it on a "
-        "network of its own"
-    ]
 
 
 def _warnings_of_node(row: dict[str, Any], here: dict[str, Any]) -> list[str]:

@@ -69,7 +69,7 @@ def encode_images(
         dataset = ray.data.from_arrow(blocks)
         encoded = through_actors(dataset, EncodeActor, arguments, count, gpu, batch_size=None)
         minutes = config.resources.stuck_minutes
-        watchdog = Watchdog(name, minutes, stop_at_work=True)
+        watchdog = Watchdog(name, minutes)
         found: list[pa.Table] = []
 
         def take() -> None:

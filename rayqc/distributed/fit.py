@@ -79,7 +79,7 @@ def fit_regions(
     def run(tasks: Sequence[FitTask]) -> list[Fitted]:
         jobs = [(task, shared, len(classes), settings.label, config.seed) for task in tasks]
         with progress.stage("fold", len(jobs), "scorers") as stage:
-            return run_tasks(_fit_one, jobs, stage)
+            return run_tasks(_fit_one, jobs, stage, minutes=config.resources.stuck_minutes)
 
     regions, separation = fit_calibrated(
         known,

@@ -10,6 +10,7 @@ What kills a whole node kills the parent too, so that nothing is judged by it.
 
 from __future__ import annotations
 
+import faulthandler
 import functools
 import logging
 import os
@@ -83,6 +84,14 @@ def find_poison(
         if row == MAKING:
             raise StoppedError(f"a process for {rows} could not start ({death.how})")
         if row == READING:
+            again = [rehearse(first, first) for _ in range(TRIES_ALONE)]
+            if not all(again):
+                continue
+            if death.how == signal.SIGKILL.name:
+                raise StoppedError(
+                    f"reading {rows} was killed again and again; is memory short? Fewer "
+                    "filter.actors need less; run again to resume"
+                )
             raise InputError(
                 f"reading {rows} takes its process down ({death.how}); check the file, or leave it "
                 "out of the pool"
@@ -152,13 +161,16 @@ def _follow(
 def _child(descriptor: int, first: int, stop: int | None) -> None:
     with open(descriptor, "wb", buffering=0) as out:
         make_worker, unit = pickle.load(sys.stdin.buffer)  # from the parent's own hands
-        worker = make_worker()
-        out.write(b"%d\n" % READING)
-        total, attempt = worker.rehearsal(unit)
-        for row in range(first, total if stop is None else stop):
-            out.write(b"%d\n" % row)
-            with suppress(Exception):  # what only raises is for the unit's next attempt to say
-                attempt(row)
+        faulthandler.dump_traceback_later(2 * SECONDS_TO_START, exit=True)  # should the parent die
+        with suppress(Exception):  # what only raises is for the unit's next attempt to say
+            worker = make_worker()
+            out.write(b"%d\n" % READING)
+            total, attempt = worker.rehearsal(unit)
+            for row in range(first, total if stop is None else stop):
+                faulthandler.dump_traceback_later(2 * SECONDS_A_ROW, exit=True)
+                out.write(b"%d\n" % row)
+                with suppress(Exception):
+                    attempt(row)
         out.write(b"end\n")
 
 

@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import ray
+from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 DO, ISOLATE, LEAVE, GIVE_UP = "do", "isolate", "leave", "give up"
 
 DEATHS_TO_ISOLATE = 2
 DEATHS_TO_GIVE_UP = 6
+SECONDS_TO_ANSWER = 30.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +33,8 @@ class Attempt:
     node: str
     """Ray's id of the worker's node."""
     pid: int
+    actor: str | None
+    """Ray's id of the actor, the same after a restart; None for a task."""
     since: float
     """Seconds since 1970, on the register's clock."""
 
@@ -40,24 +46,24 @@ class Register:
         self._living = living
         self._running: dict[int, Attempt] = {}
         self._deaths: Counter[int] = Counter()
-        self._actors: list[Any] = []
+        self._actors: dict[str, Any] = {}
         self._stopped = False
 
-    def enrol(self, actor: Any) -> None:
-        """Remember a worker's actor."""
-        if actor not in self._actors:
-            self._actors.append(actor)
+    def enrol(self, name: str, actor: Any) -> None:
+        """An actor starts, or starts again: then it died of what it was at."""
+        self._actors[name] = actor
+        for attempt in [one for one in self._running.values() if one.actor == name]:
+            self._bury(attempt)
 
-    def begin(self, job: int, node: str, pid: int) -> str:
+    def begin(self, job: int, node: str, pid: int, actor: str | None = None) -> str:
         """A worker takes a job up; what it is to do with it."""
         if self._stopped:
             return LEAVE
-        earlier = self._running.get(job)
-        if earlier is not None and earlier.node in self._living():
-            self._deaths[job] += 1
+        if job in self._running:
+            self._bury(self._running[job])
         if self._deaths[job] >= DEATHS_TO_GIVE_UP:
             return GIVE_UP
-        self._running[job] = Attempt(job=job, node=node, pid=pid, since=time.time())
+        self._running[job] = Attempt(job=job, node=node, pid=pid, actor=actor, since=time.time())
         return ISOLATE if self._deaths[job] >= DEATHS_TO_ISOLATE else DO
 
     def end(self, job: int) -> None:
@@ -73,15 +79,42 @@ class Register:
         living = self._living()
         return [attempt for attempt in self._running.values() if attempt.node in living]
 
+    def _bury(self, attempt: Attempt) -> None:
+        del self._running[attempt.job]
+        if attempt.node in self._living():
+            self._deaths[attempt.job] += 1
+
     def dismiss(self) -> list[Any]:
         """The actors enrolled, and forget them and what they had begun."""
-        actors, self._actors, self._running = self._actors, [], {}
+        actors, self._actors, self._running = [*self._actors.values()], {}, {}
         return actors
 
 
 def living_nodes() -> set[str]:
     """Ray's ids of the nodes that are up."""
     return {node["NodeID"] for node in ray.nodes() if node["Alive"]}
+
+
+def still_there(attempts: Sequence[Attempt]) -> list[Attempt]:
+    """Those whose processes live; asks their nodes."""
+    task = ray.remote(num_cpus=0)(_lives)
+    asked = [
+        task.options(
+            scheduling_strategy=NodeAffinitySchedulingStrategy(attempt.node, soft=False)
+        ).remote(attempt.pid)
+        for attempt in attempts
+    ]
+    ready, _ = ray.wait(asked, num_returns=len(asked), timeout=SECONDS_TO_ANSWER)
+    found = []
+    for attempt, answer in zip(attempts, asked, strict=True):
+        with suppress(RayError):  # its node is gone
+            if answer in ready and ray.get(answer):
+                found.append(attempt)
+    return found
+
+
+def _lives(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists()
 
 
 def open_register() -> Any:

@@ -47,7 +47,7 @@ def session(address: str = "local", num_cpus: int | None = None) -> Iterator[Non
     try:
         with _core_quiet(), _own_signals(), _on_loopback() if local else nullcontext():
             ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False, **fresh)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError, RayError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"cannot start or join Ray at address {address!r}: {reason}") from error
     cpus = ray.cluster_resources().get("CPU", 0)

@@ -10,7 +10,7 @@ import ray
 
 from rayqc.distributed.register import open_register
 from rayqc.distributed.session import plain_errors
-from rayqc.distributed.watch import SECONDS_BETWEEN_LOOKS, Watchdog
+from rayqc.distributed.watch import SECONDS_BETWEEN_LOOKS, STUCK_MINUTES, Watchdog
 from rayqc.progress import Stage
 
 
@@ -19,6 +19,7 @@ def run_tasks(
     jobs: Sequence[tuple[Any, ...]],
     stage: Stage | None = None,
     gpu: bool = False,
+    minutes: float | None = STUCK_MINUTES,
 ) -> list[Any]:
     """What `function` returns for each job's arguments, in the jobs' order.
 
@@ -29,13 +30,15 @@ def run_tasks(
         jobs: arguments; those that `share` gave are fetched by the task.
         stage: advanced by one a job.
         gpu: give each task a GPU.
+        minutes: with nobody at work and no job ended for so long, it is stopped.
 
     Raises:
         StoppedError: workers died too often, or nobody takes the jobs up.
     """
     register = open_register()
 
-    def report(number: int, *job: Any) -> Any:
+    # The register is an argument: one that the function held would live as long as the driver.
+    def report(register: Any, number: int, *job: Any) -> Any:
         context = ray.get_runtime_context()
         ray.get(register.begin.remote(number, context.get_node_id(), os.getpid()))
         found = function(*job)
@@ -44,17 +47,24 @@ def run_tasks(
 
     task = ray.remote(num_cpus=1, num_gpus=1 if gpu else 0)(report)
     name = stage.name if stage else function.__name__.strip("_")
-    watchdog = Watchdog(name, running=lambda: ray.get(register.running.remote()))
-    with plain_errors():
-        refs = [task.remote(number, *job) for number, job in enumerate(jobs)]
-        pending = refs
-        while pending:
-            ready, pending = ray.wait(pending, num_returns=1, timeout=SECONDS_BETWEEN_LOOKS)
-            ray.get(ready)
-            if stage is not None and ready:
-                stage.advance(len(ready))
-            watchdog.look(len(refs) - len(pending))
-        return [ray.get(ref) for ref in refs]
+    watchdog = Watchdog(name, minutes, lambda: ray.get(register.running.remote()))
+    found: dict[int, Any] = {}
+    pending: dict[Any, int] = {}
+    try:
+        with plain_errors():
+            pending = {task.remote(register, n, *job): n for n, job in enumerate(jobs)}
+            while pending:
+                ready, _ = ray.wait([*pending], num_returns=1, timeout=SECONDS_BETWEEN_LOOKS)
+                for ref in ready:
+                    found[pending.pop(ref)] = ray.get(ref)
+                if stage is not None and ready:
+                    stage.advance(len(ready))
+                watchdog.look(len(found))
+    finally:
+        for ref in pending:
+            ray.cancel(ref, force=True)
+        ray.kill(register)
+    return [found[number] for number in range(len(jobs))]
 
 
 def share(value: Any) -> Any:

@@ -21,7 +21,7 @@ from rayqc.distributed.resources import gpus_wanted, require_shared, training_cp
 from rayqc.distributed.session import plain_errors
 from rayqc.distributed.tasks import run_tasks
 from rayqc.distributed.watch import Watchdog, in_thread
-from rayqc.errors import ConfigError, StoppedError
+from rayqc.errors import ConfigError, StoppedError, StorageError
 from rayqc.images.decode import ImageShape, decode_batch, limits_of
 from rayqc.models.backbones import (
     FULL_WIDTH,
@@ -90,7 +90,8 @@ def train_encoder(
         return bring_encoder(chosen, image, classes, model)
     gpu = gpus_wanted(config.resources.use_gpu)
     with progress.stage("train", 1, "encoders") as stage:
-        run_tasks(train_backbone, [(references, classes, image, model, config, gpu)], stage, gpu)
+        jobs = [(references, classes, image, model, config, gpu)]
+        run_tasks(train_backbone, jobs, stage, gpu, config.resources.stuck_minutes)
     return load_encoder(model, None)
 
 
@@ -232,7 +233,13 @@ def train_loop(setup: dict[str, Any]) -> None:
             return
         with tempfile.TemporaryDirectory() as directory:
             save_checkpoint(Folder(directory), state)
-            ray.train.report(metrics, checkpoint=Checkpoint.from_directory(directory))
+            try:
+                ray.train.report(metrics, checkpoint=Checkpoint.from_directory(directory))
+            except OSError as error:
+                raise StorageError(
+                    f"cannot write a checkpoint below {setup['model']}: {error}; make room, or see "
+                    "that the store answers, and run again"
+                ) from error
 
     def record(state: TrainingState) -> None:
         if share.rank == 0:
@@ -306,13 +313,13 @@ def _settings(config: Config) -> VAESettings:
 
 def _fit(trainer: TorchTrainer, board: Any, stage: Stage, minutes: float | None) -> None:
     """Run the trainer; this thread moves the progress line."""
-    watchdog = Watchdog(stage.name, minutes, stop_at_work=True)
+    watchdog = Watchdog(stage.name, minutes)
 
     def look() -> None:
         step = ray.get(board.read.remote())
         if step > stage.done:
             stage.advance(step - stage.done)
-        watchdog.look(stage.done)
+        watchdog.look(step)  # steps done again since a checkpoint are movement too
 
     try:
         in_thread(trainer.fit, look)

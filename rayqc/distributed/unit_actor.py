@@ -51,7 +51,8 @@ class UnitActor:
     ) -> None:
         context = ray.get_runtime_context()
         self.node = context.get_node_id()
-        ray.get(register.enrol.remote(context.current_actor))
+        self.name = context.get_actor_id()
+        ray.get(register.enrol.remote(self.name, context.current_actor))
         self.make_worker, self.worker = make_worker, make_worker()
         self.folder, self.register = folder, register
         self.seconds = None if minutes is None else 60 * minutes
@@ -62,7 +63,7 @@ class UnitActor:
         return batch.select(["rows"]).filter(pa.array(done))
 
     def _do(self, index: int, text: str) -> bool:
-        order = ray.get(self.register.begin.remote(index, self.node, os.getpid()))
+        order = ray.get(self.register.begin.remote(index, self.node, os.getpid(), self.name))
         if order == LEAVE:
             return False
         unit = _unit_from_json(text)

@@ -13,8 +13,8 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from typing import Any
 
@@ -68,7 +68,7 @@ def run_units(
     left = [index for index in range(len(units)) if index not in finished]
     register = open_register()
     running = functools.partial(_running, register)
-    with progress.stage(name, sum(rows)) as stage, plain_errors():
+    with progress.stage(name, sum(rows)) as stage, plain_errors(), _killed_at_the_end(register):
         if finished:
             stage.skip(sum(rows[index] for index in finished))
         for start in range(0, len(left), UNITS_AT_ONCE):
@@ -83,6 +83,14 @@ def run_units(
             _Pass(
                 done, register, stage, Watchdog(name, config.resources.stuck_minutes, running)
             ).run()
+
+
+@contextmanager
+def _killed_at_the_end(register: Any) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        ray.kill(register)
 
 
 class _Pass:

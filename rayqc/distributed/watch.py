@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import ray
 
-from rayqc.distributed.register import Attempt
+from rayqc.distributed.register import Attempt, still_there
 from rayqc.errors import StoppedError
 
 logger = logging.getLogger(__name__)
@@ -30,12 +30,10 @@ class Watchdog:
         self,
         name: str,
         minutes: float | None = STUCK_MINUTES,
-        running: Callable[[], Sequence[Attempt]] = tuple,
-        stop_at_work: bool = False,
+        running: Callable[[], Sequence[Attempt]] | None = None,
     ) -> None:
-        """`running`: jobs in progress. `stop_at_work`: stop even while there are some."""
-        self._name, self._minutes = name, minutes
-        self._running, self._stop_at_work = running, stop_at_work
+        """`running`: jobs in progress, during which nothing is stopped; None where nobody knows."""
+        self._name, self._minutes, self._running = name, minutes, running
         self._done = 0
         self._moved = time.monotonic()
         self._say_after = SAY_AFTER_SECONDS
@@ -53,16 +51,18 @@ class Watchdog:
             return
         quiet = now - self._moved
         stuck = self._minutes is not None and quiet > 60 * self._minutes
-        if not stuck and quiet < self._say_after:
-            return
-        self._say_after = 2 * max(quiet, self._say_after)
-        running = self._running()
-        said = f"{self._name}: nothing has moved for {quiet:.0f} s; {self._describe(running)}"
-        if stuck and (self._stop_at_work or not running):
-            raise StoppedError(f"{said}; stopped, run again to resume")
-        logger.warning(said)
+        if stuck and (self._running is None or not self._running()):
+            raise StoppedError(f"{self._say(quiet)}; stopped, run again to resume")
+        if quiet > self._say_after:
+            if stuck and self._running and not still_there(self._running()):
+                raise StoppedError(f"{self._say(quiet)}; all dead, stopped, run again to resume")
+            self._say_after = 2 * quiet
+            logger.warning(self._say(quiet))
 
-    def _describe(self, running: Sequence[Attempt]) -> str:
+    def _say(self, quiet: float) -> str:
+        return f"{self._name}: nothing has moved for {quiet:.0f} s; {self._describe()}"
+
+    def _describe(self) -> str:
         nodes = _nodes()
         lost = f" of {self._nodes} at the start" if len(nodes) < self._nodes else ""
         free, held = ray.available_resources(), ray.cluster_resources()
@@ -70,6 +70,9 @@ class Watchdog:
         text += f"{free.get('CPU', 0):.0f} of {held.get('CPU', 0):.0f} CPUs free"
         if held.get("GPU"):
             text += f", {free.get('GPU', 0):.0f} of {held['GPU']:.0f} GPUs free"
+        if self._running is None:
+            return text
+        running = self._running()
         if not running:
             return f"{text}; no worker is at anything"
         oldest = sorted(running, key=lambda attempt: attempt.since)[:5]

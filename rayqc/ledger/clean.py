@@ -5,10 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from rayqc.errors import ConflictError
 from rayqc.ledger.commit import load_commits
 from rayqc.ledger.manifest import load_files
-from rayqc.ledger.owner import is_owned
 from rayqc.ledger.plan import LEDGER, MANIFEST, PLAN, is_ours
 from rayqc.storage import Folder
 
@@ -19,13 +17,10 @@ STAGED = re.compile(r"#\d+$")
 def orphans(folder: Folder) -> list[str]:
     """Files of a ledger's work that nothing names, sorted. A folder without a ledger has none.
 
-    Raises:
-        ConflictError: a living command works here; its parts are not named yet.
+    The folder must be owned: a living command's parts are not named yet.
     """
     if not folder.exists(LEDGER):
         return []
-    if is_owned(folder):
-        raise ConflictError(f"{folder} is in use; clean it when its command has ended")
     if folder.exists(MANIFEST):
         named = {part.path for parts in load_files(folder).values() for part in parts}
     else:
@@ -40,7 +35,8 @@ def _staged(folder: Folder) -> list[str]:
         return []  # a store has no half-written objects
     root = Path(folder.location)
     found = (path for path in root.rglob("*#*") if STAGED.search(path.name) and path.is_file())
-    return sorted(path.relative_to(root).as_posix() for path in found)
+    names = (path.relative_to(root).as_posix() for path in found)
+    return sorted(name for name in names if is_ours(STAGED.sub("", name)))
 
 
 def remove(folder: Folder, names: list[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -42,6 +43,7 @@ class Commit:
 
 
 COMMIT = TypeAdapter(Commit)
+RECORD = re.compile(r"commits/\d{7,}\.json")
 
 
 def commit_name(unit: int) -> str:
@@ -101,12 +103,17 @@ def write_part(folder: Folder, kind: str, name: str, table: pa.Table) -> Part:
 
 def load_commits(folder: Folder) -> list[Commit]:
     """All published records, by unit."""
-    return [parse_commit(folder.read(name), folder.path(name)) for name in folder.names("commits")]
+    return [parse_commit(folder.read(name), folder.path(name)) for name in _record_names(folder)]
 
 
 def committed_units(folder: Folder) -> set[int]:
     """Numbers of the units with a record, from one listing."""
-    return {int(name.rpartition("/")[2].removesuffix(".json")) for name in folder.names("commits")}
+    return {int(name.rpartition("/")[2].removesuffix(".json")) for name in _record_names(folder)}
+
+
+def _record_names(folder: Folder) -> list[str]:
+    """Names of records; what else a file system may leave there (`.nfs000...`) is passed over."""
+    return [name for name in folder.names("commits") if RECORD.fullmatch(name)]
 
 
 def parse_commit(data: bytes, name: str) -> Commit:

@@ -7,9 +7,9 @@ from typing import Any
 from rayqc.config import parse_config
 from rayqc.distributed.doctor import examine
 from rayqc.distributed.session import session
-from rayqc.errors import ConflictError, InputError
+from rayqc.errors import InputError
 from rayqc.ledger.clean import orphans, remove
-from rayqc.ledger.owner import is_owned
+from rayqc.ledger.owner import own
 from rayqc.ledger.plan import LEDGER
 from rayqc.ledger.stages import CONFIG
 from rayqc.pipeline.check import check_images
@@ -54,15 +54,14 @@ def clean(place: str, *, dry_run: bool = False) -> Summary:
     is_run = folder.exists(CONFIG)
     if not is_run and not folder.exists(LEDGER):
         raise InputError(f"{folder} is neither a run (no {CONFIG}) nor a filter's output")
-    if is_run and is_owned(folder):
-        raise ConflictError(f"{folder} is in use; clean it when its command has ended")
     found = []
-    for name in ("pool", "filtered") if is_run else ("",):
-        below = folder.sub(name) if name else folder
-        names = orphans(below)
-        if not dry_run:
-            remove(below, names)
-        found += [below.path(one) for one in names]
+    with own(folder):
+        for name in ("pool", "filtered") if is_run else ("",):
+            below = folder.sub(name) if name else folder
+            names = orphans(below)
+            if not dry_run:
+                remove(below, names)
+            found += [below.path(one) for one in names]
     return {"would_delete" if dry_run else "deleted": len(found), "files": found}
 
 
@@ -77,4 +76,4 @@ def doctor(*, address: str = "local", num_cpus: int | None = None) -> Summary:
         Versions here, facts of each node, and warnings.
     """
     with session(address, num_cpus):
-        return examine(local=address == "local")
+        return examine()

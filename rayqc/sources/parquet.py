@@ -200,15 +200,28 @@ def _list(path: str) -> tuple[Folder, list[str]]:
     """A folder and the Parquet files meant below it."""
     if not is_pattern(path) and not is_one_file(path, ".parquet"):
         folder = Folder(path)
-        if folder.exists("manifest.json"):
-            return folder, _in_manifest(folder)
+        found = _in_manifest(folder)
+        if found is not None:
+            return folder, found
     return find_files(path, ".parquet")
 
 
-def _in_manifest(folder: Folder) -> list[str]:
-    """What rayqc wrote there: files that its manifest lacks are left over from unfinished work."""
+def _in_manifest(folder: Folder) -> list[str] | None:
+    """What rayqc wrote there: files that its manifest lacks are left over from unfinished work.
+
+    None where there is no manifest, or another program's.
+    """
+    if not folder.exists("manifest.json"):
+        return None
+    manifest = read_json(folder, "manifest.json")
+    if not isinstance(manifest, dict) or not {"totals", "files"} <= set(manifest):
+        return None
     if not folder.exists("_SUCCESS"):
         raise InputError(f"{folder} is not finished (no _SUCCESS); run its command again first")
-    files = read_json(folder, "manifest.json")["files"]
+    files = manifest["files"]
     kind = "pool" if "pool" in files else "accepted"
-    return [entry["path"] for entry in files.get(kind, [])]
+    paths = [entry["path"] for entry in files.get(kind, [])]
+    outside = [path for path in paths if path.startswith("/") or ".." in path.split("/")]
+    if outside:
+        raise InputError(f"{folder.path('manifest.json')} names {outside[0]!r}, outside its folder")
+    return paths

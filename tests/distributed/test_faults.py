@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-import functools
+import contextlib
 import json
+import os
+import subprocess
+import time
+from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+import ray
 
 import rayqc
+from rayqc.distributed.register import Attempt
 from rayqc.distributed.tasks import run_tasks
 from rayqc.distributed.watch import Watchdog
 from rayqc.errors import ErrorBudgetExceeded, StoppedError
@@ -111,10 +117,57 @@ def test_a_unit_that_kills_without_a_poisonous_image_is_given_up(
 
 
 def test_tasks_that_nobody_can_take_up_are_stopped(ray_session, monkeypatch, caplog):
-    patient = functools.partial(Watchdog, minutes=0.05)
-    monkeypatch.setattr("rayqc.distributed.tasks.Watchdog", patient)
     monkeypatch.setattr("rayqc.distributed.watch.SAY_AFTER_SECONDS", 1.0)
     with pytest.raises(StoppedError, match=r"nothing has moved for 3 s; Ray has 1 node,.*resume"):
-        run_tasks(len, [([1, 2],)], gpu=True)
+        run_tasks(len, [([1, 2],)], gpu=True, minutes=0.05)
     assert "len: nothing has moved for" in caplog.text
     assert "no worker is at anything" in caplog.text
+
+
+def registers() -> int:
+    """Processes that hold a register, told by the title that Ray gives them."""
+    titles = []
+    for place in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            titles.append(place.read_bytes())
+    return sum(title.startswith(b"ray::Register") for title in titles)
+
+
+def test_nothing_is_left_behind_by_work_that_ended(tiny_run, tmp_path):
+    for number in range(3):
+        rayqc.filter_pool(str(tiny_run), str(tiny_run / "pool"), str(tmp_path / str(number)))
+    limit = time.monotonic() + 60
+    while registers():
+        assert time.monotonic() < limit, f"{registers()} registers are left"
+        time.sleep(0.2)
+
+
+def test_a_watchdog_does_not_repeat_itself(ray_session, monkeypatch, caplog):
+    now = [0.0]
+    monkeypatch.setattr("rayqc.distributed.watch.time.monotonic", lambda: now[0])
+    here = ray.get_runtime_context().get_node_id()
+    attempt = Attempt(job=5, node=here, pid=os.getpid(), actor=None, since=0.0)
+    busy = Watchdog("stage", minutes=1, running=lambda: [attempt])
+    for _ in range(20_000):
+        now[0] += 0.5
+        busy.look(0)
+    assert 3 <= len(caplog.records) <= 8
+    assert f"1 in progress, the oldest number 5 (process {os.getpid()} on" in caplog.text
+    with pytest.raises(StoppedError, match="run again to resume"):
+        idle = Watchdog("stage", minutes=1, running=list)
+        now[0] += 61
+        idle.look(0)
+
+
+def test_workers_that_are_dead_are_not_at_work(ray_session, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("rayqc.distributed.watch.time.monotonic", lambda: now[0])
+    here = ray.get_runtime_context().get_node_id()
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    for pid, stops in ((os.getpid(), False), (dead.pid, True)):
+        attempt = Attempt(job=5, node=here, pid=pid, actor=None, since=0.0)
+        watchdog = Watchdog("stage", minutes=1, running=lambda attempt=attempt: [attempt])
+        now[0] += 1000
+        with pytest.raises(StoppedError, match="all dead") if stops else contextlib.nullcontext():
+            watchdog.look(0)

@@ -34,6 +34,17 @@ def test_a_lost_node_says_nothing_of_its_jobs():
         assert register.running() == []
 
 
+def test_an_actor_that_starts_again_is_at_nothing():
+    register = Register(lambda: {"a"})
+    for turn in range(2):
+        register.enrol("actor", object())
+        assert register.begin(7, "a", turn, "actor") == DO
+        register.begin(8, "a", 99)
+    register.enrol("actor", object())
+    assert [attempt.job for attempt in register.running()] == [8]
+    assert register.begin(7, "a", 3, "actor") == ISOLATE
+
+
 def test_jobs_that_end_are_no_deaths_and_nothing_begins_after_the_stop():
     register = Register(lambda: {"a"})
     for turn in range(5):
