@@ -41,11 +41,13 @@ def session(address: str = "local", num_cpus: int | None = None) -> Iterator[Non
         yield
         return
     _be_quiet()
-    _reach(os.environ.get("RAY_ADDRESS", "") if address == "auto" else address)
+    target = os.environ.get("RAY_ADDRESS", "") if address == "auto" else address
+    _reach(target)
     local = address == "local"
+    private = local or target.startswith(("127.", "localhost:"))  # only from there is it joined
     fresh = {"num_cpus": num_cpus, "include_dashboard": False} if local else {}
     try:
-        with _core_quiet(), _own_signals(), _on_loopback() if local else nullcontext():
+        with _core_quiet(), _own_signals(), _on_loopback() if private else nullcontext():
             ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False, **fresh)
     except (OSError, RuntimeError, ValueError, RayError) as error:
         reason = str(error).splitlines()[0]
@@ -144,9 +146,9 @@ def _own_signals() -> Iterator[None]:
 
 @contextmanager
 def _on_loopback() -> Iterator[None]:
-    """Let a Ray that starts here listen on 127.0.0.1 only, as Ray itself does on Windows and macOS.
+    """Let a Ray that starts here listen on 127.0.0.1 only, or join one that does.
 
-    By default it listens on all interfaces, and `_node_ip_address="127.0.0.1"` is turned into the
+    So Ray does by itself on Windows and macOS. By default it listens on all interfaces, and `_node_ip_address="127.0.0.1"` is turned into the
     machine's own address. Its processes read the variable, this one the constant made of it.
     """
     name = ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR
