@@ -148,8 +148,9 @@ def _own_signals() -> Iterator[None]:
 def _on_loopback() -> Iterator[None]:
     """Let a Ray that starts here listen on 127.0.0.1 only, or join one that does.
 
-    So Ray does by itself on Windows and macOS. By default it listens on all interfaces, and `_node_ip_address="127.0.0.1"` is turned into the
-    machine's own address. Its processes read the variable, this one the constant made of it.
+    So Ray does by itself on Windows and macOS. Else it listens on all interfaces, and turns
+    `_node_ip_address="127.0.0.1"` into the machine's own address. Its processes read the
+    variable, this one the constant made of it.
     """
     name = ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR
     kept = os.environ.get(name), ray_constants.ENABLE_RAY_CLUSTER
