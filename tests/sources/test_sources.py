@@ -89,12 +89,12 @@ def test_cifar_as_torchvision_downloads_it(tmp_path, rng, kind):
 def test_a_pickle_that_would_run_code_is_refused(tmp_path):
     class Bomb:
         def __reduce__(self):
-            return print, ("boom",)
+            return eval, ("1",)
 
     for i in range(1, 6):
         (tmp_path / f"data_batch_{i}").write_bytes(pickle.dumps({b"data": Bomb()}))
     (tmp_path / "batches.meta").write_bytes(pickle.dumps({b"label_names": [b"a"]}))
-    with pytest.raises(InputError, match=r"refused to load builtins\.print"):
+    with pytest.raises(InputError, match=r"refused to load builtins\.eval"):
         open_source(Data(kind="cifar10", path=str(tmp_path)))
 
 
