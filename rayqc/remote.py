@@ -10,8 +10,10 @@ import itertools
 import os
 import random
 import re
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -99,6 +101,24 @@ def _connection() -> Any:
         if value := os.environ.get(f"{maker}_{name.upper()}"):
             options[name] = value
     return options
+
+
+def interruptibly(work: Callable[[], T]) -> T:
+    """What `work` returns or raises, from a thread of its own: obstore waits in native code, where
+    Ctrl-C would not reach the main thread. An interrupted thread is left to itself.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return work()
+    answer: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            answer.set_result(work())
+        except BaseException as error:
+            answer.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return answer.result()
 
 
 def patiently(action: Callable[[Any], T], store: ObjectStore) -> T:

@@ -28,7 +28,14 @@ from safetensors.numpy import save as save_safetensors
 
 from rayqc.errors import ArtefactError, StorageError
 from rayqc.failpoints import reach
-from rayqc.remote import may_pass, open_store, patiently, reason, refuse_credentials
+from rayqc.remote import (
+    interruptibly,
+    may_pass,
+    open_store,
+    patiently,
+    reason,
+    refuse_credentials,
+)
 
 T = TypeVar("T")
 
@@ -151,7 +158,9 @@ class Folder:
         reach("before", verb, name)
         begun = time.monotonic()
         try:
-            found = patiently(action, self._store(writing=verb in WRITING))
+            store = self._store(writing=verb in WRITING)
+            work = functools.partial(patiently, action, store)
+            found = work() if self.is_local else interruptibly(work)
         except FileNotFoundError:
             if verb in WRITING:
                 raise StorageError(f"cannot {verb} {self.path(name)}: no such place") from None

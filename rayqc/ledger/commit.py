@@ -75,8 +75,9 @@ def commit_unit(
     try:
         parts = tuple(write_part(folder, kind, name, tables[kind]) for kind in kinds)
     except StorageError:
-        with suppress(StorageError):  # a full disk should not get fuller by each attempt
-            folder.delete(FOLDERS[kind] + name for kind in kinds)
+        if folder.is_local:  # a full disk should not get fuller by each attempt
+            with suppress(StorageError):
+                folder.delete(FOLDERS[kind] + name for kind in kinds)
         raise
     record = Commit(
         unit=unit,

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from rayqc.errors import ConflictError, StorageError
+from rayqc.errors import ConflictError, RayqcError
 from rayqc.storage import Folder, canonical_json, read_json
 
 logger = logging.getLogger(__name__)
@@ -27,6 +27,8 @@ BEAT_SECONDS = 15.0
 DEAD_AFTER_SECONDS = 90.0
 """An owner on another machine that has not been heard of for so long is taken for dead. Clocks
 must agree to well within it."""
+SECONDS_TO_LEAVE = 3.0
+"""After an interruption. A name that could not be taken back in time is a dead owner's."""
 
 
 @contextmanager
@@ -39,14 +41,17 @@ def own(folder: Folder) -> Iterator[None]:
     mine = {**_process(), "token": uuid.uuid4().hex, "since": time.time()}
     _claim(folder, mine)
     over = threading.Event()
-    beating = threading.Thread(target=_beat, args=(folder, mine, over), daemon=True)
-    beating.start()
+    holding = threading.Thread(target=_hold, args=(folder, mine, over), daemon=True)
+    holding.start()
+    patience = None
     try:
         yield
+    except KeyboardInterrupt:
+        patience = SECONDS_TO_LEAVE
+        raise
     finally:
         over.set()
-        beating.join()
-        _release(folder, mine)
+        holding.join(patience)
 
 
 def is_owned(folder: Folder) -> bool:
@@ -73,7 +78,8 @@ def _claim(folder: Folder, mine: dict[str, Any]) -> None:
         raise ConflictError(f"{folder} was taken by another command at this moment; run again")
 
 
-def _beat(folder: Folder, mine: dict[str, Any], over: threading.Event) -> None:
+def _hold(folder: Folder, mine: dict[str, Any], over: threading.Event) -> None:
+    """Say again and again that the owner lives, and at the end that it has left."""
     while not over.wait(BEAT_SECONDS):
         try:
             found = _read(folder)
@@ -81,8 +87,9 @@ def _beat(folder: Folder, mine: dict[str, Any], over: threading.Event) -> None:
                 logger.warning("%s was taken over by another command; commits stay safe", folder)
                 return
             folder.write(OWNER, _record(mine))
-        except StorageError as error:
+        except RayqcError as error:
             logger.warning("%s", error)
+    _release(folder, mine)
 
 
 def _release(folder: Folder, mine: dict[str, Any]) -> None:
@@ -90,7 +97,7 @@ def _release(folder: Folder, mine: dict[str, Any]) -> None:
         found = _read(folder)
         if found is not None and found["token"] == mine["token"]:
             folder.delete([OWNER])
-    except StorageError as error:  # the work's own error, if any, says more
+    except RayqcError as error:  # the work's own error, if any, says more
         logger.warning("%s", error)
 
 

@@ -6,10 +6,12 @@ import io
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
 import threading
+import time
 import traceback
 from collections import Counter
 
@@ -30,6 +32,7 @@ from tests.ledger.test_ledger import commit, contents, merge, units
 
 KINDS = ("accepted", "rejected", "error", "scores")
 SHARE = 0.25
+MOST_SECONDS_TO_STOP = 30.0
 
 
 @pytest.fixture(scope="module")
@@ -139,6 +142,22 @@ def test_a_store_that_stays_down_is_one_error_in_time(proxy, folder, monkeypatch
         assert re.match(rf"cannot {verb} {folder}/.*: .*http://127.*: .*\(tried for \d+ s\)$", said)
         assert {"errors": "503", "hangs": "no answer in time", "refuses": "refused"}[how] in said
     assert how == "refuses" or len(proxy.faults) > 10
+
+
+def test_ctrl_c_does_not_wait_for_a_store_that_hangs(folder, proxy):
+    def interrupt():
+        proxy.plan, proxy.pause = always("slow"), 3 * MOST_SECONDS_TO_STOP
+        asked = len(proxy.asked)
+        while len(proxy.asked) == asked:
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    begun = time.monotonic()
+    threading.Timer(0.5, interrupt).start()
+    with pytest.raises(KeyboardInterrupt), own(folder):
+        while True:
+            folder.write("x", b"x")
+    assert time.monotonic() - begun < MOST_SECONDS_TO_STOP
 
 
 @pytest.mark.parametrize("status", ["400", "401", "403"])
@@ -285,3 +304,32 @@ def test_a_whole_run_on_a_faulty_store_is_that_on_a_disk(proxy, tmp_path):
     for name in Folder(url).names():
         if name.endswith(".parquet"):
             pq.ParquetFile(io.BytesIO(Folder(url).read(name))).read()
+
+
+@pytest.mark.long
+def test_a_filter_whose_store_hangs_stops_when_told(proxy, tmp_path):
+    config = tmp_path / "tiny.yaml"
+    config.write_text(yaml.safe_dump(TINY))
+    url = f"{proxy.new_bucket()}/run"
+    command = [sys.executable, "-m", "rayqc.cli", "run", str(config), "--out", url]
+    environment = {**os.environ, **proxy.environment()}
+    with subprocess.Popen(
+        [*command, "--num-cpus", "2"], env=environment, stderr=subprocess.PIPE, text=True
+    ) as stopped:
+        limit = time.monotonic() + 600
+        while not Folder(url).names("filtered/commits"):
+            assert time.monotonic() < limit and stopped.poll() is None
+            time.sleep(0.2)
+        proxy.plan, proxy.pause = always("slow"), 3 * MOST_SECONDS_TO_STOP
+        time.sleep(2)
+        told = time.monotonic()
+        stopped.terminate()
+        _, said = stopped.communicate(timeout=600)
+        took = time.monotonic() - told
+    assert stopped.returncode == 143, said
+    assert took < MOST_SECONDS_TO_STOP, said
+    proxy.plan = never
+    again = run_tiny(url, config, environment)
+    assert again.returncode == 0, again.stderr
+    result = json.loads(Folder(url).read("result.json"))
+    assert result["ledger"]["read"] == 300 == sum(result["ledger"]["outcomes"].values())
