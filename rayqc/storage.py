@@ -260,6 +260,11 @@ def table_bytes(table: pa.Table) -> bytes:
     return sink.getvalue()
 
 
+def table_of(data: bytes) -> pa.Table:
+    """What `table_bytes` was made of."""
+    return pq.ParquetFile(io.BytesIO(data)).read()
+
+
 def read_table(folder: Folder, name: str, columns: list[str] | None = None) -> pa.Table:
     """A Parquet file as a table; `ArtefactError` when it is damaged."""
     with contextlib.closing(folder.open(name)) as file:

@@ -38,9 +38,9 @@ class Console:
         logger.propagate = False
         self.progress = LiveProgress(self._err) if live else Progress()
 
-    def error(self, message: str) -> None:
-        """One line, never wrapped or interpreted."""
-        text = printable(f"rayqc: {message}", keep="\n")
+    def error(self, message: str, lines: bool = False) -> None:
+        """One line, or some of a traceback; never wrapped or interpreted."""
+        text = printable(f"rayqc: {message}", keep="\n" if lines else "")
         self._err.print(text, style="bold red", markup=False, soft_wrap=True)
 
     def show(self, found: dict[str, Any], place: str) -> None:

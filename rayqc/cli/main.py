@@ -56,14 +56,14 @@ def _execute(arguments: argparse.Namespace) -> int:
         if isinstance(error, StoppedError):
             console.error(f"what is committed stays. Resume with: {_again()}")
         if error.exit_code == 1 or arguments.verbose:
-            console.error(traceback.format_exc())
+            console.error(traceback.format_exc(), lines=True)
         return error.exit_code
     except KeyboardInterrupt:
         what = "terminated" if terminated else "interrupted"
         console.error(f"{what}; what is committed stays. Resume with: {_again()}")
         return TERMINATED if terminated else INTERRUPTED
     except Exception:
-        console.error(traceback.format_exc())
+        console.error(traceback.format_exc(), lines=True)
         console.error("this is a fault in rayqc; please report it with the lines above")
         return 1
     return 0

@@ -6,10 +6,12 @@ import logging
 import os
 import signal
 import socket
+import stat
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
+from pathlib import Path
 
 import ray
 from ray._private import ray_constants
@@ -52,6 +54,7 @@ def session(address: str = "local", num_cpus: int | None = None) -> Iterator[Non
     except (OSError, RuntimeError, ValueError, RayError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"cannot start or join Ray at address {address!r}: {reason}") from error
+    _keep_token()
     cpus = ray.cluster_resources().get("CPU", 0)
     gpus = ray.cluster_resources().get("GPU", 0)
     logger.info("ray: %s, %d CPUs, %d GPUs", address, cpus, gpus)
@@ -162,6 +165,15 @@ def _on_loopback() -> Iterator[None]:
         if kept[0] is not None:
             os.environ[name] = kept[0]
         ray_constants.ENABLE_RAY_CLUSTER = kept[1]
+
+
+def _keep_token() -> None:
+    """Let only its owner read the token that lets in to Ray; Ray writes it for all to read."""
+    token = Path("~/.ray/auth_token").expanduser()
+    with suppress(OSError):  # none there, or somebody else's
+        mode = stat.S_IMODE(token.stat().st_mode)
+        if mode & (stat.S_IRWXG | stat.S_IRWXO):
+            token.chmod(mode & stat.S_IRWXU)
 
 
 def _be_quiet() -> None:

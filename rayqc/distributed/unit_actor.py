@@ -55,6 +55,7 @@ class UnitActor:
         ray.get(register.enrol.remote(self.name, context.current_actor))
         self.make_worker, self.worker = make_worker, make_worker()
         self.folder, self.register = folder, register
+        self.minutes = minutes
         self.seconds = None if minutes is None else 60 * minutes
 
     def __call__(self, batch: pa.Table) -> pa.Table:
@@ -71,8 +72,9 @@ class UnitActor:
             if order == GIVE_UP:
                 raise StoppedError(
                     f"unit {index} (rows {unit.start} to {unit.stop} of {unit.path or 'the folder'}"
-                    ") took its worker down again and again; is memory short? Fewer filter.actors "
-                    "or smaller filter.unit_rows need less; run again to resume"
+                    ") took its worker down again and again: is memory short, so that fewer "
+                    "filter.actors or smaller filter.unit_rows help? Or does it take longer than "
+                    f"filter.unit_minutes ({self.minutes or 'none'})? Run again to resume"
                 )
             if not is_committed(self.folder, index):
                 careful = order == ISOLATE and hasattr(self.worker, "rehearsal")

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from rayqc.errors import ArtefactError, StorageError
 from rayqc.ledger.plan import FOLDERS, is_ours
-from rayqc.storage import Folder, canonical_json, digest, table_bytes
+from rayqc.storage import Folder, canonical_json, digest, table_bytes, table_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +100,22 @@ def write_part(folder: Folder, kind: str, name: str, table: pa.Table) -> Part:
     path = FOLDERS[kind] + name
     folder.write(path, data)
     return Part(kind=kind, path=path, rows=table.num_rows, bytes=len(data), sha256=digest(data))
+
+
+def read_part(folder: Folder, part: Part) -> pa.Table:
+    """A part's rows.
+
+    Raises:
+        ArtefactError: the file is not the one that was committed.
+    """
+    data = folder.read(part.path)
+    if digest(data) != part.sha256:
+        raise ArtefactError(
+            f"{folder.path(part.path)} is not the file that was committed (SHA-256 "
+            f"{digest(data)[:12]}, committed {part.sha256[:12]}); it was damaged or replaced, and "
+            "--redo does the stage anew"
+        )
+    return table_of(data)
 
 
 def load_commits(folder: Folder) -> list[Commit]:

@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rayqc.ledger.commit import Commit, Part, write_part
+from rayqc.ledger.commit import Commit, Part, read_part, write_part
 from rayqc.ledger.manifest import Totals
-from rayqc.storage import Folder, read_table
+from rayqc.storage import Folder
 
 OVER_CAP = "over_cap"
 
@@ -66,7 +66,7 @@ def write_shard(folder: Folder, plan: ShardPlan, schema: pa.Schema, cut: Cut) ->
     """Read a shard's parts, move what is over the cap, and write the rows that belong here."""
     tables = [schema.empty_table()]
     for part in plan.parts:
-        table = read_table(folder, part.path)
+        table = read_part(folder, part)
         if cut and part.kind in ("accepted", "scores"):
             table = apply_cut(table, cut)
         if plan.kind in ("accepted", "rejected"):

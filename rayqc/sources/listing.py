@@ -41,12 +41,16 @@ class Listing:
     """Links to folders that were not followed, sorted."""
 
 
-def list_files(folder: Folder) -> Listing:
+def list_files(folder: Folder, deepest: int | None = None) -> Listing:
     """All files below a folder; none where there is no folder.
 
     On a local disk, links are followed, but for those to a folder above them or to one that
     another link led to already. What is no readable file (a dangling link, a pipe, a device) is
     listed with size 0, for its reader to say so.
+
+    Args:
+        deepest: folders between this one and a file, at most; None for any number. An object
+            store lists all.
 
     Raises:
         InputError: a folder below may not be listed.
@@ -55,7 +59,7 @@ def list_files(folder: Folder) -> Listing:
     if not folder.is_local:
         return Listing(files=folder.listing())
     try:
-        return _walk(folder.location)
+        return _walk(folder.location, deepest)
     except PermissionError as error:
         raise InputError(
             f"cannot list {error.filename}: {error.strerror}; images below it would be lost, so "
@@ -122,7 +126,7 @@ def is_text(name: str) -> bool:
     return name.isascii() or name == name.encode(errors="replace").decode()
 
 
-def _walk(root: str) -> Listing:
+def _walk(root: str, deepest: int | None) -> Listing:
     found: dict[str, str] = {}
     loops: list[str] = []
     followed: set[tuple[int, int]] = set()
@@ -142,7 +146,7 @@ def _walk(root: str) -> Listing:
                 found[name] = _fingerprint(facts)
             elif is_hidden(entry.name):
                 found[f"{name}/"] = "0 bytes"
-            else:
+            elif deepest is None or name.count("/") < deepest:
                 here = _identity(facts)
                 if entry.is_symlink():
                     if here in followed or here in above:

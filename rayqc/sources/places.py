@@ -39,7 +39,7 @@ def find_files(path: str, ending: str) -> tuple[Folder, list[str]]:
         plain = path[: min(path.find(sign) for sign in "*?[" if sign in path)]
         folder = _above(plain)
         pattern = path[len(plain.rpartition("/")[0]) :].lstrip("/")
-        listing = list_files(folder)
+        listing = list_files(folder, None if "**" in pattern else pattern.count("/"))
         names = [name for name in listing.files if _matches(name, pattern)]
     elif is_one_file(path, ending):
         folder, name = _above(path), path.rpartition("/")[2]

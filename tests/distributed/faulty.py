@@ -14,30 +14,43 @@ DEADLY = b"kills whoever decodes it"
 ENDLESS = b"is decoded for ever"
 
 
-def moments(count: int, seed: int) -> list[str]:
-    """Seeded failpoints: before and after any of a unit's writes and its commit."""
+def moments(seed: int, rounds: int) -> list[str]:
+    """Failpoints before and after each of a unit's writes and its commit, at seeded units."""
     rng = random.Random(seed)
     names = ["write accepted/*", "write rejected/*", "write scores/*", "create commits/*"]
-    return [
-        f"kill {rng.choice(['before', 'after'])} {rng.choice(names)} {rng.randint(1, 3)}"
-        for _ in range(count)
-    ]
+    points = [f"kill {when} {name}" for name in names for when in ("before", "after")]
+    points *= rounds
+    rng.shuffle(points)
+    return [f"{point} {rng.randint(1, 2)}" for point in points]
 
 
 class DyingWorker(FilterWorker):
-    """Each process takes the next planned death, and dies of it; when none is left, it lives."""
+    """Each process takes the next planned death, and dies of it; when none is left, it lives.
 
-    def __init__(self, spec):
-        super().__init__(spec)
-        for place in sorted(Path(spec.out.location).parent.glob("death-*")):
-            taken = place.with_name(f"taken-{place.name}")
+    A file `at-...` is there while it does a unit, and stays when it dies of that.
+    """
+
+    death: Path | None = None
+
+    def __call__(self, index, unit, poison):
+        self.death = self.death or self._take()
+        at = self.death.with_name(f"at-{self.death.name}")
+        at.touch()
+        super().__call__(index, unit, poison)
+        at.unlink()
+
+    def _take(self):
+        place = Path(self.spec.out.location).parent
+        for planned in sorted(place.glob("death-*")):
+            taken = planned.with_name(f"taken-{planned.name}")
             try:
-                place.rename(taken)
+                planned.rename(taken)
             except FileNotFoundError:
                 continue  # the other worker was faster
             os.environ["RAYQC_FAILPOINT"] = taken.read_text()
-            return
+            return taken
         os.environ.pop("RAYQC_FAILPOINT", None)
+        return place / f"none-{os.getpid()}"
 
 
 class DeadlyDecoder(FilterWorker):

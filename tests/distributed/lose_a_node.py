@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import ray
 from ray._private.state import available_resources_per_node
@@ -32,7 +33,10 @@ LOST_NODE = {"num_cpus": 1, "object_store_memory": 10**8}
 
 
 class Loss:
-    """Kills a node that is at work, once something has happened."""
+    """Kills a node that holds work, once something has happened.
+
+    `lost` is True only if a task or an actor held the node's CPU when it went.
+    """
 
     def __init__(self, cluster: Cluster, when: Callable[[], bool]) -> None:
         self.cluster, self.when, self.lost = cluster, when, False
@@ -42,11 +46,15 @@ class Loss:
     def _watch(self) -> None:
         while not self.when():
             time.sleep(0.05)
+        while not (busy := self._busy()):
+            time.sleep(0.05)
+        self.cluster.remove_node(busy[-1], allow_graceful=False)
+        self.lost = True
+
+    def _busy(self) -> list[Any]:
         free = available_resources_per_node()
         nodes = self.cluster.list_all_nodes()[1:]
-        busy = [node for node in nodes if not free[node.node_id].get("CPU")]
-        self.cluster.remove_node((busy or nodes)[-1], allow_graceful=False)
-        self.lost = True
+        return [node for node in nodes if not free.get(node.node_id, {"CPU": 1}).get("CPU")]
 
 
 def count(folder: Path, pattern: str) -> int:
@@ -95,12 +103,10 @@ def lose_in_fit(cluster: Cluster, folder: Path) -> dict[str, object]:
     run = folder / "run"
     rayqc.train(run_config(1), str(run))
     rayqc.fit(str(run))
-    sound = (run / "regions").glob("*")
-    sound = {path.name: path.read_bytes() for path in sound}
-    begun = time.monotonic()
-    loss = Loss(cluster, lambda: time.monotonic() - begun > 3)
+    sound = {path.name: path.read_bytes() for path in (run / "regions").glob("*")}
+    loss = Loss(cluster, lambda: not count(run / "regions", "*"))
     rayqc.fit(str(run), redo=True)
-    loss.thread.join()
+    loss.thread.join(timeout=60)
     found = {path.name: path.read_bytes() for path in (run / "regions").glob("*")}
     return {"lost": loss.lost, "same": found == sound}
 
@@ -141,7 +147,7 @@ def lose_in_classify(cluster: Cluster, folder: Path) -> dict[str, object]:
     sound = {path.name: path.read_text() for path in (run / "classify").glob("*")}
     loss = Loss(cluster, lambda: (run / "classify.json").exists() is False)
     rayqc.classify(str(run), redo=True)
-    loss.thread.join()
+    loss.thread.join(timeout=60)
     found = {path.name: path.read_text() for path in (run / "classify").glob("*")}
     return {"lost": loss.lost, "same": found == sound, "trainings": len(found)}
 

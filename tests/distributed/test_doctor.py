@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import stat
 from pathlib import Path
 
 import ray
@@ -42,6 +43,7 @@ def sockets_of(session: str) -> dict[str, str]:
 
 def test_a_local_ray_listens_to_this_machine_only_and_asks_for_a_token(ray_session):
     assert get_authentication_mode() == AuthenticationMode.TOKEN
+    assert stat.S_IMODE(Path("~/.ray/auth_token").expanduser().stat().st_mode) == 0o600
     session = Path(ray._private.worker._global_node.get_session_dir_path()).name
     held = sockets_of(session)
     heard = {held[inode]: place for inode, place in listening().items() if inode in held}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import subprocess
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from rayqc.ledger.commit import committed_units, is_committed, load_commits
 from rayqc.ledger.manifest import is_finished, load_files, load_totals
 from rayqc.ledger.plan import is_ours, start_or_resume
 from rayqc.storage import Folder, digest
+from tests.conftest import tiny
 from tests.distributed.test_end_to_end import COUNT
 from tests.distributed.test_faults import check_ledger, outcome
 from tests.ledger.test_ledger import commit, contents, merge, units
@@ -137,6 +139,21 @@ def test_a_disk_that_can_only_be_read_is_said(disk, expected):
     mount("-o", "remount,rw", str(disk))
     conclude(folder)
     check_balanced(folder, expected)
+
+
+@pytest.mark.long
+def test_a_training_that_finds_no_room_says_so_and_goes_on(ray_session, disk, caplog):
+    config = rayqc.make_config(tiny(encoder={"max_failures": 1, "steps": 60}))
+    run = disk / "run"
+    mount("-o", "remount,size=300k", str(disk))
+    with pytest.raises(StorageError, match="No space") as found:
+        rayqc.train(config, str(run))
+    assert "\n" not in str(found.value)
+    assert not (run / "model" / "model.json").exists()
+    mount("-o", "remount,size=64m", str(disk))
+    rayqc.train(config, str(run))
+    record = json.loads((run / "model" / "model.json").read_text())["record"]
+    assert [one["step"] for one in record["history"]][-1] == 60
 
 
 def test_a_filter_on_ray_says_so_once_and_goes_on(tiny_run, disk):

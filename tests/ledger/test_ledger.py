@@ -209,6 +209,20 @@ def test_the_cap_keeps_the_most_central(folder, cap):
     assert len(scores) == 20
 
 
+def test_a_part_that_another_took_the_place_of_is_refused(folder):
+    plan = start_or_resume(folder, {}, units())
+    for index, unit in enumerate(plan):
+        commit(folder, index, unit)
+    first, second = (
+        next(part.path for part in record.parts if part.kind == "accepted")
+        for record in load_commits(folder)[:2]
+    )
+    folder.write(first, folder.read(second))
+    with pytest.raises(ArtefactError, match=rf"{first} is not the file that was committed"):
+        merge(folder, plan)
+    assert not is_finished(folder)
+
+
 def test_a_damaged_commit_is_named(folder):
     folder.write("commits/0000003.json", b"{}")
     with pytest.raises(ArtefactError, match=r"0000003\.json is not a commit record"):

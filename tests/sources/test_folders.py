@@ -18,6 +18,7 @@ from rayqc.schema import PROBLEM, candidate_schema, image_bytes
 from rayqc.sources import detect, open_source
 from rayqc.sources.folder import open_folder
 from rayqc.sources.listing import fingerprint_of, list_files
+from rayqc.sources.places import find_files
 from rayqc.sources.select import read_all, select_references
 from rayqc.storage import Folder
 from rayqc.units import WHOLE
@@ -351,3 +352,15 @@ def test_a_folder_that_may_not_be_listed_is_refused(open_to_all):
     assert as_nobody(str(open_to_all)).splitlines()[-1].startswith("['cat/1.png', 'dog/2.png']")
     for name in (".hidden", "lost+found"):
         (open_to_all / name).chmod(0o755)
+
+
+def test_a_pattern_looks_no_deeper_than_it_says(tmp_path, monkeypatch):
+    fill(tmp_path, "1.png", "cat/2.png", "cat/deep/3.png")
+    looked = []
+    scandir = os.scandir
+    monkeypatch.setattr(os, "scandir", lambda place: looked.append(place) or scandir(place))
+    for pattern, expected in (("*.png", 1), ("*/*.png", 2), ("**.png", 3)):
+        looked.clear()
+        _, names = find_files(f"{tmp_path}/{pattern}", ".png")
+        assert len(looked) == expected
+        assert names[0] == ("cat/2.png" if pattern == "*/*.png" else "1.png")
