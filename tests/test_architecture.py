@@ -105,6 +105,15 @@ def test_only_distributed_imports_ray():
             assert "ray" not in tops, path
 
 
+@pytest.mark.parametrize("module", ["rayqc.pipeline.commands", "rayqc.distributed.filter_work"])
+def test_what_only_some_commands_need_is_imported_by_them(module: str):
+    """Each of a stage's processes waits for its imports: these are seconds together."""
+    heavy = ("torchvision", "torch._dynamo", "sklearn", "scipy", "matplotlib", "skimage")
+    code = f"import sys, {module}; print(*(name for name in {heavy} if name in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
 def test_work_on_a_unit_knows_no_ray():
     tops = {m.split(".")[0] for m in imports_of(PACKAGE / "distributed" / "filter_work.py")}
     assert "ray" not in tops

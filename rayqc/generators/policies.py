@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any
-
-from torch import nn
-from torchvision.transforms import v2
+from typing import TYPE_CHECKING, Any
 
 from rayqc.errors import ConfigError
+
+if TYPE_CHECKING:
+    from torch import nn
+    from torchvision.transforms import v2
 
 Steps = list[dict[str, Any]]
 
@@ -66,12 +67,16 @@ def make_transform(policy: str | Steps, channels: int) -> nn.Module:
     Raises:
         ConfigError: an unknown transform, or arguments it does not take.
     """
+    from torchvision.transforms import v2  # noqa: PLC0415  (over a second)
+
     steps = POLICIES[policy] if isinstance(policy, str) else policy
     transform: nn.Module = v2.Compose([_make(step, channels) for step in steps] or [v2.Identity()])
     return transform
 
 
 def _make(step: dict[str, Any], channels: int) -> nn.Module:
+    from torchvision.transforms import v2  # noqa: PLC0415  (over a second)
+
     arguments = {key: value for key, value in step.items() if key != "name"}
     name = step.get("name")
     maker: Any = getattr(v2, name, None) if isinstance(name, str) else None
@@ -93,6 +98,8 @@ def _make(step: dict[str, Any], channels: int) -> nn.Module:
 
 
 def _interpolation(name: str) -> v2.InterpolationMode:
+    from torchvision.transforms import v2  # noqa: PLC0415  (over a second)
+
     try:
         return v2.InterpolationMode(name)
     except ValueError as error:

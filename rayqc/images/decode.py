@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from rayqc.config.settings import Image as ImageSettings
+from rayqc.images.plain import plain_pixels
 
 SIGNATURES = {
     "PNG": (b"\x89PNG\r\n\x1a\n",),
@@ -78,7 +79,12 @@ def decode(data: bytes | None, shape: ImageShape, limits: Limits) -> np.ndarray:
         ImageError: `empty`, `too_large`, `unsupported_format`, `unsupported_mode`,
             `nonfinite` or `decode_error`.
     """
-    image = to_mode(open_image(data, limits), shape.channels)
+    pixels = _plain(data, limits)
+    if pixels is not None and pixels.shape == shape.pixels:
+        return pixels
+    image = to_mode(
+        open_image(data, limits) if pixels is None else _as_image(pixels), shape.channels
+    )
     if image.size != (shape.size, shape.size):
         image = image.resize((shape.size, shape.size), Image.Resampling.BILINEAR)
     return np.asarray(image, dtype=np.uint8).reshape(shape.pixels)
@@ -100,10 +106,24 @@ def decode_batch(
 
 def decode_native(data: bytes | None, limits: Limits) -> np.ndarray:
     """Pixels at the image's own size, (H, W, 1) for gray and (H, W, 3) otherwise, uint8."""
+    pixels = _plain(data, limits)
+    if pixels is not None:
+        return pixels
     image = open_image(data, limits)
     channels = 1 if is_gray(image) else 3
     pixels = np.asarray(to_mode(image, channels), dtype=np.uint8)
     return pixels.reshape(image.height, image.width, channels)
+
+
+def _plain(data: bytes | None, limits: Limits) -> np.ndarray | None:
+    """Pixels of an image that needs no Pillow, (H, W, 1) gray or (H, W, 3) RGB."""
+    if not data or len(data) > limits.max_bytes:
+        return None
+    return plain_pixels(data, limits.formats, limits.max_pixels)
+
+
+def _as_image(pixels: np.ndarray) -> Image.Image:
+    return Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
 
 
 def open_image(data: bytes | None, limits: Limits) -> Image.Image:

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torchvision
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -50,6 +49,8 @@ class Pretrained(nn.Module):
     """A torchvision network without its head, on images resized to its training size."""
 
     def __init__(self, name: str, size: int) -> None:
+        import torchvision  # noqa: PLC0415  (over a second)
+
         super().__init__()
         try:
             network = torchvision.models.get_model(name, weights=None)

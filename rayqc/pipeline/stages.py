@@ -266,7 +266,8 @@ def _classify(folder: Folder, config: Config, progress: Progress) -> Summary:
 
 
 def _environment() -> Summary:
-    packages = ("ray", "torch", "torchvision", "pyarrow", "numpy", "pillow")
+    packages = ["ray", "torch", "torchvision", "pyarrow", "numpy"]
+    packages += ["pillow", "imagecodecs", "simplejpeg"]
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),

@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import rankdata
 
 from rayqc.config.settings import PromiseAsked, Regions, View
 from rayqc.errors import TooFewReferencesError
@@ -282,6 +281,8 @@ def separation(raw: RawScores, classes: tuple[str, ...]) -> dict[str, float]:
 
 def auroc(low_N: np.ndarray, high_N: np.ndarray) -> float:
     """Chance that one of `high_N` is above one of `low_N`, ties counting half."""
+    from scipy.stats import rankdata  # noqa: PLC0415  (slow, and only fit needs it)
+
     rank = rankdata(np.concatenate([low_N, high_N]))[low_N.size :]
     beaten = rank.sum() - high_N.size * (high_N.size + 1) / 2
     return float(beaten / low_N.size / high_N.size)

@@ -21,7 +21,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import minimize
 
 from rayqc.config.settings import Statistic
 from rayqc.regions.scores.label import log_odds
@@ -139,6 +138,8 @@ def _logistic(raw: RawScores, classes: int) -> tuple[float, float]:
     """Slope and offset that tell own labels from each wrong one, both sides weighing alike."""
     if classes < 2:
         return 1.0, 0.0
+    from scipy.optimize import minimize  # noqa: PLC0415  (slow, and only fit needs it)
+
     own_N = log_odds(raw.log_probability_NK, raw.label_N)
     wrong_N = np.concatenate(
         [

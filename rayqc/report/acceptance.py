@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from matplotlib.figure import Figure
 
 from rayqc.ledger.manifest import load_files
 from rayqc.printable import printable
@@ -109,6 +108,8 @@ def starved(facts: dict[str, Any]) -> list[str]:
 
 def acceptance_picture(facts: dict[str, Any], coverage: float) -> bytes:
     """PNG bytes: share accepted against coverage, of all and of each class."""
+    from matplotlib.figure import Figure  # noqa: PLC0415  (slow, and only pictures need it)
+
     figure = Figure(figsize=(5.6, 4.0), dpi=120, layout="constrained")
     axes = figure.add_subplot()
     x = [100 * value for value in facts["coverages"]]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 LEVEL = 0.95
 PAIRS = (("accepted", "random"), ("accepted", "all"), ("accepted", "real"))
@@ -13,6 +12,8 @@ PAIRS = (("accepted", "random"), ("accepted", "all"), ("accepted", "real"))
 
 def mean_interval(values: list[float]) -> dict[str, float | None]:
     """Mean and the half-width of its 95% Student interval; None where one value gives none."""
+    from scipy import stats  # noqa: PLC0415  (slow, and only classify needs it)
+
     found = np.asarray(values, dtype=float)
     half = None
     if found.size > 1:

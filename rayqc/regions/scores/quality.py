@@ -12,7 +12,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.covariance import ledoit_wolf
 
 LEAST_SPREAD = 0.15
 """Standard deviation that is added to every statistic's: what is constant among a few
@@ -51,6 +50,8 @@ def fit_quality(statistics_NS: np.ndarray, label_N: np.ndarray, classes: int) ->
 
     Source: Ledoit & Wolf 2004, by scikit-learn.
     """
+    from sklearn.covariance import ledoit_wolf  # noqa: PLC0415  (slow, and only fit needs it)
+
     statistics_NS = statistics_NS.astype(np.float64)
     common_S = statistics_NS.mean(0)
     count_K = np.bincount(label_N, minlength=classes)

@@ -1,0 +1,137 @@
+"""The fast decoders give the pixels that Pillow gives, or leave an image to it."""
+
+import random
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from rayqc.images import decode as decoder
+from rayqc.images.decode import ImageError, ImageShape, Limits, decode
+from rayqc.images.plain import plain_pixels
+from rayqc.sources import open_source
+from tests.conftest import shared
+from tests.images.corpus import bad_images, encoded
+
+MUTANTS = 6000
+LIMITS = Limits()
+
+
+def ordinary():
+    """Gray and colour, noise and smooth, PNG and JPEG of several makes."""
+    rng = np.random.default_rng(0)
+    for shape in ((8, 8), (30, 20), (64, 64, 3), (20, 30, 3)):
+        noise = Image.fromarray(rng.integers(0, 256, shape, dtype=np.uint8))
+        for image in (noise, noise.resize((3, 3)).resize((24, 24))):
+            yield encoded(image, "PNG")
+            yield encoded(image, "PNG", dpi=(72, 72))
+            yield encoded(image, "PNG", compress_level=0)
+            yield encoded(image, "JPEG")
+            yield encoded(image, "JPEG", progressive=True)
+            yield encoded(image, "JPEG", quality=97, subsampling=0)
+
+
+def outcome(data, shape):
+    try:
+        return decode(data, shape, LIMITS).tobytes()
+    except ImageError as error:
+        return error.reason, str(error)
+
+
+@pytest.fixture
+def by_pillow(monkeypatch):
+    """The decoder without its fast part."""
+
+    def judge(data, shape):
+        with monkeypatch.context() as patch:
+            patch.setattr(decoder, "plain_pixels", lambda *arguments: None)
+            return outcome(data, shape)
+
+    return judge
+
+
+SHAPES = [ImageShape(size=size, channels=channels) for size in (8, 24) for channels in (1, 3)]
+
+
+def test_ordinary_images_take_the_fast_way_to_the_same_pixels(by_pillow):
+    for data in ordinary():
+        assert plain_pixels(data, LIMITS.formats, LIMITS.max_pixels) is not None
+        assert plain_pixels(data, (), LIMITS.max_pixels) is None
+        assert plain_pixels(data, LIMITS.formats, 63) is None
+        for shape in SHAPES:
+            assert outcome(data, shape) == by_pillow(data, shape)
+
+
+@pytest.mark.parametrize("name", bad_images())
+def test_odd_and_bad_images_end_as_with_pillow(name, by_pillow):
+    data, _ = bad_images()[name]
+    for shape in SHAPES:
+        assert outcome(data, shape) == by_pillow(data, shape)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_orientation_is_left_to_pillow(channels, by_pillow):
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    image = Image.fromarray(pixels if channels == 3 else pixels[..., 0])
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for kind in ("PNG", "JPEG"):
+        data = encoded(image, kind, exif=exif)
+        assert plain_pixels(data, LIMITS.formats, LIMITS.max_pixels) is None
+
+
+def mutant(data, rng):
+    """The bytes with up to three things done to them, and often a PNG's checksums put right."""
+    found = bytearray(data)
+    for _ in range(rng.randint(1, 3)):
+        place = rng.randrange(8, len(found))
+        match rng.randrange(4):
+            case 0:
+                found[place] = rng.randrange(256)
+            case 1:
+                found[place] ^= 1 << rng.randrange(8)
+            case 2:
+                del found[place : place + rng.randint(1, 20)]
+            case _:
+                found[place:place] = rng.randbytes(rng.randint(1, 9))
+    return mended(bytes(found)) if rng.random() < 0.5 else bytes(found)
+
+
+def mended(data):
+    place, found = 8, data[:8]
+    while place + 12 <= len(data):
+        (length,) = struct.unpack_from(">I", data, place)
+        if place + 12 + length > len(data):
+            break
+        body = data[place + 4 : place + 8 + length]
+        found += data[place : place + 8 + length] + struct.pack(">I", zlib.crc32(body))
+        place += 12 + length
+    return found + data[place:]
+
+
+def test_damaged_images_end_as_with_pillow(by_pillow):
+    rng = random.Random(0)
+    sound = list(ordinary())
+    fast = 0
+    for _ in range(MUTANTS):
+        data = mutant(rng.choice(sound), rng)
+        fast += plain_pixels(data, LIMITS.formats, LIMITS.max_pixels) is not None
+        shape = rng.choice(SHAPES)
+        assert outcome(data, shape) == by_pillow(data, shape), data
+    assert fast > MUTANTS / 50  # else this shows nothing
+
+
+@pytest.mark.parametrize("name", ["cifar10", "mnist-gan"])
+def test_real_pools(name, by_pillow):
+    from rayqc.config import Data
+    from rayqc.schema import image_bytes
+
+    source = open_source(Data(path=shared(name) + "/train*.parquet"))
+    (unit, *_) = source.units(2000)
+    shape = ImageShape(size=32, channels=3)
+    for data in image_bytes(source.read(unit)):
+        assert plain_pixels(data, LIMITS.formats, LIMITS.max_pixels) is not None
+        assert outcome(data, shape) == by_pillow(data, shape)
