@@ -51,14 +51,16 @@ def _digits() -> tuple[list[np.ndarray], list[int]]:
     return pixels, table["label"].to_pylist()
 
 
-def _group(job: tuple[tuple[list[np.ndarray], list[int]], str, int, int]) -> dict[str, list[object]]:
+def _group(
+    job: tuple[tuple[list[np.ndarray], list[int]], str, int, int],
+) -> dict[str, list[object]]:
     (digits, labels), kind, start, stop = job
     rows = range(start, stop)
     return {
         "id": [f"{row:08d}" for row in rows],
         "image": [_image(digits[row % len(digits)], kind, row // len(digits)) for row in rows],
         "label": [labels[row % len(digits)] for row in rows],
-        "generator": ["moved"] * len(rows),
+        "source": ["moved"] * len(rows),
         "parent": [None] * len(rows),
     }
 
@@ -83,7 +85,8 @@ def _image(digit: np.ndarray, kind: str, turn: int) -> object:
 
 def make_run(place: Path, width: float, regions: str, size: int, channels: int) -> None:
     """A fitted run on ten references a class. It is hardly trained, which costs the filter the
-    same."""
+    same.
+    """
     if (place / "stages" / "fit.json").exists() and '"done"' in (
         place / "stages" / "fit.json"
     ).read_text():

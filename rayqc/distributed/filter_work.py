@@ -19,6 +19,7 @@ from rayqc.ledger.plan import work_digest
 from rayqc.models.encoder import LatentEncoder
 from rayqc.regions import Candidates, FittedRegions, Verdicts, load_regions
 from rayqc.regions.base import verdicts_of
+from rayqc.regions.sphere import own_distances
 from rayqc.regions.statistics import Statistics
 from rayqc.schema import SCORE_FIELDS, candidate_schema, image_bytes, score_schema, verdict_schema
 from rayqc.sources import Source
@@ -30,7 +31,8 @@ from rayqc.units import Unit
 UNKNOWN = -1
 POISON = "poison"
 """Reason of an image that takes its process down each time."""
-DECODE_THREADS = 2
+DECODE_THREADS = 4
+"""Beside a GPU. Where one core does all, threads only wait for each other."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +83,7 @@ class FilterWorker:
         latent_dim = trained.network.latent_dim
         self.fitted = load_regions(spec.regions, trained.digest, latent_dim)
         self.work = work_digest(spec.out)
-        self.threads = ThreadPoolExecutor(DECODE_THREADS)
+        self.threads = ThreadPoolExecutor(DECODE_THREADS) if spec.device != "cpu" else None
 
     def __call__(self, index: int, unit: Unit, poison: dict[int, str]) -> None:
         """Judge all rows of the unit and commit them."""
@@ -147,8 +149,9 @@ class FilterWorker:
         size = self.spec.micro_batch
         chunks = [data[start : start + size] for start in range(0, len(data), size)]
         images, latents, errors = [], [], []
-        # The threads decode ahead while this one encodes.
-        for images_NHWC, wrong in self.threads.map(self._decode, chunks):
+        # Threads decode ahead while this one encodes.
+        in_turn = self.threads.map if self.threads else map
+        for images_NHWC, wrong in in_turn(self._decode, chunks):
             images.append(images_NHWC)
             latents.append(self.encoder.encode(images_NHWC))
             errors += wrong
@@ -166,19 +169,20 @@ class FilterWorker:
         )
         tables = {kind: whole.filter(pa.array(judged.verdict_N == kind)) for kind in kept}
         tables["scores"] = whole.drop_columns(["image"]).cast(score_schema(classes))
-        by_class: dict[str, Counter[str]] = {}
-        for label, verdict in zip(label_N, judged.verdict_N, strict=True):
+        by_class: dict[str, dict[str, int]] = {}
+        pairs = zip(label_N.tolist(), judged.verdict_N, strict=True)
+        for (label, verdict), count in Counter(pairs).items():
             name = classes[label] if label != UNKNOWN else ""
-            by_class.setdefault(name, Counter())[str(verdict)] += 1
-        counted = Counter(str(verdict) for verdict in judged.verdict_N)
+            by_class.setdefault(name, {})[verdict] = count
+        counted = Counter(judged.verdict_N)
         commit_unit(
             self.spec.out,
             index,
             self.work,
             tables,
             outcomes={kind: counted[kind] for kind in ("accepted", "rejected", "error")},
-            reasons=dict(Counter(str(reason) for reason in judged.reason_N)),
-            by_class={name: dict(counts) for name, counts in by_class.items()},
+            reasons=dict(Counter(judged.reason_N)),
+            by_class=by_class,
         )
 
 
@@ -195,11 +199,11 @@ class _Columns:
         """Set the columns of these rows."""
         neighbours, classes = fitted.neighbours, np.array(fitted.regions.classes, object)
         nearest = neighbours.nearest(candidates.latent_ND)
-        away_ND = candidates.latent_ND - neighbours.centers_KD[candidates.label_N]
+        distance_N = own_distances(candidates.latent_ND, candidates.label_N, neighbours.centers_KD)
         verdict_N, reason_N = verdicts_of(verdicts.score_N, verdicts.decided_by_N)
         found = {
             "score": verdicts.score_N,
-            "distance": np.linalg.norm(away_ND, axis=1).astype(np.float32),
+            "distance": distance_N.astype(np.float32),
             "radius": neighbours.radius_K[candidates.label_N].astype(np.float32),
             "p_value": verdicts.p_value_N,
             "label_evidence": verdicts.label_evidence_N,

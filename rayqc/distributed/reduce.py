@@ -153,9 +153,15 @@ def _write_shards(
     cut: Cut,
     progress: Progress,
 ) -> list[Part]:
-    shared = share(cut)
-    jobs = [(folder, plan, schemas[plan.kind], shared) for plan in plans]
     with progress.stage("shards", len(plans), "shards") as stage:
+        if all(plan.of == 1 for plan in plans):  # so little that workers take longer to start
+            found = []
+            for plan in plans:
+                found.append(write_shard(folder, plan, schemas[plan.kind], cut))
+                stage.advance(1)
+            return found
+        shared = share(cut)
+        jobs = [(folder, plan, schemas[plan.kind], shared) for plan in plans]
         return run_tasks(write_shard, jobs, stage)
 
 

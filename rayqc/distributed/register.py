@@ -45,6 +45,7 @@ class Register:
     def __init__(self, living: Callable[[], set[str]]) -> None:
         self._living = living
         self._running: dict[int, Attempt] = {}
+        self._ended: list[int] = []
         self._deaths: Counter[int] = Counter()
         self._actors: dict[str, Any] = {}
         self._stopped = False
@@ -68,7 +69,13 @@ class Register:
 
     def end(self, job: int) -> None:
         """The job is done, or failed with an error that the worker lived to tell."""
-        self._running.pop(job, None)
+        if self._running.pop(job, None):
+            self._ended.append(job)
+
+    def ended(self) -> list[int]:
+        """Jobs that ended since this was last asked; one may stand here twice."""
+        found, self._ended = self._ended, []
+        return found
 
     def stop(self) -> None:
         """No job is taken up from now on."""

@@ -59,15 +59,16 @@ class UnitActor:
         self.seconds = None if minutes is None else 60 * minutes
 
     def __call__(self, batch: pa.Table) -> pa.Table:
-        """Do the units of a batch, which has one; give back those that are committed."""
-        done = [self._do(row["index"], row["unit"]) for row in batch.to_pylist()]
-        return batch.select(["rows"]).filter(pa.array(done))
+        """Do the units of a batch, one after another; what comes back says nothing."""
+        for block in batch["units"].to_pylist():
+            for index, described in json.loads(block).items():
+                self._do(int(index), _unit_of(described))
+        return batch.slice(0, 0)
 
-    def _do(self, index: int, text: str) -> bool:
+    def _do(self, index: int, unit: Unit) -> None:
         order = ray.get(self.register.begin.remote(index, self.node, os.getpid(), self.name))
         if order == LEAVE:
-            return False
-        unit = _unit_from_json(text)
+            return
         try:
             if order == GIVE_UP:
                 raise StoppedError(
@@ -83,7 +84,6 @@ class UnitActor:
                     self.worker(index, unit, poison)
         finally:
             self.register.end.remote(index)
-        return True
 
 
 @contextmanager
@@ -99,8 +99,8 @@ def _alarm(seconds: float | None) -> Iterator[None]:
         faulthandler.cancel_dump_traceback_later()
 
 
-def _unit_from_json(text: str) -> Unit:
-    found = json.loads(text)
+def _unit_of(found: dict[str, Any]) -> Unit:
+    """A unit from its JSON."""
     sample = found["sample"]
     return Unit(
         **{

@@ -1,8 +1,9 @@
-"""Run units through a pool of actors: one unit, one call, one commit.
+"""Run units through a pool of actors: each unit is done and committed by itself.
 
-Only the units' descriptions pass through Ray Data, never an image. What a call returns
-moves the progress line and nothing else; counts come from commit records. Units of a lost
-node are done by the others: Ray Data sends them again, and restarts its actors elsewhere.
+Only the units' descriptions pass through Ray Data, never an image, and several at once, as its
+work for a block is the same for any. What the register hears moves the progress line and nothing
+else; counts come from commit records. Units of a lost node are done by the others: Ray Data sends
+them again, and restarts its actors elsewhere.
 """
 
 from __future__ import annotations
@@ -37,6 +38,10 @@ logger = logging.getLogger(__name__)
 
 UNITS_AT_ONCE = 10_000
 """Units a pass of Ray Data takes; more go in several passes, so that the driver holds few."""
+MOST_UNITS_A_BLOCK = 16
+BLOCKS_AN_ACTOR = 4
+"""A block holds at most this part of an actor's share of what is left: the last are single units,
+so that actors end together."""
 SECONDS_TO_FINISH = 20.0
 """After Ctrl-C or SIGTERM, units in progress have so long to commit."""
 SECONDS_TO_END = 5.0
@@ -72,17 +77,26 @@ def run_units(
         if finished:
             stage.skip(sum(rows[index] for index in finished))
         for start in range(0, len(left), UNITS_AT_ONCE):
+            here = left[start : start + UNITS_AT_ONCE]
+            count = actor_count(config.filter.actors, len(here), gpu)
             items = [
-                {"index": index, "rows": rows[index], "unit": json.dumps(asdict(units[index]))}
-                for index in left[start : start + UNITS_AT_ONCE]
+                {"units": json.dumps({index: asdict(units[index]) for index in block})}
+                for block in _blocks(here, count)
             ]
-            count = actor_count(config.filter.actors, len(items), gpu)
             blocks = ray.data.from_items(items, override_num_blocks=len(items))
             arguments = (make_worker, folder, register, config.filter.unit_minutes)
-            done = through_actors(blocks, UnitActor, arguments, count, gpu, batch_size=1)
-            _Pass(
-                done, register, stage, Watchdog(name, config.resources.stuck_minutes, running)
-            ).run()
+            done = through_actors(blocks, UnitActor, arguments, count, gpu, batch_size=None)
+            watchdog = Watchdog(name, config.resources.stuck_minutes, running)
+            _Pass(done, register, {index: rows[index] for index in here}, stage).run(watchdog)
+
+
+def _blocks(indices: list[int], actors: int) -> Iterator[list[int]]:
+    start = 0
+    while start < len(indices):
+        share = (len(indices) - start) // (BLOCKS_AN_ACTOR * actors)
+        stop = start + min(max(share, 1), MOST_UNITS_A_BLOCK)
+        yield indices[start:stop]
+        start = stop
 
 
 @contextmanager
@@ -97,21 +111,22 @@ class _Pass:
     """One pass of Ray Data over units, in a thread; this one counts, watches and is interrupted."""
 
     def __init__(
-        self, dataset: ray.data.Dataset, register: Any, stage: Stage, watchdog: Watchdog
+        self, dataset: ray.data.Dataset, register: Any, rows: dict[int, int], stage: Stage
     ) -> None:
+        """`rows`: of each unit, by its number."""
         self._dataset, self._register = dataset, register
-        self._stage, self._watchdog = stage, watchdog
-        self._answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._left, self._stage = dict(rows), stage
+        self._answers: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
         self._over = False
         self._thread = threading.Thread(target=self._work, daemon=True)
 
-    def run(self) -> None:
+    def run(self, watchdog: Watchdog) -> None:
         """Until all units are done."""
         self._thread.start()
         try:
             while not self._over:
                 self._take()
-                self._watchdog.look(self._stage.done)
+                watchdog.look(self._stage.done)
         except KeyboardInterrupt:
             self._finish_what_is_begun()
             raise
@@ -121,24 +136,23 @@ class _Pass:
 
     def _work(self) -> None:
         try:
-            for row in self._dataset.iter_rows():
-                self._answers.put(row["rows"])
+            for _ in self._dataset.iter_batches(batch_size=None):
+                pass
             self._answers.put(None)
         except BaseException as error:
             self._answers.put(error)
 
     def _take(self) -> None:
-        """Count what came within a moment; raises what the thread met."""
-        try:
+        """Wait a moment, and count what has ended; raises what the thread met."""
+        found: BaseException | bool | None = False
+        with suppress(queue.Empty):
             found = self._answers.get(timeout=SECONDS_BETWEEN_LOOKS)
-        except queue.Empty:
-            return
         if isinstance(found, BaseException):
             raise found
-        if found is None:
-            self._over = True
-        else:
-            self._stage.advance(found)
+        rows = sum(self._left.pop(job, 0) for job in ray.get(self._register.ended.remote()))
+        if rows:
+            self._stage.advance(rows)
+        self._over = found is None
 
     def _end(self) -> None:
         """Take the pass its actors, so that its thread ends too; what it meets then is no news."""

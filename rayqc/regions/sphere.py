@@ -46,13 +46,11 @@ class SphereRegions:
     def judge(self, candidates: Candidates, statistic: Statistic = "joint") -> Verdicts:
         """See `Regions`. A sphere has one statistic, the distance."""
         label_N = candidates.label_N
-        distance_NK = distances(candidates.latent_ND, self.centers_KD)
-        score_NK = score_of(distance_NK, self.radius_K[None, :])
-        own = np.arange(label_N.size), label_N
+        distance_N = own_distances(candidates.latent_ND, label_N, self.centers_KD)
         return Verdicts(
-            score_N=score_NK[own],
+            score_N=score_of(distance_N, self.radius_K[label_N]),
             decided_by_N=np.full(label_N.size, "distance"),
-            nearest_N=best_other(distance_NK, label_N),
+            nearest_N=best_other(_squares(candidates.latent_ND, self.centers_KD), label_N),
         )
 
     def rejudge(self, stored: Stored, coverage: float) -> Rejudged:
@@ -132,17 +130,15 @@ def centers(sums: ClassSums, classes: tuple[str, ...]) -> np.ndarray:
     return np.asarray(sums.sum_KD / sums.count_K[:, None])
 
 
-def distances(latent_ND: np.ndarray, centers_KD: np.ndarray) -> np.ndarray:
-    """(N, K) Euclidean distances, float64."""
-    distance_NK = np.empty((latent_ND.shape[0], centers_KD.shape[0]))
-    for k, center_D in enumerate(centers_KD):
-        distance_NK[:, k] = np.linalg.norm(latent_ND - center_D, axis=1)
-    return distance_NK
-
-
 def own_distances(latent_ND: np.ndarray, label_N: np.ndarray, centers_KD: np.ndarray) -> np.ndarray:
     """(N,) Euclidean distance of each latent to its own class's center, float64."""
-    return np.asarray(np.linalg.norm(latent_ND - centers_KD[label_N], axis=1))
+    away_ND = latent_ND - centers_KD[label_N]
+    return np.asarray(np.sqrt(np.einsum("nd,nd->n", away_ND, away_ND)))
+
+
+def _squares(latent_ND: np.ndarray, centers_KD: np.ndarray) -> np.ndarray:
+    """(N, K) squared distances less the latent's own square, which is the same for all centers."""
+    return np.asarray((centers_KD**2).sum(1) - 2 * (latent_ND.astype(np.float64) @ centers_KD.T))
 
 
 def radius_at_coverage(distance_N: np.ndarray, coverage: float) -> float:

@@ -1,0 +1,123 @@
+"""Command line of the benchmark: what is run against what, in turns, and the table of ratios."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import statistics
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.speed import decode
+from benchmarks.speed.material import KINDS, WIDTHS, make_pool, make_run
+from benchmarks.speed.measure import Measured, run
+
+CONTESTANTS = ("rayqc", "bare", "dataloader", "huggingface", "raydata", "cleanvision")
+ENOUGH_UNITS = 8
+"""Commits, below which no steady rate is told."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """What each contestant is to filter."""
+
+    pool: Path
+    run: Path
+    cpus: int
+    most_seconds: float
+
+
+def contest(name: str, trial: Trial, out: Path) -> Measured:
+    """One contestant from start to exit; its steady rate is in `said`."""
+    pool, run_folder, cpus = str(trial.pool), str(trial.run), str(trial.cpus)
+    if name == "rayqc":
+        words = ["-m", "rayqc.cli", "filter", run_folder, "--pool", pool, "--out", str(out)]
+        found = run([sys.executable, *words, "--num-cpus", cpus, "-q"], trial.most_seconds)
+        found.said.update(_pace(out, trial.cpus))
+        return found
+    module, what = ("bare", "filter") if name == "bare" else ("people", name)
+    words = ["-m", f"benchmarks.speed.{module}", what, pool, run_folder, str(out), cpus]
+    return run([sys.executable, *words], trial.most_seconds)
+
+
+def _pace(out: Path, actors: int) -> dict[str, float]:
+    """Images a second while all actors were at work, by the times of their commits."""
+    commits = sorted((out / "commits").iterdir(), key=lambda place: place.stat().st_mtime_ns)
+    if len(commits) < ENOUGH_UNITS:
+        return {}
+    first, last = actors - 1, len(commits) - actors
+    rows = sum(json.loads(place.read_text())["read"] for place in commits[first + 1 : last + 1])
+    spent = commits[last].stat().st_mtime - commits[first].stat().st_mtime
+    return {"rate": rows / spent}
+
+
+def in_turns(names: list[str], trial: Trial, rounds: int, say: Callable[[str], None]) -> None:
+    """All contestants, round by round, and a line each with the medians of ratios to rayqc."""
+    found: dict[str, list[Measured]] = {name: [] for name in names}
+    with tempfile.TemporaryDirectory(dir=trial.pool.parent) as work:
+        for turn in range(rounds):
+            for name in names:
+                out = Path(work, f"{name}-{turn}")
+                found[name].append(contest(name, trial, out))
+                shutil.rmtree(out, ignore_errors=True)
+    ours = found["rayqc"]
+    say("| | whole, s | / rayqc | steady, images a second | rayqc / it | CPU, s | peak, MB |")
+    say("|---|---|---|---|---|---|---|")
+    for name, theirs in found.items():
+        whole = statistics.median(one.seconds for one in theirs)
+        ratio = statistics.median(b.seconds / a.seconds for a, b in zip(ours, theirs, strict=True))
+        rates = [
+            (a.said["rate"], b.said["rate"])
+            for a, b in zip(ours, theirs, strict=True)
+            if "rate" in a.said and "rate" in b.said
+        ]
+        rate = f"{statistics.median(b for _, b in rates):,.0f}" if rates else ""
+        pace = f"{statistics.median(a / b for a, b in rates):.2f}" if rates else ""
+        cpu = statistics.median(one.cpu_seconds for one in theirs)
+        peak = statistics.median(one.peak_mb for one in theirs)
+        cells = (name, f"{whole:.1f}", f"{ratio:.2f}", rate, pace, f"{cpu:.0f}", f"{peak:,.0f}")
+        say("| " + " | ".join(cells) + " |")
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def main() -> None:
+    """Decoders, or contestants on one pool, encoder and kind of regions."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.speed", description=__doc__)
+    parser.add_argument("part", choices=("decode", "filter"))
+    parser.add_argument("--images", type=int, default=100_000)
+    parser.add_argument("--kind", choices=KINDS, default="28 png")
+    parser.add_argument("--encoder", choices=WIDTHS, default="light")
+    parser.add_argument("--regions", choices=("sphere", "calibrated"), default="sphere")
+    parser.add_argument("--contestants", nargs="+", choices=CONTESTANTS, default=CONTESTANTS[:2])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--cpus", type=int, default=2)
+    parser.add_argument("--keep", type=Path, help="folder for pools and runs, used again")
+    parser.add_argument("--most-seconds", type=float, default=1800)
+    asked = parser.parse_args()
+    if asked.part == "decode":
+        for kind, row in decode.compare(asked.rounds).items():
+            _say(f"{kind}: Pillow {row['pillow_us']:.1f} us, Pillow / rayqc {row['ratio']:.2f}")
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        place = (asked.keep or Path(scratch)).absolute()
+        place.mkdir(parents=True, exist_ok=True)
+        pool = place / f"{asked.kind.replace(' ', '-')}-{asked.images}.parquet"
+        make_pool(pool, asked.kind, asked.images)
+        size, channels = int(asked.kind.split()[0]), 1 if asked.kind.startswith("28") else 3
+        run_folder = place / f"run-{asked.encoder}-{asked.regions}-{size}"
+        make_run(run_folder, WIDTHS[asked.encoder], asked.regions, size, channels)
+        trial = Trial(pool=pool, run=run_folder, cpus=asked.cpus, most_seconds=asked.most_seconds)
+        _say(f"\n{asked.images:,} x {asked.kind}, {asked.encoder} encoder, {asked.regions}\n")
+        names = ["rayqc", *(name for name in asked.contestants if name != "rayqc")]
+        in_turns(names, trial, asked.rounds, _say)
+
+
+if __name__ == "__main__":
+    main()
