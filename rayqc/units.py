@@ -12,7 +12,7 @@ WHOLE = 10**12
 """Rows a unit may have where it is to hold as much as its source gives at once."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Unit:
     """Rows [start, stop) of one file, listing or generator.
 
@@ -44,6 +44,14 @@ class Unit:
         taken_N = (place_N + 1) * wanted // total > place_N * wanted // total
         return row_N[taken_N]
 
+    def count(self) -> int:
+        """How many rows `rows` has."""
+        if self.sample is None:
+            return self.stop - self.start
+        wanted, total = self.sample
+        last = self.first + self.stop - self.start
+        return last * wanted // total - self.first * wanted // total
+
 
 def number(units: Iterable[Unit], limit: int | None) -> list[Unit]:
     """Give each unit its rows' places in the whole, and an even sample when `limit` is set."""
@@ -55,7 +63,7 @@ def number(units: Iterable[Unit], limit: int | None) -> list[Unit]:
     if limit is None or limit >= first:
         return placed
     sampled = (replace(unit, sample=(limit, first)) for unit in placed)
-    return [unit for unit in sampled if unit.rows().size]
+    return [unit for unit in sampled if unit.count()]
 
 
 def slices(total: int, most: int) -> list[tuple[int, int]]:

@@ -17,7 +17,7 @@ import ray.data
 
 from rayqc.distributed.session import plain_errors
 from rayqc.distributed.tasks import run_tasks, share
-from rayqc.ledger.commit import Commit, Part, load_commits
+from rayqc.ledger.commit import Part
 from rayqc.ledger.compact import (
     Cut,
     ShardPlan,
@@ -27,7 +27,7 @@ from rayqc.ledger.compact import (
     totals_after_cut,
     write_shard,
 )
-from rayqc.ledger.manifest import Totals, balance, finish, is_finished, load_totals, publish
+from rayqc.ledger.manifest import Totals, finish, is_finished, load_totals, publish, survey
 from rayqc.ledger.plan import MANIFEST, work_digest
 from rayqc.progress import Progress
 from rayqc.regions.sphere import (
@@ -42,7 +42,7 @@ from rayqc.storage import Folder, read_table
 from rayqc.units import Unit
 
 ROWS_A_BLOCK = 8192
-COMMITS_A_TASK = 64
+PARTS_A_TASK = 64
 
 
 def reduce_spheres(
@@ -135,11 +135,10 @@ def compact(
     if folder.exists(MANIFEST):  # stopped between the manifest and _SUCCESS
         finish(folder)
         return load_totals(folder)
-    commits = load_commits(folder)
-    totals = balance(units, commits, work_digest(folder))
+    totals, parts = survey(folder, units, work_digest(folder))
     with plain_errors():
-        found = _cap(folder, commits, classes, cap) if cap else _Cap(cut={}, kept={})
-        plans = plan_shards(commits, tuple(schemas), shard_mb * 1e6, found.cut)
+        found = _cap(folder, parts, classes, cap) if cap else _Cap(cut={}, kept={})
+        plans = plan_shards(parts, tuple(schemas), shard_mb * 1e6, found.cut)
         shards = _write_shards(folder, plans, schemas, found.cut, progress)
     totals = totals_after_cut(totals, found.kept)
     publish(folder, totals, shards)
@@ -161,13 +160,13 @@ def _write_shards(
                 stage.advance(1)
             return found
         shared = share(cut)
-        jobs = [(folder, plan, schemas[plan.kind], shared) for plan in plans]
+        jobs = ((folder, plan.alone(), schemas[plan.kind], shared) for plan in plans)
         return run_tasks(write_shard, jobs, stage)
 
 
-def _cap(folder: Folder, commits: list[Commit], classes: tuple[str, ...], cap: int) -> _Cap:
-    parts = [part.path for commit in commits for part in commit.parts if part.kind == "scores"]
-    groups = [parts[i : i + COMMITS_A_TASK] for i in range(0, len(parts), COMMITS_A_TASK)]
+def _cap(folder: Folder, parts: pa.Table, classes: tuple[str, ...], cap: int) -> _Cap:
+    paths = parts.filter(pc.equal(parts["kind"].cast(pa.string()), "scores"))["path"].to_pylist()
+    groups = [paths[i : i + PARTS_A_TASK] for i in range(0, len(paths), PARTS_A_TASK)]
     tables = run_tasks(_smallest_of, [(folder, group, cap) for group in groups])
     merged = pa.concat_tables(tables)
     cut = cut_of(merged, cap)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import ray
@@ -13,10 +14,13 @@ from rayqc.distributed.session import plain_errors
 from rayqc.distributed.watch import SECONDS_BETWEEN_LOOKS, STUCK_MINUTES, Watchdog
 from rayqc.progress import Stage
 
+MOST_AT_ONCE = 500
+"""Tasks that Ray is told of; the others wait in the driver, where they are cheaper."""
+
 
 def run_tasks(
     function: Callable[..., Any],
-    jobs: Sequence[tuple[Any, ...]],
+    jobs: Iterable[tuple[Any, ...]],
     stage: Stage | None = None,
     gpu: bool = False,
     minutes: float | None = STUCK_MINUTES,
@@ -52,8 +56,12 @@ def run_tasks(
     pending: dict[Any, int] = {}
     try:
         with plain_errors():
-            pending = {task.remote(register, n, *job): n for n, job in enumerate(jobs)}
-            while pending:
+            numbered = enumerate(jobs)
+            while True:
+                for n, job in itertools.islice(numbered, MOST_AT_ONCE - len(pending)):
+                    pending[task.remote(register, n, *job)] = n
+                if not pending:
+                    break
                 ready, _ = ray.wait([*pending], num_returns=1, timeout=SECONDS_BETWEEN_LOOKS)
                 for ref in ready:
                     found[pending.pop(ref)] = ray.get(ref)
@@ -64,7 +72,7 @@ def run_tasks(
         for ref in pending:
             ray.cancel(ref, force=True)
         ray.kill(register)
-    return [found[number] for number in range(len(jobs))]
+    return [found[number] for number in sorted(found)]
 
 
 def share(value: Any) -> Any:

@@ -69,7 +69,7 @@ def run_units(
     """
     require_shared(folder)
     finished = committed_units(folder)
-    rows = [int(unit.rows().size) for unit in units]
+    rows = [unit.count() for unit in units]
     left = [index for index in range(len(units)) if index not in finished]
     register = open_register()
     running = functools.partial(_running, register)

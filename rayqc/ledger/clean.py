@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from rayqc.ledger.commit import load_commits
+from rayqc.ledger.commit import iter_commits
 from rayqc.ledger.manifest import load_files
 from rayqc.ledger.plan import LEDGER, MANIFEST, PLAN, is_ours
 from rayqc.storage import Folder
@@ -24,7 +24,7 @@ def orphans(folder: Folder) -> list[str]:
     if folder.exists(MANIFEST):
         named = {part.path for parts in load_files(folder).values() for part in parts}
     else:
-        named = {part.path for commit in load_commits(folder) for part in commit.parts}
+        named = {part.path for commit in iter_commits(folder) for part in commit.parts}
     parts = (name for name in folder.names() if name.endswith(".parquet") and is_ours(name))
     return sorted({*parts} - named - {PLAN}) + _staged(folder)
 

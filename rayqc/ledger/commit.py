@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 
@@ -43,6 +45,8 @@ class Commit:
 
 
 COMMIT = TypeAdapter(Commit)
+READERS = 32
+RECORDS_AT_ONCE = 4096
 RECORD = re.compile(r"commits/\d{7,}\.json")
 
 
@@ -118,9 +122,24 @@ def read_part(folder: Folder, part: Part) -> pa.Table:
     return table_of(data)
 
 
+def iter_commits(folder: Folder) -> Iterator[Commit]:
+    """All published records, by unit; those of a store are fetched many at a time."""
+
+    def read(name: str) -> Commit:
+        return parse_commit(folder.read(name), folder.path(name))
+
+    names = _record_names(folder)
+    if folder.is_local:
+        yield from map(read, names)
+        return
+    with ThreadPoolExecutor(READERS) as readers:
+        for start in range(0, len(names), RECORDS_AT_ONCE):
+            yield from readers.map(read, names[start : start + RECORDS_AT_ONCE])
+
+
 def load_commits(folder: Folder) -> list[Commit]:
     """All published records, by unit."""
-    return [parse_commit(folder.read(name), folder.path(name)) for name in _record_names(folder)]
+    return list(iter_commits(folder))
 
 
 def committed_units(folder: Folder) -> set[int]:

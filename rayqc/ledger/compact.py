@@ -8,8 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rayqc.ledger.commit import Commit, Part, read_part, write_part
+from rayqc.ledger.commit import Part, read_part, write_part
 from rayqc.ledger.manifest import Totals
+from rayqc.ledger.parts import groups, parts_of
 from rayqc.storage import Folder
 
 OVER_CAP = "over_cap"
@@ -25,7 +26,14 @@ class ShardPlan:
     kind: str
     number: int
     of: int
-    parts: tuple[Part, ...]
+    parts: pa.Table
+    """As `parts.PartTable` gives."""
+
+    def alone(self) -> ShardPlan:
+        """Without the memory that its parts share with all others; to be sent."""
+        return replace(
+            self, parts=self.parts.take(pa.array(range(self.parts.num_rows), pa.int64()))
+        )
 
     @property
     def name(self) -> str:
@@ -34,30 +42,25 @@ class ShardPlan:
 
 
 def plan_shards(
-    commits: list[Commit], kinds: tuple[str, ...], shard_bytes: float, cut: Cut
+    parts: pa.Table, kinds: tuple[str, ...], shard_bytes: float, cut: Cut
 ) -> list[ShardPlan]:
     """Consecutive units' parts, grouped up to the size; at least one shard a kind, errors apart.
 
     With a cut, the rejected shards read the accepted parts too: what is over the cap moves there.
+
+    Args:
+        parts: of all units in their order, as `parts.PartTable` gives.
     """
     plans = []
     for kind in kinds:
-        wanted = {kind, "accepted"} if kind == "rejected" and cut else {kind}
-        groups: list[list[Part]] = [[]]
-        size = 0
-        for commit in commits:
-            parts = [part for part in commit.parts if part.kind in wanted]
-            own = sum(part.bytes for part in parts)
-            if groups[-1] and size and size + own > shard_bytes:
-                groups.append([])
-                size = 0
-            groups[-1] += parts
-            size += own
-        if kind == "error" and not groups[0]:
+        wanted = [kind, "accepted"] if kind == "rejected" and cut else [kind]
+        mine = parts.filter(pc.is_in(parts["kind"].cast(pa.string()), pa.array(wanted)))
+        if kind == "error" and not mine.num_rows:
             continue
+        found = groups(mine, shard_bytes)
         plans += [
-            ShardPlan(kind=kind, number=number, of=len(groups), parts=tuple(group))
-            for number, group in enumerate(groups)
+            ShardPlan(kind=kind, number=number, of=len(found), parts=group)
+            for number, group in enumerate(found)
         ]
     return plans
 
@@ -65,7 +68,7 @@ def plan_shards(
 def write_shard(folder: Folder, plan: ShardPlan, schema: pa.Schema, cut: Cut) -> Part:
     """Read a shard's parts, move what is over the cap, and write the rows that belong here."""
     tables = [schema.empty_table()]
-    for part in plan.parts:
+    for part in parts_of(plan.parts):
         table = read_part(folder, part)
         if cut and part.kind in ("accepted", "scores"):
             table = apply_cut(table, cut)

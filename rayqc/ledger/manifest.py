@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 
+import numpy as np
+import pyarrow as pa
+
 from rayqc.errors import LedgerError
-from rayqc.ledger.commit import Commit, Part
+from rayqc.ledger.commit import Commit, Part, iter_commits
+from rayqc.ledger.parts import PartTable
 from rayqc.ledger.plan import FOLDERS, LEDGER, MANIFEST, PLAN, SUCCESS, is_ours
 from rayqc.storage import Folder, read_json, write_json
 from rayqc.units import Unit
@@ -35,8 +39,8 @@ class Totals:
         return self.outcomes.get("error", 0) / self.read if self.read else 0.0
 
 
-def balance(units: list[Unit], commits: list[Commit], work: str) -> Totals:
-    """Totals of all commits.
+def balance(units: Sequence[Unit], commits: Iterable[Commit], work: str) -> Totals:
+    """Totals of all commits, which are looked at once and not kept.
 
     Args:
         work: digest of the ledger, which every commit must carry.
@@ -45,30 +49,58 @@ def balance(units: list[Unit], commits: list[Commit], work: str) -> Totals:
         LedgerError: a unit without a commit or the reverse, a commit whose rows
             read are not those planned, or not the sum of its outcomes.
     """
-    missing = set(range(len(units))) - {commit.unit for commit in commits}
-    if missing or len(commits) != len(units):
-        raise LedgerError(
-            f"{len(units)} units planned, {len(commits)} committed; missing {sorted(missing)[:5]}"
-        )
+    seen, committed = np.zeros(len(units), bool), 0
+    outcomes: Counter[str] = Counter()
+    reasons: Counter[str] = Counter()
+    by_class: dict[str, Counter[str]] = {}
     for commit in commits:
+        committed += 1
+        if commit.unit >= len(units):
+            continue  # not planned; said below
+        seen[commit.unit] = True
         if commit.work != work:
             raise LedgerError(
                 f"unit {commit.unit} was committed for other work ({commit.work[:12]}, this is "
                 f"{work[:12]}); do it anew with --redo"
             )
-        planned = int(units[commit.unit].rows().size)
+        planned = units[commit.unit].count()
         counted = sum(commit.outcomes.values())
         if not planned == commit.read == counted:
             raise LedgerError(
                 f"unit {commit.unit}: {planned} rows planned, {commit.read} read, {counted} counted"
             )
+        outcomes.update(commit.outcomes)
+        reasons.update(commit.reasons)
+        for name, counts in commit.by_class.items():
+            by_class.setdefault(name, Counter()).update(counts)
+    missing = np.flatnonzero(~seen)
+    if missing.size or committed != len(units):
+        raise LedgerError(
+            f"{len(units)} units planned, {committed} committed; missing {missing[:5].tolist()}"
+        )
     return Totals(
         units=len(units),
-        read=sum(commit.read for commit in commits),
-        outcomes=_sum(commit.outcomes for commit in commits),
-        reasons=_sum(commit.reasons for commit in commits),
-        by_class=_sum_by_class(commits),
+        read=sum(outcomes.values()),
+        outcomes=dict(sorted(outcomes.items())),
+        reasons=dict(sorted(reasons.items())),
+        by_class={name: dict(sorted(by_class[name].items())) for name in sorted(by_class)},
     )
+
+
+def survey(folder: Folder, units: Sequence[Unit], work: str) -> tuple[Totals, pa.Table]:
+    """`balance` over all commits of a folder, and a table of the parts that they name.
+
+    Of a million units the records would not fit in the driver's memory; the table does.
+    """
+    parts = PartTable()
+
+    def noted() -> Iterator[Commit]:
+        for commit in iter_commits(folder):
+            parts.add(commit)
+            yield commit
+
+    totals = balance(units, noted(), work)
+    return totals, parts.table()
 
 
 def publish(folder: Folder, totals: Totals, shards: list[Part]) -> None:
@@ -97,8 +129,9 @@ def finish(folder: Folder) -> None:
     """Delete parts that the manifest does not name, then write `_SUCCESS`."""
     named = {part.path for parts in load_files(folder).values() for part in parts}
     kept = {MANIFEST, LEDGER, PLAN, *named}
-    lying = [name for name in folder.names() if is_ours(name) and not name.startswith("commits/")]
-    folder.delete(name for name in lying if name not in kept)
+    for prefix in {FOLDERS[kind].rstrip("/") for kind in load_files(folder)}:
+        lying = (name for name in folder.names(prefix) if is_ours(name) and name not in kept)
+        folder.delete(name for name in lying if not name.startswith("commits/"))
     folder.write(SUCCESS, b"")
 
 
@@ -116,18 +149,3 @@ def load_files(folder: Folder) -> dict[str, list[Part]]:
     """Files of finished work by kind, in order."""
     files = read_json(folder, MANIFEST)["files"]
     return {kind: [Part(**part) for part in parts] for kind, parts in files.items()}
-
-
-def _sum(counts: Iterable[dict[str, int]]) -> dict[str, int]:
-    total: Counter[str] = Counter()
-    for count in counts:
-        total.update(count)
-    return dict(sorted(total.items()))
-
-
-def _sum_by_class(commits: list[Commit]) -> dict[str, dict[str, int]]:
-    total: dict[str, Counter[str]] = {}
-    for commit in commits:
-        for name, outcomes in commit.by_class.items():
-            total.setdefault(name, Counter()).update(outcomes)
-    return {name: dict(sorted(total[name].items())) for name in sorted(total)}

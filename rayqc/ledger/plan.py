@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+import sys
 from typing import Any
 
 import pyarrow as pa
@@ -34,6 +34,8 @@ FOLDERS = {
     "scores": "scores/",
 }
 """Kinds of parts, and where they lie."""
+
+ROWS_AT_ONCE = 10_000
 
 PLAN_SCHEMA = pa.schema(
     [
@@ -94,10 +96,15 @@ def work_digest(folder: Folder) -> str:
 
 def load_plan(folder: Folder) -> list[Unit]:
     """The units of the work in a folder."""
-    return [
-        Unit(**{**row, "names": tuple(row["names"]), "sample": _pair(row["sample"])})
-        for row in read_table(folder, PLAN).to_pylist()
-    ]
+    units: list[Unit] = []
+    for batch in read_table(folder, PLAN).to_batches(max_chunksize=ROWS_AT_ONCE):
+        columns = batch.to_pydict()
+        for values in zip(*(columns[name] for name in PLAN_SCHEMA.names), strict=True):
+            row = dict(zip(PLAN_SCHEMA.names, values, strict=True))
+            row |= {name: sys.intern(row[name]) for name in ("path", "fingerprint")}
+            row |= {"names": tuple(row["names"]), "sample": _pair(row["sample"])}
+            units.append(Unit(**row))
+    return units
 
 
 def inputs_digest(units: list[Unit]) -> str:
@@ -105,7 +112,7 @@ def inputs_digest(units: list[Unit]) -> str:
     files: dict[tuple[int, str, str], int] = {}
     for unit in units:
         key = (unit.entry, unit.path, unit.fingerprint)
-        files[key] = files.get(key, 0) + int(unit.rows().size)
+        files[key] = files.get(key, 0) + unit.count()
     return digest(canonical_json(sorted([*key, rows] for key, rows in files.items())))
 
 
@@ -132,10 +139,11 @@ def is_ours(name: str) -> bool:
 
 
 def _to_table(units: list[Unit]) -> pa.Table:
-    rows = [
-        {**asdict(unit), "sample": list(unit.sample) if unit.sample else None} for unit in units
+    columns = [
+        pa.array((getattr(unit, field.name) for unit in units), field.type, size=len(units))
+        for field in PLAN_SCHEMA
     ]
-    return pa.Table.from_pylist(rows, schema=PLAN_SCHEMA)
+    return pa.Table.from_arrays(columns, schema=PLAN_SCHEMA)
 
 
 def _pair(values: list[int] | None) -> tuple[int, int] | None:

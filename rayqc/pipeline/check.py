@@ -82,7 +82,7 @@ def _batches(path: str, most: int) -> tuple[int, Iterator[Batch]]:
     if detect(path) != "folder":
         source = open_source(Data(path=path))
         units = source.units(ROWS)
-        return sum(int(unit.rows().size) for unit in units), _of_source(source, units, most)
+        return sum(unit.count() for unit in units), _of_source(source, units, most)
     folder = Folder(path)
     names = [name for name in list_files(folder).files if not name.endswith("/")]
     refuse_undecodable(folder, names)

@@ -144,7 +144,15 @@ def test_a_store_that_stays_down_is_one_error_in_time(proxy, folder, monkeypatch
     assert how == "refuses" or len(proxy.faults) > 10
 
 
-def test_ctrl_c_does_not_wait_for_a_store_that_hangs(folder, proxy):
+@pytest.fixture
+def default_ctrl_c():
+    """A shell that runs these tests in the background lets them ignore Ctrl-C."""
+    kept = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, kept)
+
+
+def test_ctrl_c_does_not_wait_for_a_store_that_hangs(folder, proxy, default_ctrl_c):
     def interrupt():
         proxy.plan, proxy.pause = always("slow"), 3 * MOST_SECONDS_TO_STOP
         asked = len(proxy.asked)

@@ -15,7 +15,9 @@ from rayqc.ledger.manifest import (
     load_files,
     load_totals,
     publish,
+    survey,
 )
+from rayqc.ledger.parts import parts_of
 from rayqc.ledger.plan import clear, inputs_digest, load_plan, start_or_resume, work_digest
 from rayqc.schema import score_schema, verdict_schema
 from rayqc.storage import Folder, read_table
@@ -76,13 +78,12 @@ SCHEMAS["scores"] = score_schema(CLASSES)
 
 
 def merge(folder, plan, shard_bytes=1e9, cap=None):
-    commits = load_commits(folder)
-    totals = balance(plan, commits, work_digest(folder))
+    totals, parts = survey(folder, plan, work_digest(folder))
     cut = {}
     if cap:
-        parts = [p.path for c in commits for p in c.parts if p.kind == "scores"]
-        cut = cut_of(pa.concat_tables([read_table(folder, path) for path in parts]), cap)
-    plans = plan_shards(commits, tuple(SCHEMAS), shard_bytes, cut)
+        paths = [part.path for part in parts_of(parts) if part.kind == "scores"]
+        cut = cut_of(pa.concat_tables([read_table(folder, path) for path in paths]), cap)
+    plans = plan_shards(parts, tuple(SCHEMAS), shard_bytes, cut)
     shards = [write_shard(folder, one, SCHEMAS[one.kind], cut) for one in plans]
     publish(folder, totals_after_cut(totals, {CLASSES[k]: cap for k in cut}), shards)
 
@@ -269,11 +270,11 @@ def test_shards_must_hold_what_was_counted(folder):
     plan = start_or_resume(folder, {}, units())
     for index, unit in enumerate(plan):
         commit(folder, index, unit)
-    commits = load_commits(folder)
+    totals, parts = survey(folder, plan, work_digest(folder))
     shards = [
         write_shard(folder, one, SCHEMAS[one.kind], {})
-        for one in plan_shards(commits[1:], tuple(SCHEMAS), 1e9, {})
+        for one in plan_shards(parts.slice(3), tuple(SCHEMAS), 1e9, {})
     ]
     with pytest.raises(LedgerError, match="shards hold"):
-        publish(folder, balance(plan, commits, work_digest(folder)), shards)
+        publish(folder, totals, shards)
     assert not is_finished(folder)
