@@ -30,6 +30,7 @@ from rayqc.units import Unit, number, slices
 ROWS = 1000
 """Images a unit: a million units are 10^9 images."""
 UNITS_A_FILE = 1000
+UNITS_AT_ONCE = 10_000
 KINDS = ("accepted", "rejected", "scores")
 SHARD_BYTES = 128e6
 WORK = {"stage": "filter", "encoder_digest": "e" * 64, "regions_digest": "r" * 64}
@@ -91,8 +92,9 @@ def commit(folder: Folder, count: int) -> None:
         folder.write(commit_name(unit), canonical_json(asdict(record)))
 
     with ThreadPoolExecutor(2) as threads:
-        for _ in threads.map(publish, range(count)):
-            pass
+        for start in range(0, count, UNITS_AT_ONCE):
+            for _ in threads.map(publish, range(start, min(start + UNITS_AT_ONCE, count))):
+                pass
 
 
 def _measured(

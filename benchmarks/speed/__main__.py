@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.speed import decode
+from benchmarks.speed import decode, encode
 from benchmarks.speed.material import KINDS, WIDTHS, make_pool, make_run
 from benchmarks.speed.measure import Measured, run
 
@@ -90,7 +90,7 @@ def _say(line: str) -> None:
 def main() -> None:
     """Decoders, or contestants on one pool, encoder and kind of regions."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.speed", description=__doc__)
-    parser.add_argument("part", choices=("decode", "filter"))
+    parser.add_argument("part", choices=("decode", "encode", "filter"))
     parser.add_argument("--images", type=int, default=100_000)
     parser.add_argument("--kind", choices=KINDS, default="28 png")
     parser.add_argument("--encoder", choices=WIDTHS, default="light")
@@ -104,6 +104,13 @@ def main() -> None:
     if asked.part == "decode":
         for kind, row in decode.compare(asked.rounds).items():
             _say(f"{kind}: Pillow {row['pillow_us']:.1f} us, Pillow / rayqc {row['ratio']:.2f}")
+        return
+    if asked.part == "encode":
+        for width, row in encode.compare(asked.rounds).items():
+            _say(
+                f"{width}: plain PyTorch {row['plain_ms']:.3f} ms an image, plain / rayqc "
+                f"{row['ratio']:.2f}, rayqc / matrix product {row['product']:.2f}"
+            )
         return
     with tempfile.TemporaryDirectory() as scratch:
         place = (asked.keep or Path(scratch)).absolute()

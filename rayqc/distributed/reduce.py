@@ -28,6 +28,7 @@ from rayqc.ledger.compact import (
     write_shard,
 )
 from rayqc.ledger.manifest import Totals, finish, is_finished, load_totals, publish, survey
+from rayqc.ledger.parts import Parts
 from rayqc.ledger.plan import MANIFEST, work_digest
 from rayqc.progress import Progress
 from rayqc.regions.sphere import (
@@ -164,8 +165,8 @@ def _write_shards(
         return run_tasks(write_shard, jobs, stage)
 
 
-def _cap(folder: Folder, parts: pa.Table, classes: tuple[str, ...], cap: int) -> _Cap:
-    paths = parts.filter(pc.equal(parts["kind"].cast(pa.string()), "scores"))["path"].to_pylist()
+def _cap(folder: Folder, parts: Parts, classes: tuple[str, ...], cap: int) -> _Cap:
+    paths = parts["scores"]["path"].to_pylist()
     groups = [paths[i : i + PARTS_A_TASK] for i in range(0, len(paths), PARTS_A_TASK)]
     tables = run_tasks(_smallest_of, [(folder, group, cap) for group in groups])
     merged = pa.concat_tables(tables)

@@ -36,7 +36,7 @@ from rayqc.units import Unit
 
 logger = logging.getLogger(__name__)
 
-UNITS_AT_ONCE = 10_000
+UNITS_AT_ONCE = 100_000
 """Units a pass of Ray Data takes; more go in several passes, so that the driver holds few."""
 MOST_UNITS_A_BLOCK = 16
 BLOCKS_AN_ACTOR = 4

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from rayqc.ledger.commit import Part, read_part, write_part
 from rayqc.ledger.manifest import Totals
-from rayqc.ledger.parts import groups, parts_of
+from rayqc.ledger.parts import Parts, groups, parts_of, parts_of_kinds
 from rayqc.storage import Folder
 
 OVER_CAP = "over_cap"
@@ -27,7 +27,7 @@ class ShardPlan:
     number: int
     of: int
     parts: pa.Table
-    """As `parts.PartTable` gives."""
+    """As in `parts.Parts`."""
 
     def alone(self) -> ShardPlan:
         """Without the memory that its parts share with all others; to be sent."""
@@ -42,19 +42,16 @@ class ShardPlan:
 
 
 def plan_shards(
-    parts: pa.Table, kinds: tuple[str, ...], shard_bytes: float, cut: Cut
+    parts: Parts, kinds: tuple[str, ...], shard_bytes: float, cut: Cut
 ) -> list[ShardPlan]:
     """Consecutive units' parts, grouped up to the size; at least one shard a kind, errors apart.
 
     With a cut, the rejected shards read the accepted parts too: what is over the cap moves there.
-
-    Args:
-        parts: of all units in their order, as `parts.PartTable` gives.
     """
     plans = []
     for kind in kinds:
         wanted = [kind, "accepted"] if kind == "rejected" and cut else [kind]
-        mine = parts.filter(pc.is_in(parts["kind"].cast(pa.string()), pa.array(wanted)))
+        mine = parts_of_kinds(parts, wanted)
         if kind == "error" and not mine.num_rows:
             continue
         found = groups(mine, shard_bytes)

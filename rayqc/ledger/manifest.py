@@ -7,11 +7,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
-import pyarrow as pa
 
 from rayqc.errors import LedgerError
 from rayqc.ledger.commit import Commit, Part, iter_commits
-from rayqc.ledger.parts import PartTable
+from rayqc.ledger.parts import Parts, PartTables
 from rayqc.ledger.plan import FOLDERS, LEDGER, MANIFEST, PLAN, SUCCESS, is_ours
 from rayqc.storage import Folder, read_json, write_json
 from rayqc.units import Unit
@@ -87,12 +86,12 @@ def balance(units: Sequence[Unit], commits: Iterable[Commit], work: str) -> Tota
     )
 
 
-def survey(folder: Folder, units: Sequence[Unit], work: str) -> tuple[Totals, pa.Table]:
-    """`balance` over all commits of a folder, and a table of the parts that they name.
+def survey(folder: Folder, units: Sequence[Unit], work: str) -> tuple[Totals, Parts]:
+    """`balance` over all commits of a folder, and tables of the parts that they name.
 
-    Of a million units the records would not fit in the driver's memory; the table does.
+    Of a million units the records would not fit in the driver's memory; the tables do.
     """
-    parts = PartTable()
+    parts = PartTables()
 
     def noted() -> Iterator[Commit]:
         for commit in iter_commits(folder):
@@ -100,7 +99,7 @@ def survey(folder: Folder, units: Sequence[Unit], work: str) -> tuple[Totals, pa
             yield commit
 
     totals = balance(units, noted(), work)
-    return totals, parts.table()
+    return totals, parts.tables()
 
 
 def publish(folder: Folder, totals: Totals, shards: list[Part]) -> None:

@@ -22,33 +22,50 @@ SCHEMA = pa.schema(
 PARTS_A_BATCH = 65_536
 
 
-class PartTable:
+Parts = dict[str, pa.Table]
+"""By kind, each in the units' order."""
+
+
+class PartTables:
     """Collects the parts of commits."""
 
     def __init__(self) -> None:
-        self._batches: list[pa.RecordBatch] = []
-        self._rows: list[tuple[object, ...]] = []
+        self._batches: dict[str, list[pa.RecordBatch]] = {}
+        self._rows: dict[str, list[tuple[object, ...]]] = {}
 
     def add(self, commit: Commit) -> None:
-        """Note the commit's parts, in its order."""
-        self._rows += [
-            (commit.unit, one.kind, one.path, one.rows, one.bytes, bytes.fromhex(one.sha256))
-            for one in commit.parts
-        ]
-        if len(self._rows) >= PARTS_A_BATCH:
-            self._flush()
+        """Note the commit's parts."""
+        for one in commit.parts:
+            rows = self._rows.setdefault(one.kind, [])
+            digest = bytes.fromhex(one.sha256)
+            rows.append((commit.unit, one.kind, one.path, one.rows, one.bytes, digest))
+            if len(rows) >= PARTS_A_BATCH:
+                self._flush(one.kind)
 
-    def table(self) -> pa.Table:
-        """What was noted: columns unit, kind, path, rows, bytes, sha256, in the order noted."""
-        self._flush()
-        return pa.Table.from_batches(self._batches, schema=SCHEMA).unify_dictionaries()
+    def tables(self) -> Parts:
+        """What was noted, with the columns of `SCHEMA`, in the order noted."""
+        for kind in self._rows:
+            self._flush(kind)
+        return {
+            kind: pa.Table.from_batches(batches, schema=SCHEMA)
+            for kind, batches in self._batches.items()
+        }
 
-    def _flush(self) -> None:
-        if self._rows:
-            columns = zip(*self._rows, strict=True)
-            arrays = [pa.array(c, field.type) for c, field in zip(columns, SCHEMA, strict=True)]
-            self._batches.append(pa.RecordBatch.from_arrays(arrays, schema=SCHEMA))
-            self._rows = []
+    def _flush(self, kind: str) -> None:
+        rows, self._rows[kind] = self._rows[kind], []
+        columns = zip(*rows, strict=True) if rows else [[]] * len(SCHEMA)
+        arrays = [pa.array(c, field.type) for c, field in zip(columns, SCHEMA, strict=True)]
+        batch = pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
+        self._batches.setdefault(kind, []).append(batch)
+
+
+def parts_of_kinds(parts: Parts, kinds: list[str]) -> pa.Table:
+    """The parts of some kinds together, in the units' order."""
+    found = [parts[kind] for kind in kinds if kind in parts]
+    if len(found) == 1:
+        return found[0]
+    table = pa.concat_tables([SCHEMA.empty_table(), *found]).unify_dictionaries()
+    return table.sort_by([("unit", "ascending")])
 
 
 def parts_of(table: pa.Table) -> Iterator[Part]:

@@ -17,7 +17,6 @@ from rayqc.ledger.manifest import (
     publish,
     survey,
 )
-from rayqc.ledger.parts import parts_of
 from rayqc.ledger.plan import clear, inputs_digest, load_plan, start_or_resume, work_digest
 from rayqc.schema import score_schema, verdict_schema
 from rayqc.storage import Folder, read_table
@@ -81,7 +80,7 @@ def merge(folder, plan, shard_bytes=1e9, cap=None):
     totals, parts = survey(folder, plan, work_digest(folder))
     cut = {}
     if cap:
-        paths = [part.path for part in parts_of(parts) if part.kind == "scores"]
+        paths = parts["scores"]["path"].to_pylist()
         cut = cut_of(pa.concat_tables([read_table(folder, path) for path in paths]), cap)
     plans = plan_shards(parts, tuple(SCHEMAS), shard_bytes, cut)
     shards = [write_shard(folder, one, SCHEMAS[one.kind], cut) for one in plans]
@@ -273,7 +272,9 @@ def test_shards_must_hold_what_was_counted(folder):
     totals, parts = survey(folder, plan, work_digest(folder))
     shards = [
         write_shard(folder, one, SCHEMAS[one.kind], {})
-        for one in plan_shards(parts.slice(3), tuple(SCHEMAS), 1e9, {})
+        for one in plan_shards(
+            {kind: table.slice(1) for kind, table in parts.items()}, tuple(SCHEMAS), 1e9, {}
+        )
     ]
     with pytest.raises(LedgerError, match="shards hold"):
         publish(folder, totals, shards)
