@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from rayqc.pipeline.commands import filter_pool as filter_pool
     from rayqc.pipeline.commands import fit as fit
     from rayqc.pipeline.commands import generate as generate
-    from rayqc.pipeline.commands import inspect as inspect
-    from rayqc.pipeline.commands import refilter as refilter
     from rayqc.pipeline.commands import run as run
     from rayqc.pipeline.commands import train as train
+    from rayqc.pipeline.judged import inspect as inspect
+    from rayqc.pipeline.judged import refilter as refilter
     from rayqc.pipeline.tools import check as check
     from rayqc.pipeline.tools import clean as clean
     from rayqc.pipeline.tools import doctor as doctor
@@ -55,8 +55,8 @@ _HOMES = {
     "filter_pool": "pipeline.commands",
     "fit": "pipeline.commands",
     "generate": "pipeline.commands",
-    "inspect": "pipeline.commands",
-    "refilter": "pipeline.commands",
+    "inspect": "pipeline.judged",
+    "refilter": "pipeline.judged",
     "run": "pipeline.commands",
     "train": "pipeline.commands",
 }

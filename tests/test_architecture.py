@@ -105,7 +105,9 @@ def test_only_distributed_imports_ray():
             assert "ray" not in tops, path
 
 
-@pytest.mark.parametrize("module", ["rayqc.pipeline.commands", "rayqc.distributed.filter_work"])
+@pytest.mark.parametrize(
+    "module", ["rayqc.pipeline.commands", "rayqc.pipeline.judged", "rayqc.distributed.filter_work"]
+)
 def test_what_only_some_commands_need_is_imported_by_them(module: str):
     """Each of a stage's processes waits for its imports: these are seconds together."""
     heavy = ("torchvision", "torch._dynamo", "sklearn", "scipy", "matplotlib", "skimage")

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from rayqc.errors import ConflictError, RayqcError
+from rayqc.ledger.plan import LEDGER, PLAN
 from rayqc.storage import Folder, canonical_json, read_json
 
 logger = logging.getLogger(__name__)
@@ -58,6 +59,25 @@ def is_owned(folder: Folder) -> bool:
     """Does a living process hold the folder?"""
     found = _read(folder)
     return found is not None and not _is_dead(found)
+
+
+def refuse_mixing(run: Folder, pool: Folder, out: Folder) -> None:
+    """Refuse an output folder that could mix with anything that lies there.
+
+    Raises:
+        ConflictError: `out` is or lies in the run or the pool, or holds other files.
+    """
+    for what, place in (("the run", run), ("the pool", pool)):
+        if f"{out}/".startswith(f"{place}/"):
+            raise ConflictError(f"--out {out} lies in {what} {place}; give it a folder of its own")
+    # A plan alone, or an owner's mark, is what a start that was cut off leaves behind.
+    left = (PLAN, OWNER)
+    strange = [] if out.exists(LEDGER) else [name for name in out.names() if name not in left]
+    if strange:
+        raise ConflictError(
+            f"--out {out} holds files that are not this command's, such as {strange[0]}; "
+            "give it a folder of its own"
+        )
 
 
 def _claim(folder: Folder, mine: dict[str, Any]) -> None:

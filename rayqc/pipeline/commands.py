@@ -17,13 +17,12 @@ from rayqc.config.settings import Statistic
 from rayqc.distributed.filter import match_classes
 from rayqc.distributed.filter_work import POISON
 from rayqc.distributed.session import session
-from rayqc.errors import ConfigError, ConflictError, ErrorBudgetExceeded, InputError
+from rayqc.errors import ErrorBudgetExceeded, InputError
 from rayqc.generators.policies import make_transform
 from rayqc.ledger.manifest import Totals, load_totals
-from rayqc.ledger.owner import OWNER, own
-from rayqc.ledger.plan import LEDGER, PLAN, clear, inputs_digest
+from rayqc.ledger.owner import own, refuse_mixing
+from rayqc.ledger.plan import clear, inputs_digest
 from rayqc.ledger.stages import (
-    CONFIG,
     STAGES,
     begin,
     clear_stages,
@@ -33,10 +32,9 @@ from rayqc.ledger.stages import (
     open_run,
     status,
 )
-from rayqc.pipeline.artefacts import run_encoder, run_regions
-from rayqc.pipeline.inspect import inspect_image
-from rayqc.pipeline.refilter import decide_again
-from rayqc.pipeline.stages import WORK, filter_sources, judge_acceptance
+from rayqc.pipeline.acceptance import judge_acceptance
+from rayqc.pipeline.artefacts import run_encoder
+from rayqc.pipeline.stages import WORK, filter_sources
 from rayqc.progress import Progress
 from rayqc.regions.statistics import Statistics
 from rayqc.report.acceptance import acceptance_picture
@@ -213,7 +211,7 @@ def filter_pool(
     config = open_run(folder, None, False, trust=trust)
     if not is_done(folder, "fit"):
         raise InputError(f"{folder}: `filter` needs `fit` first; run `rayqc fit {folder}`")
-    _check_target(folder, Folder(pool), target)
+    refuse_mixing(folder, Folder(pool), target)
     # The run's own limit was for its own pool.
     config = _with_filter(config, limit=limit, actors=actors or config.filter.actors)
     classes = run_encoder(folder, config).classes
@@ -233,88 +231,6 @@ def filter_pool(
     return {**asdict(totals), "acceptance": acceptance}
 
 
-def refilter(
-    source: str,
-    out: str,
-    *,
-    coverage: float | None = None,
-    statistic: Statistic | None = None,
-    scores_only: bool = False,
-    run: str | None = None,
-    trust: str | None = None,
-    redo: bool = False,
-) -> Summary:
-    """Take verdicts again from stored scores: seconds, no Ray, no image is decoded.
-
-    Args:
-        source: a run whose `filter` is done, or what `filter_pool` wrote.
-        out: gets what a run's `filtered/` holds.
-        coverage: share of fresh real images to hold; None takes the run's.
-        statistic: judges all images; None leaves each pool entry its own.
-        scores_only: write no images.
-        run: the run that judged `source`, unless it is one.
-        trust: as for `fit`.
-        redo: clear `out` first when it holds other work.
-
-    Returns:
-        The new totals, and what was accepted of each class.
-    """
-    folder, filtered = _judged(source, run)
-    config = open_run(folder, None, False, trust=trust)
-    target = Folder(out)
-    _check_target(folder, filtered, target)
-    level = config.regions.coverage if coverage is None else coverage
-    if not 0 < level <= 1:
-        raise ConfigError(f"coverage must be in (0, 1], found {level}")
-    fitted = run_regions(folder, config)
-    with own(target):
-        totals = decide_again(filtered, target, fitted, level, statistic, scores_only, redo)
-        acceptance = judge_acceptance(folder, target, config)
-        target.write("acceptance.png", acceptance_picture(acceptance, level))
-    return {**asdict(totals), "acceptance": acceptance}
-
-
-def inspect(
-    source: str,
-    id_: str,
-    *,
-    picture: str | None = None,
-    run: str | None = None,
-    trust: str | None = None,
-) -> Summary:
-    """Say why an image was judged as it was, and show it beside its nearest references.
-
-    Args:
-        source: a run whose `filter` is done, or what `filter_pool` wrote.
-        id_: the image's id, as in the shards.
-        picture: PNG file to write; None writes `inspect.png` in the working directory.
-        run: the run that judged `source`, unless it is one.
-        trust: as for `fit`.
-
-    Returns:
-        The image's row, and where the picture is.
-    """
-    folder, filtered = _judged(source, run)
-    config = open_run(folder, None, False, trust=trust)
-    found, png = inspect_image(folder, filtered, config, id_)
-    place = Path(picture or "inspect.png")
-    place.write_bytes(png)
-    return {**found.row, "picture": str(place)}
-
-
-def _judged(source: str, run: str | None) -> tuple[Folder, Folder]:
-    """The run, and the filter's output to look at."""
-    place = Folder(source)
-    if run is None and not place.exists(CONFIG):
-        raise InputError(
-            f"{place} is no run (no {CONFIG}); "
-            "name the run that judged it with --judged-by (run= in Python)"
-        )
-    if run is None:
-        return place, place.sub("filtered")
-    return Folder(run), place
-
-
 def _settings(config: Config | str) -> Config:
     return load_config(config) if isinstance(config, str) else config
 
@@ -322,25 +238,6 @@ def _settings(config: Config | str) -> Config:
 def _with_filter(config: Config, **changes: Any) -> Config:
     """The settings with some of the filter's replaced."""
     return config.model_copy(update={"filter": config.filter.model_copy(update=changes)})
-
-
-def _check_target(run: Folder, pool: Folder, out: Folder) -> None:
-    """Refuse an output folder that could mix with anything that lies there.
-
-    Raises:
-        ConflictError: `out` is or lies in the run or the pool, or holds other files.
-    """
-    for what, place in (("the run", run), ("the pool", pool)):
-        if f"{out}/".startswith(f"{place}/"):
-            raise ConflictError(f"--out {out} lies in {what} {place}; give it a folder of its own")
-    # A plan alone, or an owner's mark, is what a start that was cut off leaves behind.
-    left = (PLAN, OWNER)
-    strange = [] if out.exists(LEDGER) else [name for name in out.names() if name not in left]
-    if strange:
-        raise ConflictError(
-            f"--out {out} holds files that are not this command's, such as {strange[0]}; "
-            "give it a folder of its own"
-        )
 
 
 def _check(config: Config) -> dict[str, str]:

@@ -41,7 +41,8 @@ class _Judge:
         """The table with new verdicts; errors stay as they are."""
         error_N = np.asarray(pc.equal(table["verdict"], "error"))
         rows = np.flatnonzero(~error_N)
-        stored = stored_scores(table.take(pa.array(rows)), self.statistics)
+        sound = table if rows.size == table.num_rows else table.take(pa.array(rows))
+        stored = stored_scores(sound, self.statistics)
         found = self.fitted.regions.rejudge(stored, self.coverage)
         verdict_N, reason_N = verdicts_of(found.score_N, found.decided_by_N)
         new: dict[str, Any] = {
@@ -55,9 +56,12 @@ class _Judge:
         for name, values_N in new.items():
             place = table.schema.get_field_index(name)
             field = table.schema.field(place)
-            column = np.array(table[name].to_pylist(), object)
-            column[rows] = values_N
-            table = table.set_column(place, field, pa.array(column, field.type, from_pandas=True))
+            column = pa.array(values_N, field.type, from_pandas=True)
+            if rows.size < table.num_rows:
+                column = pc.replace_with_mask(
+                    table[name].combine_chunks(), pa.array(~error_N), column
+                )
+            table = table.set_column(place, field, column)
         return table
 
 

@@ -25,8 +25,8 @@ from rayqc.generators.augment import AugmentSource
 from rayqc.images.decode import limits_of
 from rayqc.images.references import infer_shape
 from rayqc.ledger.manifest import Totals
-from rayqc.ledger.plan import LEDGER
 from rayqc.ledger.stages import STAGES, status
+from rayqc.pipeline.acceptance import judge_acceptance
 from rayqc.pipeline.artefacts import REFERENCES, run_encoder, run_regions, test_images
 from rayqc.pipeline.measure import in_order, measured_coverage, warnings_of
 from rayqc.progress import Progress
@@ -34,14 +34,14 @@ from rayqc.regions import save_regions
 from rayqc.regions.calibrated import CalibratedRegions
 from rayqc.regions.sphere import expected_coverage
 from rayqc.regions.statistics import Statistics
-from rayqc.report.acceptance import acceptance_facts, acceptance_picture, starved
+from rayqc.report.acceptance import acceptance_picture
 from rayqc.report.contact_sheet import contact_sheet
 from rayqc.report.result import build_result
 from rayqc.report.statistics import summarise
 from rayqc.schema import class_names, image_bytes
 from rayqc.sources import open_source
 from rayqc.sources.select import select_references
-from rayqc.storage import Folder, digest, read_json, read_table, write_json, write_table
+from rayqc.storage import Folder, digest, read_table, write_json, write_table
 from rayqc.training.holdout import refuse_collapse
 from rayqc.units import WHOLE, Unit, number
 from rayqc.version import __version__
@@ -199,15 +199,6 @@ def _filter_run(folder: Folder, config: Config, progress: Progress) -> Summary:
         "contact_sheet.png", contact_sheet(filtered, classes, title, limits_of(config.image))
     )
     return {**asdict(totals), "acceptance": acceptance}
-
-
-def judge_acceptance(folder: Folder, filtered: Folder, config: Config) -> Summary:
-    """What of each class was accepted and why the rest was not; starved classes are warned of."""
-    statistics = Statistics(**read_json(filtered, LEDGER)["statistics"])
-    facts = acceptance_facts(filtered, run_regions(folder, config).regions, statistics)
-    for line in starved(facts):
-        logger.warning(line)
-    return facts
 
 
 def filter_sources(

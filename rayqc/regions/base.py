@@ -111,10 +111,11 @@ class Regions(Protocol):
 
 def verdicts_of(score_N: np.ndarray, decided_by_N: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(N,) str each: accepted or rejected, and why."""
-    accepted_N = score_N <= 1
-    outside_N = [f"{name}_outside_region" for name in decided_by_N]
-    verdict_N = np.where(accepted_N, "accepted", "rejected").astype(object)
-    return verdict_N, np.where(accepted_N, "inside_region", outside_N).astype(object)
+    inside_N = score_N <= 1
+    reason_N = np.full(score_N.size, "inside_region", object)
+    for name in set(decided_by_N[~inside_N].tolist()):
+        reason_N[~inside_N & (decided_by_N == name)] = f"{name}_outside_region"
+    return np.array(["rejected", "accepted"], object)[inside_N.astype(np.int64)], reason_N
 
 
 def best_other(cost_NK: np.ndarray, label_N: np.ndarray) -> np.ndarray:
