@@ -167,6 +167,9 @@ class Encoder(Settings):
     leaves that figure out."""
     seed: Seed | None = None
     """Seeds initial weights, batches, noise and held-out references; null takes the run's."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of encoding in `fit` and `filter` alike; training stays float32. bfloat16 (autocast) is for
+    GPUs, and slower on most CPUs."""
     checkpoint_every: PositiveInt = 250
     """Steps between checkpoints."""
     keep_checkpoints: PositiveInt = 2

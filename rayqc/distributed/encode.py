@@ -7,6 +7,7 @@ import ray
 import ray.data
 
 from rayqc.config import Config
+from rayqc.config.settings import Encoder as EncoderSettings
 from rayqc.distributed.pools import through_actors
 from rayqc.distributed.resources import actor_count, gpus_wanted
 from rayqc.distributed.session import plain_errors
@@ -27,11 +28,11 @@ class EncodeActor:
     """Loads the encoder once; adds a `latent` column to batches."""
 
     def __init__(
-        self, model: Folder, trusted: str | None, micro_batch: int, limits: Limits, device: str
+        self, model: Folder, encoder: EncoderSettings, micro_batch: int, limits: Limits, device: str
     ) -> None:
-        trained = load_encoder(model, trusted)
+        trained = load_encoder(model, encoder.target)
         self.image = trained.image
-        self.encoder = LatentEncoder(trained.network, micro_batch, device)
+        self.encoder = LatentEncoder(trained.network, micro_batch, device, encoder.precision)
         self.limits = limits
 
     def __call__(self, batch: pa.Table) -> pa.Table:
@@ -60,13 +61,13 @@ def encode_images(
     with progress.stage(name, table.num_rows) as stage, plain_errors():
         arguments = (
             model,
-            config.encoder.target,
+            config.encoder,
             config.filter.micro_batch,
             limits_of(config.image),
             "cuda" if gpu else "cpu",
         )
         count = actor_count(config.filter.actors, len(blocks), gpu)
-        dataset = ray.data.from_arrow(blocks)
+        dataset = ray.data.from_blocks(blocks)  # from_arrow starts a task for each
         encoded = through_actors(dataset, EncodeActor, arguments, count, gpu, batch_size=None)
         minutes = config.resources.stuck_minutes
         watchdog = Watchdog(name, minutes)

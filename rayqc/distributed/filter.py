@@ -75,6 +75,7 @@ def filter_pool(
         keep_rejected=settings.keep_rejected == "all",
         statistics=statistics,
         device="cuda" if gpu else "cpu",
+        precision=config.encoder.precision,
     )
     make_worker = functools.partial(FilterWorker, spec)
     run_units(out, units, make_worker, config, gpu, progress, "filter")

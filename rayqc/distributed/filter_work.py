@@ -61,6 +61,7 @@ class FilterSpec:
     keep_rejected: bool
     statistics: Statistics
     device: str = "cpu"
+    precision: str = "float32"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +80,7 @@ class FilterWorker:
         trained = load_encoder(spec.model, spec.trusted)
         self.spec = spec
         self.image = trained.image
-        self.encoder = LatentEncoder(trained.network, spec.micro_batch, spec.device)
+        self.encoder = LatentEncoder(trained.network, spec.micro_batch, spec.device, spec.precision)
         latent_dim = trained.network.latent_dim
         self.fitted = load_regions(spec.regions, trained.digest, latent_dim)
         self.work = work_digest(spec.out)

@@ -43,6 +43,7 @@ TOUCHES: dict[str, tuple[str, ...]] = {
     "filter.unit_minutes": (),
     "filter.micro_batch": (),
     "filter.max_error_share": (),
+    "encoder.precision": ("fit", "filter"),
     "encoder.checkpoint_every": (),
     "encoder.keep_checkpoints": (),
     "encoder.max_failures": (),

@@ -23,7 +23,15 @@ class LatentEncoder:
     the pool was divided (up to its place in the batch, which moves last digits).
     """
 
-    def __init__(self, network: Encoder, micro_batch: int = 128, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        network: Encoder,
+        micro_batch: int = 128,
+        device: str = "cpu",
+        precision: str = "float32",
+    ) -> None:
+        """`precision`: float32, or bfloat16 by autocast; latents are float32 in either case."""
+        self.precision = precision
         self.network = network.eval().to(device).to(memory_format=torch.channels_last)
         self.micro_batch = micro_batch
         self.device = device
@@ -35,7 +43,10 @@ class LatentEncoder:
         latent_ND = np.empty((total, self.network.latent_dim), np.float32)
         for start in range(0, total, self.micro_batch):
             part = images_NHWC[start : start + self.micro_batch]
-            found_ND = self.network.latent(pixels_to_input(self._padded(part)))
+            with torch.autocast(
+                self.device.partition(":")[0], torch.bfloat16, enabled=self.precision == "bfloat16"
+            ):
+                found_ND = self.network.latent(pixels_to_input(self._padded(part))).float()
             latent_ND[start : start + len(part)] = found_ND[: len(part)].cpu().numpy()
         return latent_ND
 
@@ -63,4 +74,7 @@ class LatentEncoder:
         missing = self.micro_batch - images_NHWC.shape[0]
         if missing:
             images_NHWC = np.pad(images_NHWC, ((0, missing), (0, 0), (0, 0), (0, 0)))
-        return torch.from_numpy(images_NHWC).to(self.device)
+        found = torch.from_numpy(images_NHWC)
+        if self.device == "cpu":
+            return found
+        return found.pin_memory().to(self.device, non_blocking=True)

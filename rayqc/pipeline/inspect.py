@@ -44,7 +44,8 @@ def inspect_image(run: Folder, filtered: Folder, config: Config, id_: str) -> tu
         pixels = decode(found.image, trained.image, limits)
     except ImageError:
         return found, comparison(shown, limits)
-    latent_ND = LatentEncoder(trained.network, 1).encode(pixels[None].copy())
+    encoder = LatentEncoder(trained.network, 1, precision=config.encoder.precision)
+    latent_ND = encoder.encode(pixels[None].copy())
     neighbours = fitted.neighbours
     for place, distance in neighbours.ranked(latent_ND[0], NEAREST):
         row = held[neighbours.ids[place]]

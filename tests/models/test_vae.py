@@ -85,6 +85,17 @@ def test_the_latent_is_the_mean_whatever_the_batch(rng):
     assert LatentEncoder(vae).encode(images[:0]).shape == (0, 6)
 
 
+def test_encoding_in_bfloat16_is_near_and_gives_float32(rng):
+    torch.manual_seed(0)
+    vae = VAE(VAEShape(size=8, channels=1, width=0.1, latent_dim=6))
+    images = rng.integers(0, 256, (50, 8, 8, 1), dtype=np.uint8)
+    exact = LatentEncoder(vae, 32).encode(images)
+    found = LatentEncoder(vae, 32, precision="bfloat16").encode(images)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, exact, atol=0.02)
+    assert not np.array_equal(found, exact)
+
+
 @pytest.mark.parametrize(("size", "channels"), [(8, 1), (28, 1), (32, 3)])
 def test_classifier_takes_small_images(size, channels):
     model = Classifier(channels, classes=7, width=4).eval()
