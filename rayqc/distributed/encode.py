@@ -84,4 +84,4 @@ def encode_images(
             watchdog.look(here)
 
         in_thread(take, look)
-    return ray.data.from_arrow(found).materialize()
+    return ray.data.from_blocks(found).materialize()

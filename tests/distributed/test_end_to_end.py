@@ -11,11 +11,21 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 
 import rayqc
+from rayqc import units as planning
+from rayqc.config import Data
+from rayqc.distributed.filter_work import FilterSpec, FilterWorker, PoolSource
 from rayqc.errors import ConflictError, ErrorBudgetExceeded, InputError
+from rayqc.images.decode import Limits
 from rayqc.images.encode import encode_png
+from rayqc.ledger.commit import load_commits
+from rayqc.ledger.plan import start_or_resume
+from rayqc.regions.statistics import Statistics
 from rayqc.schema import candidate_schema, verdict_schema
+from rayqc.sources import open_source
+from rayqc.storage import Folder, read_table
 from tests.conftest import TINY, shared, tiny
 
 COUNT = 10 * 5 * 6
@@ -116,6 +126,38 @@ def test_the_same_ids_for_any_actors_and_units(tiny_run, tmp_path, actors, unit_
     assert accepted_ids(tmp_path / "out") == accepted_ids(tiny_run / "filtered")
     plan = pq.ParquetFile(tmp_path / "out" / "_plan").read()
     assert plan.num_rows == -(-COUNT // unit_rows)
+
+
+def test_the_same_verdicts_for_any_number_of_threads(tiny_run, tmp_path):
+    source = open_source(Data(path=str(tiny_run / "pool")))
+    units = planning.number(source.units(COUNT), None)
+    found = []
+    kept = torch.get_num_threads()
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        out = Folder(str(tmp_path / f"out-{threads}"))
+        start_or_resume(out, {}, units)
+        worker = FilterWorker(
+            FilterSpec(
+                out=out,
+                model=Folder(str(tiny_run / "model")),
+                trusted=None,
+                regions=Folder(str(tiny_run / "regions")),
+                sources=(PoolSource(source=source, prefix="", to_class=tuple(range(10))),),
+                limits=Limits(),
+                micro_batch=32,
+                keep_rejected=True,
+                statistics=Statistics(),
+            )
+        )
+        for index, unit in enumerate(units):
+            worker(index, unit, {})
+        (record,) = load_commits(out)
+        (scores,) = (part.path for part in record.parts if part.kind == "scores")
+        found.append(read_table(out, scores, ["id", "verdict", "reason", "nearest_class"]))
+    torch.set_num_threads(kept)
+    assert found[0] == found[1]
+    assert set(found[0]["verdict"].to_pylist()) == {"accepted", "rejected"}
 
 
 def test_the_pool_is_the_same_for_any_units(tiny_run, tmp_path):
