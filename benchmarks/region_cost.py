@@ -120,7 +120,7 @@ def _once(
     )
     worker = FilterWorker(spec)
     started = time.perf_counter()
-    worker(0, units[0])
+    worker(0, units[0], {})
     spent = time.perf_counter() - started
     assert Path(out.location, "commits").is_dir()
     return spent

@@ -13,13 +13,13 @@ import re
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
 from datetime import timedelta
 from typing import Any, TypeVar
 
 from obstore.exceptions import AlreadyExistsError, BaseError, GenericError
 from obstore.store import ObjectStore, from_url
 
+from rayqc.background import begin
 from rayqc.errors import InputError
 
 T = TypeVar("T")
@@ -109,16 +109,7 @@ def interruptibly(work: Callable[[], T]) -> T:
     """
     if threading.current_thread() is not threading.main_thread():
         return work()
-    answer: Future[T] = Future()
-
-    def run() -> None:
-        try:
-            answer.set_result(work())
-        except BaseException as error:
-            answer.set_exception(error)
-
-    threading.Thread(target=run, daemon=True).start()
-    return answer.result()
+    return begin(work).result()
 
 
 def patiently(action: Callable[[Any], T], store: ObjectStore) -> T:

@@ -39,9 +39,9 @@ def contest(name: str, trial: Trial, out: Path) -> Measured:
         found = run([sys.executable, *words, "--num-cpus", cpus, "-q"], trial.most_seconds)
         found.said.update(_pace(out, trial.cpus))
         return found
-    module, what = ("bare", "filter") if name == "bare" else ("people", name)
-    words = ["-m", f"benchmarks.speed.{module}", what, pool, run_folder, str(out), cpus]
-    return run([sys.executable, *words], trial.most_seconds)
+    who = ["benchmarks.speed.bare"] if name == "bare" else ["benchmarks.speed.people", name]
+    words = [sys.executable, "-m", *who, pool, run_folder, str(out), cpus]
+    return run(words, trial.most_seconds)
 
 
 def _pace(out: Path, actors: int) -> dict[str, float]:

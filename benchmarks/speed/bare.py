@@ -1,7 +1,6 @@
-"""The limit: bare processes and no more than the work; and the encoder alone, from memory.
+"""The limit: bare processes and no more than the work.
 
-python -m benchmarks.speed.bare filter POOL RUN OUT PROCESSES
-python -m benchmarks.speed.bare encode POOL RUN OUT PROCESSES
+python -m benchmarks.speed.bare POOL RUN OUT PROCESSES
 
 Each process takes every so-manieth row group: reads it, decodes with the fastest library, encodes
 in batches of 128 of one size, measures distances and writes what is inside and outside its sphere
@@ -60,11 +59,6 @@ class Model:
         return self.network.latent(x_NCHW)[: len(images_NHWC)].numpy()
 
 
-def read(file: pq.ParquetFile, group: int) -> pa.Table:
-    """One row group."""
-    return file.read_row_group(group)
-
-
 def pixels_of(column: pa.ChunkedArray, shape: tuple[int, int, int]) -> list[np.ndarray]:
     """Batches of pixels, (up to 128, H, W, C)."""
     flat = column.combine_chunks()
@@ -87,7 +81,7 @@ def work_on(rank: int, world: int, pool: str, run: str, out: str, answers: objec
     centers, radius = model.neighbours.centers_KD, model.neighbours.radius_K
     begun, rows = time.perf_counter(), 0
     for group in range(rank, file.num_row_groups, world):
-        table = read(file, group)
+        table = file.read_row_group(group)
         latent_ND = np.concatenate(
             [model.encode(b) for b in pixels_of(table["image"], model.shape)]
         )
@@ -107,30 +101,15 @@ def write(table: pa.Table, place: str) -> None:
     pq.write_table(table, place, compression="zstd", row_group_size=1024)
 
 
-def encode_on(rank: int, world: int, pool: str, run: str, out: str, answers: object) -> None:
-    """One process's share of encoding alone."""
-    model = Model(run)
-    table = read(pq.ParquetFile(pool), 0)
-    batches = pixels_of(table["image"], model.shape)
-    total = pq.ParquetFile(pool).metadata.num_rows // world
-    begun, rows = time.perf_counter(), 0
-    while rows < total:
-        for one in batches:
-            model.encode(one)
-            rows += len(one)
-    answers.put((rows, time.perf_counter() - begun))
-
-
 def main() -> None:
     """Print the rate, the sum of each process's from its first row to its last."""
-    what, pool, run, out, processes = sys.argv[1:]
+    pool, run, out, processes = sys.argv[1:]
     Path(out).mkdir(parents=True)
     context = multiprocessing.get_context("spawn")
     answers = context.Queue()
-    target = {"filter": work_on, "encode": encode_on}[what]
     world = int(processes)
     workers = [
-        context.Process(target=target, args=(rank, world, pool, run, out, answers))
+        context.Process(target=work_on, args=(rank, world, pool, run, out, answers))
         for rank in range(world)
     ]
     for worker in workers:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -101,8 +100,3 @@ def make_run(place: Path, width: float, regions: str, size: int, channels: int) 
     )
     rayqc.train(config, str(place))
     rayqc.fit(str(place))
-
-
-def batches(place: Path, rows: int) -> Iterator[pa.RecordBatch]:
-    """The pool's rows in order."""
-    yield from pq.ParquetFile(place).iter_batches(batch_size=rows)

@@ -31,24 +31,18 @@ class Measured:
     """The JSON object that its last line of output was, if it was one."""
 
 
-def run(command: list[str], most_seconds: float, threads: int | None = None) -> Measured:
+def run(command: list[str], most_seconds: float) -> Measured:
     """Run a command to its end.
-
-    Args:
-        threads: for OpenMP in each of its processes; None leaves that to them.
 
     Raises:
         RuntimeError: it failed; its last words are in the message.
         TimeoutError: it took longer; it is killed.
     """
-    environment = dict(os.environ)
-    if threads is not None:
-        environment["OMP_NUM_THREADS"] = str(threads)
     cpu: dict[int, float] = {}
     peak, looks = 0.0, 0
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
         begun = time.perf_counter()
-        process = subprocess.Popen(command, stdout=out, stderr=err, env=environment)
+        process = subprocess.Popen(command, stdout=out, stderr=err)
         while process.poll() is None:
             tree = _tree(process.pid)
             cpu.update({pid: spent for pid in tree if (spent := _cpu(pid)) is not None})

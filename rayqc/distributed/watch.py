@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import wait
 from typing import TypeVar
 
 import ray
 
+from rayqc.background import begin
 from rayqc.distributed.register import Attempt, still_there
 from rayqc.errors import StoppedError
 
@@ -91,23 +92,11 @@ def in_thread(work: Callable[[], T], look: Callable[[], None]) -> T:
     Ray's blocking calls run in a daemon thread: in the main thread Ray Train takes Ctrl-C for
     itself and exits without a word, and nothing could end a wait that has no end.
     """
-    found: list[T] = []
-    failed: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            found.append(work())
-        except BaseException as error:
-            failed.append(error)
-
-    worker = threading.Thread(target=run, daemon=True)
-    worker.start()
-    while worker.is_alive():
-        worker.join(timeout=SECONDS_BETWEEN_LOOKS)
+    answer = begin(work)
+    while not answer.done():
+        wait([answer], timeout=SECONDS_BETWEEN_LOOKS)
         look()
-    if failed:
-        raise failed[0]
-    return found[0]
+    return answer.result()
 
 
 def _nodes() -> list[dict[str, str]]:
