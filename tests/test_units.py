@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from rayqc.sources.cut import cut_groups
 from rayqc.units import Unit, number, slices
 
 
@@ -28,3 +29,16 @@ def test_a_sample_has_its_size_and_is_even(limit):
     if 1 < limit < 100:
         gaps = np.diff(rows)
         assert gaps.max() - gaps.min() <= 1
+
+
+def test_row_groups_are_cut_into_units_that_never_lie_across_one(rng):
+    for _ in range(200):
+        counts = rng.integers(0, 30, rng.integers(1, 9)).tolist()
+        most = int(rng.integers(1, 25))
+        found = cut_groups(counts, most)
+        assert [row for a, b in found for row in range(a, b)] == list(range(sum(counts)))
+        ends = np.cumsum([0, *counts])
+        for start, stop in found:
+            assert 0 < stop - start <= most
+            inner = ends[(ends > start) & (ends < stop)]
+            assert not inner.size or {start, stop} <= set(ends.tolist())

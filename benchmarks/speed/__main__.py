@@ -9,10 +9,10 @@ import statistics
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from benchmarks.speed import decode, encode
+from benchmarks.speed import decode, encode, train
 from benchmarks.speed.material import KINDS, WIDTHS, make_pool, make_run
 from benchmarks.speed.measure import Measured, run
 
@@ -49,7 +49,9 @@ def _pace(out: Path, actors: int) -> dict[str, float]:
     commits = sorted((out / "commits").iterdir(), key=lambda place: place.stat().st_mtime_ns)
     if len(commits) < ENOUGH_UNITS:
         return {}
-    first, last = actors - 1, len(commits) - actors
+    # As many rounds as there are whole ones: actors often commit together, one after another.
+    first = actors - 1
+    last = first + (len(commits) - 1 - first) // actors * actors
     rows = sum(json.loads(place.read_text())["read"] for place in commits[first + 1 : last + 1])
     spent = commits[last].stat().st_mtime - commits[first].stat().st_mtime
     return {"rate": rows / spent}
@@ -83,14 +85,27 @@ def in_turns(names: list[str], trial: Trial, rounds: int, say: Callable[[str], N
         say("| " + " | ".join(cells) + " |")
 
 
+def gain_of_actors(trial: Trial, rounds: int) -> float:
+    """Steady rate of `cpus` actors over that of one, median of rounds."""
+    found = []
+    for _ in range(rounds):
+        rates = []
+        for cpus in (1, trial.cpus):
+            with tempfile.TemporaryDirectory(dir=trial.pool.parent) as work:
+                one = contest("rayqc", replace(trial, cpus=cpus), Path(work, "out"))
+                rates.append(one.said["rate"])
+        found.append(rates[1] / rates[0])
+    return statistics.median(found)
+
+
 def _say(line: str) -> None:
     print(line, flush=True)
 
 
 def main() -> None:
-    """Decoders, or contestants on one pool, encoder and kind of regions."""
+    """One part of the benchmark; contestants meet on one pool, encoder and kind of regions."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.speed", description=__doc__)
-    parser.add_argument("part", choices=("decode", "encode", "filter"))
+    parser.add_argument("part", choices=("decode", "encode", "train", "actors", "filter"))
     parser.add_argument("--images", type=int, default=100_000)
     parser.add_argument("--kind", choices=KINDS, default="28 png")
     parser.add_argument("--encoder", choices=WIDTHS, default="light")
@@ -112,6 +127,10 @@ def main() -> None:
                 f"{row['ratio']:.2f}, rayqc / matrix product {row['product']:.2f}"
             )
         return
+    if asked.part == "train":
+        row = train.compare(asked.rounds, asked.encoder)
+        _say(f"{asked.encoder}: " + ", ".join(f"{key} {value:.2f}" for key, value in row.items()))
+        return
     with tempfile.TemporaryDirectory() as scratch:
         place = (asked.keep or Path(scratch)).absolute()
         place.mkdir(parents=True, exist_ok=True)
@@ -122,6 +141,9 @@ def main() -> None:
         make_run(run_folder, WIDTHS[asked.encoder], asked.regions, size, channels)
         trial = Trial(pool=pool, run=run_folder, cpus=asked.cpus, most_seconds=asked.most_seconds)
         _say(f"\n{asked.images:,} x {asked.kind}, {asked.encoder} encoder, {asked.regions}\n")
+        if asked.part == "actors":
+            _say(f"{asked.cpus} actors / 1: {gain_of_actors(trial, asked.rounds):.2f}")
+            return
         names = ["rayqc", *(name for name in asked.contestants if name != "rayqc")]
         in_turns(names, trial, asked.rounds, _say)
 

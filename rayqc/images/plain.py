@@ -6,6 +6,7 @@ notes that may turn the image round, and all that is damaged.
 
 from __future__ import annotations
 
+import functools
 import struct
 import zlib
 
@@ -50,10 +51,9 @@ def _png(data: bytes, max_pixels: int) -> np.ndarray | None:
 
 def _is_plain_png(data: bytes, max_pixels: int) -> bool:
     """8 bits of gray or RGB, not interlaced, and nothing but pixels after its first chunks."""
-    _, _, width, height, depth, colour, *others = HEADER.unpack_from(data, len(PNG))
-    if depth != 8 or colour not in (0, 2) or any(others) or width * height > max_pixels:
-        return False
     place = len(PNG) + CHUNK_FRAME + 13
+    if not _is_plain_header(data[len(PNG) : place], max_pixels):
+        return False
     length, kind = CHUNK.unpack_from(data, place)
     while kind in HARMLESS:
         end = place + CHUNK_FRAME + length
@@ -65,6 +65,13 @@ def _is_plain_png(data: bytes, max_pixels: int) -> bool:
         place += CHUNK_FRAME + length
         length, kind = CHUNK.unpack_from(data, place)
     return bool(kind == b"IEND")
+
+
+@functools.lru_cache(maxsize=64)
+def _is_plain_header(header: bytes, max_pixels: int) -> bool:
+    """Asked again and again of the same few headers: a pool's images are mostly of one size."""
+    _, _, width, height, depth, colour, *others = HEADER.unpack_from(header)
+    return depth == 8 and colour in (0, 2) and not any(others) and width * height <= max_pixels
 
 
 def _jpeg(data: bytes, max_pixels: int) -> np.ndarray | None:

@@ -26,3 +26,21 @@ def cut(sizes: Sequence[int], most_rows: int) -> list[tuple[int, int]]:
     return [
         (first + a, first + b) for first, stop in runs for a, b in slices(stop - first, most_rows)
     ]
+
+
+def cut_groups(counts: Sequence[int], most_rows: int) -> list[tuple[int, int]]:
+    """[start, stop) pairs that cover row groups of so many rows, within `most_rows`.
+
+    A unit is whole groups, or a part of one: what lies across a group's end is read twice.
+    """
+    found: list[tuple[int, int]] = []
+    start = at = 0
+    for count in counts:
+        if at > start and at + count - start > most_rows:
+            found.append((start, at))
+            start = at
+        at += count
+        if count > most_rows:
+            found += [(start + a, start + b) for a, b in slices(count, most_rows)]
+            start = at
+    return [*found, (start, at)] if at > start else found

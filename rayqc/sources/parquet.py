@@ -16,6 +16,7 @@ from rayqc.schema import candidate_schema
 from rayqc.sources.base import NO_LABEL
 from rayqc.sources.classes import classes_in_metadata
 from rayqc.sources.columns import as_images
+from rayqc.sources.cut import cut_groups
 from rayqc.sources.listing import fingerprint_of
 from rayqc.sources.parquet_file import (
     DAMAGE,
@@ -31,7 +32,7 @@ from rayqc.sources.places import find_files, is_one_file, is_pattern
 from rayqc.sources.reading import refuse_replaced
 from rayqc.sources.rows import RowReader
 from rayqc.storage import Folder, read_json
-from rayqc.units import Unit, slices
+from rayqc.units import Unit
 
 # Resolved in each process by itself: a cluster's nodes may keep the package in different places.
 BUNDLED = "bundled"
@@ -64,7 +65,8 @@ class ParquetSource:
             # The bundled files are the package's, whatever installed them when.
             bundled = self.location == BUNDLED
             tag = f"{facts.num_rows}" if bundled else fingerprint_of(folder, name)
-            for start, stop in slices(facts.num_rows, min(most_rows, rows_that_fit(facts))):
+            groups = [facts.row_group(g).num_rows for g in range(facts.num_row_groups)]
+            for start, stop in cut_groups(groups, min(most_rows, rows_that_fit(facts))):
                 found.append(Unit(entry=0, path=name, start=start, stop=stop, fingerprint=tag))
         return found
 
