@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from rayqc.pipeline.commands import filter_pool as filter_pool
     from rayqc.pipeline.commands import fit as fit
     from rayqc.pipeline.commands import generate as generate
+    from rayqc.pipeline.commands import generate_until as generate_until
     from rayqc.pipeline.commands import run as run
     from rayqc.pipeline.commands import train as train
     from rayqc.pipeline.judged import inspect as inspect
@@ -55,6 +56,7 @@ _HOMES = {
     "filter_pool": "pipeline.commands",
     "fit": "pipeline.commands",
     "generate": "pipeline.commands",
+    "generate_until": "pipeline.commands",
     "inspect": "pipeline.judged",
     "refilter": "pipeline.judged",
     "run": "pipeline.commands",

@@ -144,6 +144,7 @@ def test_public_names():
         "filter_pool",
         "fit",
         "generate",
+        "generate_until",
         "inspect",
         "load_config",
         "load_evaluation",

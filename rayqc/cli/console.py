@@ -61,6 +61,12 @@ class Console:
                 self._line(f"{name:>18}: {'-' if value is None else _plain(value)}")
         elif "detection" in found:
             self._line(f"tables in {place}/evaluation.md, all figures in evaluation.json")
+        elif "filled" in found:
+            self._out.print(_filled_table(found["filled"]))
+            for name, row in found["by_generator"].items():
+                lost = f"; gave up {', '.join(row['given_up'])}" if row["given_up"] else ""
+                self._line(f"{name}: {row['accepted']:,} of {row['drawn']:,} accepted{lost}")
+            self._line(f"{found['rounds']} rounds, {found['seconds']:.0f} s; in {place}")
         elif "outcomes" in found:
             self._out.print(_counts_table(found))
             self._out.print(_acceptance_table(found["acceptance"]["by_class"]))
@@ -76,6 +82,7 @@ class Console:
         lines = [f"{name}: {_percent(row[name])}" for name in ("all", "rejected") if row[name]]
         lines += [f"{name}: {_points(value)}" for name, value in row["differences"].items()]
         lines += _verdict(row["differences"])
+        lines += _entries(found["acceptance"]["by_entry"])
         copies = found["acceptance"]["near_copy_share"]
         lines += [
             *_encoder(encoder),
@@ -158,6 +165,26 @@ def _acceptance_table(acceptance: dict[str, Any]) -> Table:
     return table
 
 
+def _filled_table(filled: dict[str, Any]) -> Table:
+    """What an accepted image of each class cost."""
+    title = "draws an accepted image took, with intervals that hold whenever one stops"
+    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left")
+    for name in ("class", "drawn", "accepted", "draws each", "seconds each", "end"):
+        table.add_column(name, justify="right")
+    for name, row in filled.items():
+        low, high = (f"{end:.2f}" if end else "-" for end in row["interval"])
+        each, seconds = row["draws_an_accepted"], row["seconds_an_accepted"]
+        table.add_row(
+            Text(printable(name)),
+            f"{row['drawn']:,}",
+            f"{row['accepted']:,}",
+            f"{each:.2f} ({low} to {high})" if each else f"- (at least {low})",
+            f"{seconds:.3f}" if seconds else "-",
+            row["end"],
+        )
+    return table
+
+
 def _counts_table(totals: dict[str, Any]) -> Table:
     table = Table(box=box.SIMPLE_HEAD)
     for name in ("read", *VERDICTS):
@@ -165,6 +192,16 @@ def _counts_table(totals: dict[str, Any]) -> Table:
     counts = [f"{totals['outcomes'].get(name, 0):,}" for name in VERDICTS]
     table.add_row(f"{totals['read']:,}", *counts)
     return table
+
+
+def _entries(found: dict[str, Any]) -> list[str]:
+    """What came of each of several pool entries."""
+    return [
+        f"{name}: {row['accepted']:,} of {row['judged']:,} accepted, {row['near_copies']:,} near "
+        f"copies, nearest to {row['references_met']:.0%} of the references"
+        for name, row in found.items()
+        if len(found) > 1
+    ]
 
 
 def _encoder(found: dict[str, Any]) -> list[str]:

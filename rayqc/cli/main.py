@@ -99,7 +99,22 @@ def _fit(arguments: argparse.Namespace, common: dict[str, Any]) -> dict[str, Any
 
 
 def _generate(arguments: argparse.Namespace, common: dict[str, Any]) -> dict[str, Any]:
-    return rayqc.generate(arguments.run, **common)
+    aims = (arguments.budget, arguments.floor)
+    if arguments.until is None and arguments.out is None:
+        if any(aim is not None for aim in aims):
+            raise UserError("--budget and --floor go with --until")
+        return rayqc.generate(arguments.run, trust=arguments.trust, **common)
+    if arguments.until is None or arguments.out is None:
+        raise UserError("--until and --out go together: what is drawn needs a folder of its own")
+    return rayqc.generate_until(
+        arguments.run,
+        arguments.out,
+        until=arguments.until,
+        budget=arguments.budget,
+        floor=0.01 if arguments.floor is None else arguments.floor,
+        trust=arguments.trust,
+        **common,
+    )
 
 
 def _filter(arguments: argparse.Namespace, common: dict[str, Any]) -> dict[str, Any]:
@@ -177,7 +192,11 @@ COMMANDS: dict[str, tuple[Command, str, tuple[str, ...]]] = {
     "run": (_run, "all stages of a configuration", ("config", "out", "set", "limit")),
     "train": (_train, "draw the references and train the VAE", ("config", "out", "set", "limit")),
     "fit": (_fit, "fit each class's region to the references", ("run", "trust")),
-    "generate": (_generate, "make the run's own pool of candidates", ("run",)),
+    "generate": (
+        _generate,
+        "make the run's own pool, or with --until draw until every class is full",
+        ("run", "until", "out?", "budget", "floor", "trust"),
+    ),
     "filter": (
         _filter,
         "judge the run's own pool, or with --pool any other",
@@ -218,7 +237,13 @@ ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "id": ("ID", {"help": "an image's id, as in the shards"}),
     "evaluation": ("CONFIG.yaml", {"nargs": "?", "help": "YAML file (default: bundled digits)"}),
     "out": ("DIR", {"required": True, "help": "folder to write, a path or URL"}),
-    "out?": ("DIR", {"help": "folder for what --pool gives"}),
+    "out?": ("DIR", {"help": "folder for what --pool or --until gives"}),
+    "until": ("N", {"help": "accepted images wanted of each class"}),
+    "budget": ("N", {"help": "draw so many candidates at most, of all classes together"}),
+    "floor": (
+        "SHARE",
+        {"type": float, "help": "give a class up when surely less is accepted (default: 0.01)"},
+    ),
     "set": (
         "A.B=C",
         {
@@ -241,14 +266,17 @@ ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "coverage": ("SHARE", {"type": float, "help": "of fresh real images to hold, such as 0.9"}),
     "dry-run": ("", {"action": "store_true", "help": "only say what would be deleted"}),
     "scores-only": ("", {"action": "store_true", "help": "write no images"}),
-    "trust": ("TARGET", {"help": "run this Python encoder, which the run folder names"}),
+    "trust": (
+        "TARGET",
+        {"action": "append", "help": "run this Python code, which the run folder names"},
+    ),
     "judged-by": ("RUN", {"help": "the run that judged it, unless it is one"}),
     "picture": ("FILE.png", {"help": "where to write the picture (default: inspect.png)"}),
 }
 """Each argument: its placeholder and what argparse is told. Some are positional."""
 
 POSITIONAL = ("config", "run", "path", "id", "evaluation")
-COUNTS = ("limit", "draws", "actors")
+COUNTS = ("limit", "draws", "actors", "until", "budget")
 
 
 def _add_argument(parser: argparse.ArgumentParser, name: str, as_flags: bool) -> None:

@@ -1,5 +1,6 @@
 """Settings: what they are, and how they are read and written."""
 
+from rayqc.config.base import Data
 from rayqc.config.load import (
     differences,
     dump_config,
@@ -8,13 +9,19 @@ from rayqc.config.load import (
     make_config,
     parse_config,
 )
-from rayqc.config.settings import Augment, Config, Data, Files, References, Resources
+from rayqc.config.pool import Augment, Code, Exported, Files, Gan, Generator, Latent
+from rayqc.config.settings import Config, References, Resources
 
 __all__ = [
     "Augment",
+    "Code",
     "Config",
     "Data",
+    "Exported",
     "Files",
+    "Gan",
+    "Generator",
+    "Latent",
     "References",
     "Resources",
     "differences",

@@ -10,13 +10,12 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from rayqc.config.base import Data
 from rayqc.config.evaluation import Accuracy, DataSet, Detection, Evaluation
+from rayqc.config.pool import Augment, Code, Exported, Files, Gan, Latent
 from rayqc.config.settings import (
-    Augment,
     Classify,
-    Data,
     Encoder,
-    Files,
     Filter,
     Image,
     References,
@@ -28,6 +27,10 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "references": References,
     "test": Data,
     "pool: entries of kind augment": Augment,
+    "pool: entries of kind gan": Gan,
+    "pool: entries of kind vae": Latent,
+    "pool: entries of kind python": Code,
+    "pool: entries of kind exported": Exported,
     "pool: entries of images that are there": Files,
     "image": Image,
     "encoder": Encoder,

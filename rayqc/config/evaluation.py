@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from rayqc.config.settings import Data, PositiveInt, Regions, Settings
+from rayqc.config.base import Data, PositiveInt, Settings
+from rayqc.config.settings import Regions
 
 Pool = Literal["clean", "faults", "augment", "gan", "gan_flipped"]
 RealArm = Literal["real", "all", "random", "accepted", "inverted", "oracle"]

@@ -9,9 +9,10 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from rayqc.config.base import Settings
 from rayqc.config.evaluation import Accuracy, DataSet, Detection, Evaluation
+from rayqc.config.pool import Augment, Code, Exported, Gan, Latent
 from rayqc.config.settings import (
-    Augment,
     Classify,
     Config,
     Encoder,
@@ -20,7 +21,6 @@ from rayqc.config.settings import (
     References,
     Regions,
     Resources,
-    Settings,
 )
 from rayqc.errors import ConfigError
 
@@ -163,6 +163,10 @@ def _known_settings() -> list[str]:
         Config,
         References,
         Augment,
+        Gan,
+        Latent,
+        Code,
+        Exported,
         Image,
         Encoder,
         Regions,

@@ -2,54 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Discriminator,
-    Field,
-    Tag,
-    model_validator,
-)
+from pydantic import Field, model_validator
 
-Share = Annotated[float, Field(ge=0, le=1)]
-PositiveInt = Annotated[int, Field(ge=1)]
-Seed = Annotated[int, Field(ge=0)]
-Policy = Literal["mild", "moderate", "strong"]
-Arm = Literal["real", "all", "random", "accepted", "rejected"]
-View = Literal["edges", "patches", "network", "latent"]
-Statistic = Literal["label", "quality", "joint"]
-PromiseAsked = Literal["auto", "split", "cv+", "empirical"]
-
-
-class Settings(BaseModel):
-    """Base: frozen, and a setting nobody knows is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-
-class Data(Settings):
-    """Where labelled images are."""
-
-    kind: Literal[
-        "files", "parquet", "folder", "tar", "mnist", "cifar10", "cifar100", "bundled"
-    ] = "files"
-    """`files` looks what is at `path`; the others say so. `bundled` is the package's own digits."""
-    path: str | None = None
-    """A Parquet or tar file or pattern, a folder of such files, of class folders, or of the
-    files torchvision downloads. Relative paths start at the working directory. A URL for object
-    stores."""
-    split: Literal["train", "test"] | None = None
-    """Which part of a data set that has two; `references` default to train, `test` to test."""
-
-    @model_validator(mode="after")
-    def _has_a_place(self) -> Data:
-        if self.kind == "bundled" and self.path is not None:
-            raise ValueError("kind: bundled takes no path")
-        if self.kind != "bundled" and not self.path:
-            raise ValueError("path is missing")
-        return self
+from rayqc.config.base import Arm, Data, PositiveInt, PromiseAsked, Seed, Settings, Share, View
+from rayqc.config.pool import Augment, Gan, Latent, PoolEntry, kind_of
 
 
 class References(Data):
@@ -59,43 +17,6 @@ class References(Data):
     """How many to draw of each class; null takes all. Classes with fewer give what they have."""
     seed: Seed = 0
     """Which ones are drawn."""
-
-
-class Files(Data):
-    """A pool entry: images that are there already."""
-
-    statistic: Statistic | None = None
-    """What calibrated regions judge by: `label`, `quality`, or both, `joint`; null is joint."""
-
-    name: str | None = None
-    """Goes before the ids of this entry's images; `files`, `files-2`, ... unless set."""
-
-
-class Augment(Settings):
-    """A pool entry: transformed copies of the references."""
-
-    kind: Literal["augment"]
-    """Says that the candidates are made here."""
-    name: str | None = None
-    """Goes before the ids of this entry's images; `augment`, `augment-2`, ... unless set."""
-    policy: Policy | list[dict[str, Any]] = "moderate"
-    """`mild`, `moderate`, `strong`, or a list of torchvision v2 transforms, applied in order:
-    `[{name: RandomAffine, degrees: 10}, {name: RandomErasing, p: 0.2}]`."""
-    statistic: Statistic | None = None
-    """What calibrated regions judge by: `label`, `quality` or `joint`; null is label, since
-    augmentation is meant to change how an image is made."""
-    per_reference: PositiveInt = 10
-    """Candidates made from each reference image."""
-
-
-def _entry_tag(entry: Any) -> str:
-    kind = entry.get("kind") if isinstance(entry, dict) else getattr(entry, "kind", None)
-    return "Augment" if kind == "augment" else "Files"
-
-
-PoolEntry = Annotated[
-    Annotated[Files, Tag("Files")] | Annotated[Augment, Tag("Augment")], Discriminator(_entry_tag)
-]
 
 
 Format = Literal["PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF"]
@@ -246,6 +167,10 @@ class Filter(Settings):
     """Size of the final shards in 10^6 bytes."""
     keep_rejected: Literal["all", "none"] = "all"
     """`none` drops the rejected images (their scores stay)."""
+    keep_pool: Literal["all", "accepted", "none"] = "all"
+    """`all`: generators write their candidates to `pool/` first. `accepted`: the filter's actors
+    make them, and only accepted images are written. `none`: scores only, no image; the same seeds
+    make each again."""
     max_error_share: Share = 0.01
     """A larger share of unreadable images ends the run with exit code 3, all written."""
     max_accepted_per_class: PositiveInt | None = None
@@ -260,7 +185,7 @@ class Classify(Settings):
     arms: list[Arm] = ["real", "all", "random", "accepted", "rejected"]
     """Training sets to compare. `real` the references alone; the others add to them: `all` the
     pool, `accepted` what was kept, `random` as many per class drawn at random, `rejected` the
-    rest. An empty list skips the stage."""
+    rest, `each` what was kept of each pool entry by itself. An empty list skips the stage."""
     seeds: Annotated[int, Field(ge=1)] = 5
     """Trainings an arm, each with its own initial weights, batches and random subset."""
     steps: Annotated[int, Field(ge=10)] = 600
@@ -331,6 +256,27 @@ class Config(Settings):
                 f"classify.arms {sorted(needed)} need the rejected images, "
                 "but filter.keep_rejected is none; keep them, or leave those arms out"
             )
+        kept = {
+            "all": set(get_args(Arm)),
+            "accepted": {"real", "accepted", "each"},
+            "none": {"real"},
+        }
+        lost = set(self.classify.arms) - kept[self.filter.keep_pool]
+        if lost:
+            raise ValueError(
+                f"classify.arms {sorted(lost)} need images that filter.keep_pool: "
+                f"{self.filter.keep_pool} does not keep; keep them, or leave those arms out"
+            )
+        if self.encoder.kind != "vae" and any(isinstance(e, Latent) for e in self.pool):
+            raise ValueError(
+                f"a pool entry of kind vae needs encoder.kind: vae, found {self.encoder.kind}"
+            )
+        sizes = [entry.batch_size for entry in self.pool if isinstance(entry, Gan)]
+        if sizes and self.resources.train_workers > min(sizes):
+            raise ValueError(
+                f"resources.train_workers ({self.resources.train_workers}) may be at most a GAN's "
+                f"batch_size ({min(sizes)}): each takes a share of a batch"
+            )
         if self.resources.train_workers > self.encoder.batch_size:
             raise ValueError(
                 f"resources.train_workers ({self.resources.train_workers}) may be at most "
@@ -343,7 +289,7 @@ class Config(Settings):
         counts: dict[str, int] = {}
         names = []
         for entry in self.pool:
-            base = "augment" if isinstance(entry, Augment) else "files"
+            base = kind_of(entry)
             counts[base] = counts.get(base, 0) + 1
             default = base if counts[base] == 1 else f"{base}-{counts[base]}"
             names.append(entry.name or default)

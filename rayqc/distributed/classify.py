@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import pyarrow as pa
@@ -36,7 +37,7 @@ class Job:
     @property
     def name(self) -> str:
         """File its result is kept in."""
-        return f"{self.arm}-{self.seed}.json"
+        return f"{quote(self.arm, safe='')}-{self.seed}.json"
 
 
 def run_arms(
@@ -59,11 +60,8 @@ def run_arms(
     Returns:
         One record a training: arm, seed, accuracy, images added to the references.
     """
-    jobs = [
-        Job(arm=arm, seed=seed)
-        for seed in range(config.classify.seeds)
-        for arm in config.classify.arms
-    ]
+    arms = arms_of(config)
+    jobs = [Job(arm=arm, seed=seed) for seed in range(config.classify.seeds) for arm in arms]
     kept = set(results.names())
     left = [job for job in jobs if job.name not in kept]
     with progress.stage("classify", len(jobs), "trainings") as stage:
@@ -75,6 +73,14 @@ def run_arms(
             trainings = [(job, *shared, classes, config, gpu, results) for job in left]
             run_tasks(train_arm, trainings, stage, gpu, config.resources.stuck_minutes)
     return [read_json(results, job.name) for job in jobs]
+
+
+def arms_of(config: Config) -> list[str]:
+    """The arms that are set, `each` as one for each pool entry."""
+    arms: list[str] = [arm for arm in config.classify.arms if arm != "each"]
+    if "each" in config.classify.arms:
+        arms += [f"accepted:{name}" for name in config.pool_names()]
+    return arms
 
 
 def train_arm(
@@ -137,9 +143,10 @@ def _load_pool(filtered: Folder, image: ImageShape, limits: Limits, config: Conf
     shards = files.get("accepted", []) + files.get("rejected", [])
     total = sum(shard.rows for shard in shards)
     share = config.classify.max_images / total if total > config.classify.max_images else 1.0
-    images, labels, accepted = [], [], []
+    images, labels, accepted, entries = [], [], [], []
+    names = config.pool_names()
     for number, shard in enumerate(shards):
-        table = read_table(filtered, shard.path, columns=["image", "label", "verdict"])
+        table = read_table(filtered, shard.path, columns=["id", "image", "label", "verdict"])
         if share < 1:
             draw = np.random.default_rng([config.seed, 3, number])
             table = table.take(pa.array(np.flatnonzero(draw.random(table.num_rows) < share)))
@@ -147,11 +154,18 @@ def _load_pool(filtered: Folder, image: ImageShape, limits: Limits, config: Conf
         images.append(decode_batch(data, image, limits)[0])
         labels.append(np.asarray(table["label"]))
         accepted.append(np.array(table["verdict"].to_pylist()) == "accepted")
+        entries += [_entry_of(id_, names) for id_ in table["id"].to_pylist()]
     return LabelledPool(
         images_NHWC=np.concatenate(images),
         label_N=np.concatenate(labels).astype(np.int64),
         accepted_N=np.concatenate(accepted),
+        entry_N=np.array(entries, object),
     )
+
+
+def _entry_of(id_: str, names: list[str]) -> str:
+    """The pool entry whose name an id begins with."""
+    return next((name for name in names if id_.startswith(f"{name}/")), "")
 
 
 def _seed(run: int, training: int) -> int:

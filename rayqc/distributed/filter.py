@@ -6,6 +6,7 @@ import functools
 from typing import Any
 
 from rayqc.config import Config
+from rayqc.config.settings import Filter
 from rayqc.distributed.filter_work import UNKNOWN, FilterSpec, FilterWorker, PoolSource
 from rayqc.distributed.reduce import compact
 from rayqc.distributed.resources import gpus_wanted
@@ -20,6 +21,8 @@ from rayqc.schema import score_schema, verdict_schema
 from rayqc.sources import Source
 from rayqc.storage import Folder
 from rayqc.units import Unit
+
+IMAGE_KINDS = ("accepted", "rejected", "error")
 
 
 def match_classes(source: Source, prefix: str, classes: tuple[str, ...]) -> PoolSource:
@@ -72,20 +75,26 @@ def filter_pool(
         sources=tuple(sources),
         limits=limits_of(config.image),
         micro_batch=settings.micro_batch,
-        keep_rejected=settings.keep_rejected == "all",
+        keep=tuple(kind for kind in IMAGE_KINDS if kind not in _dropped(settings)),
         statistics=statistics,
         device="cuda" if gpu else "cpu",
         precision=config.encoder.precision,
     )
     make_worker = functools.partial(FilterWorker, spec)
     run_units(out, units, make_worker, config, gpu, progress, "filter")
-    image_schema = verdict_schema(classes)
-    schemas = {"accepted": image_schema, "error": image_schema, "scores": score_schema(classes)}
-    if spec.keep_rejected:
-        schemas["rejected"] = image_schema
+    schemas = dict.fromkeys(spec.keep, verdict_schema(classes))
+    schemas["scores"] = score_schema(classes)
     return compact(
         out, units, schemas, classes, settings.shard_mb, settings.max_accepted_per_class, progress
     )
+
+
+def _dropped(settings: Filter) -> set[str]:
+    """Verdicts whose images are not written."""
+    dropped = {"accepted", "rejected", "error"} if settings.keep_pool == "none" else set()
+    if settings.keep_rejected == "none" or settings.keep_pool == "accepted":
+        dropped.add("rejected")
+    return dropped
 
 
 def _few(names: tuple[str, ...]) -> str:

@@ -58,7 +58,8 @@ class FilterSpec:
     sources: tuple[PoolSource, ...]
     limits: Limits
     micro_batch: int
-    keep_rejected: bool
+    keep: tuple[str, ...]
+    """Verdicts whose images are written; scores are in any case."""
     statistics: Statistics
     device: str = "cpu"
     precision: str = "float32"
@@ -165,10 +166,7 @@ class FilterWorker:
     def _commit(self, index: int, table: pa.Table, label_N: np.ndarray, judged: Judgement) -> None:
         classes = self.fitted.regions.classes
         whole = pa.table({**_columns(table), **judged.columns}, schema=verdict_schema(classes))
-        kept = (
-            ["accepted", "rejected", "error"] if self.spec.keep_rejected else ["accepted", "error"]
-        )
-        tables = {kind: whole.filter(pa.array(judged.verdict_N == kind)) for kind in kept}
+        tables = {kind: whole.filter(pa.array(judged.verdict_N == kind)) for kind in self.spec.keep}
         tables["scores"] = whole.drop_columns(["image"]).cast(score_schema(classes))
         by_class: dict[str, dict[str, int]] = {}
         pairs = zip(label_N.tolist(), judged.verdict_N, strict=True)

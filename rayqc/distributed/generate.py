@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
+from collections.abc import Sequence
 
 import numpy as np
 
 from rayqc.config import Config
 from rayqc.distributed.reduce import compact
 from rayqc.distributed.units import run_units
-from rayqc.generators.augment import AugmentSource
 from rayqc.ledger.commit import commit_unit
 from rayqc.ledger.manifest import Totals
 from rayqc.ledger.plan import start_or_resume, work_digest
 from rayqc.progress import Progress
 from rayqc.schema import candidate_schema
+from rayqc.sources import Source
 from rayqc.storage import Folder
 from rayqc.units import Unit
 
@@ -23,7 +24,7 @@ from rayqc.units import Unit
 class GenerateWorker:
     """Makes and commits the candidates of unit after unit."""
 
-    def __init__(self, out: Folder, sources: list[AugmentSource]) -> None:
+    def __init__(self, out: Folder, sources: Sequence[Source]) -> None:
         self.out = out
         self.sources = sources
         self.work = work_digest(out)
@@ -47,15 +48,20 @@ class GenerateWorker:
 
 def generate_pool(
     out: Folder,
-    sources: list[AugmentSource],
+    sources: Sequence[Source],
     units: list[Unit],
     config: Config,
     progress: Progress,
+    gpu: bool = False,
 ) -> Totals:
-    """Make the candidates of units (`entry` counts the sources) and write them as one pool."""
+    """Make the candidates of units (`entry` counts the sources) and write them as one pool.
+
+    Args:
+        gpu: give each actor a GPU.
+    """
     units = start_or_resume(out, {"stage": "generate"}, units)
     make_worker = functools.partial(GenerateWorker, out, sources)
-    run_units(out, units, make_worker, config, False, progress, "generate")
+    run_units(out, units, make_worker, config, gpu, progress, "generate")
     classes = sources[0].classes
     schemas = {"pool": candidate_schema(classes)}
     return compact(out, units, schemas, classes, config.filter.shard_mb, None, progress)

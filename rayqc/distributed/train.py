@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-import tempfile
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import ray
-import ray.data
 import ray.train
 import torch
-from ray.train import Checkpoint, CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
-from ray.train.torch import TorchTrainer, get_device, prepare_model
+from ray.train.torch import get_device, prepare_model
 
 from rayqc.config import Config
 from rayqc.config.settings import Encoder
-from rayqc.distributed.register import on_this_node
-from rayqc.distributed.resources import gpus_wanted, require_shared, training_cpus
-from rayqc.distributed.session import plain_errors
+from rayqc.distributed.resources import gpus_wanted
 from rayqc.distributed.tasks import run_tasks
-from rayqc.distributed.watch import Watchdog, in_thread
-from rayqc.errors import ConfigError, StoppedError, StorageError
+from rayqc.distributed.trainer import (
+    Training,
+    load_references,
+    refuse_if_nobody_waits,
+    report_checkpoint,
+    resume,
+    run_trainer,
+)
+from rayqc.errors import ConfigError
 from rayqc.images.decode import ImageShape, decode_batch, limits_of
 from rayqc.models.backbones import (
     FULL_WIDTH,
@@ -32,7 +33,7 @@ from rayqc.models.backbones import (
 )
 from rayqc.models.encoder import LatentEncoder
 from rayqc.models.vae import VAE, VAEShape
-from rayqc.progress import Progress, Stage
+from rayqc.progress import Progress
 from rayqc.schema import image_bytes
 from rayqc.storage import Folder
 from rayqc.training.backbones import train_contrastive, train_supervised
@@ -48,30 +49,6 @@ from rayqc.training.holdout import choose_holdout, measure
 from rayqc.training.vae import Share, TrainingState, VAESettings, bare_model, train_vae
 
 MOST_MEASURED = 1000
-
-
-class Board:
-    """Where the first worker writes the step it is at, and the driver that it waits no longer."""
-
-    def __init__(self) -> None:
-        self.step = 0
-        self.over = False
-
-    def write(self, step: int) -> None:
-        """Set the step."""
-        self.step = step
-
-    def read(self) -> int:
-        """The last step written."""
-        return self.step
-
-    def close(self) -> None:
-        """Nobody waits for this training any more."""
-        self.over = True
-
-    def closed(self) -> bool:
-        """Has the driver left?"""
-        return self.over
 
 
 def train_encoder(
@@ -171,38 +148,9 @@ def train_vae_encoder(
     Args:
         references: columns id, label, image.
     """
-    settings = config.encoder
-    gpu = gpus_wanted(config.resources.use_gpu)
-    workers = config.resources.train_workers
-    cpus = training_cpus(config.resources)
-    board = on_this_node(Board).remote()
-    require_shared(model)
-    trainer = TorchTrainer(
-        train_loop,
-        train_loop_config={
-            "model": model,
-            "image": image,
-            "classes": classes,
-            "config": config,
-            "board": board,
-            "cpus": cpus,
-        },
-        datasets={"references": ray.data.from_arrow(references.select(["id", "label", "image"]))},
-        # Every worker gets all references and takes its share of each batch: a split into equal
-        # shards would drop rows, and the path would depend on the number of workers.
-        dataset_config=ray.train.DataConfig(datasets_to_split=[]),
-        scaling_config=ScalingConfig(
-            num_workers=workers, use_gpu=gpu, resources_per_worker={"CPU": cpus, "GPU": int(gpu)}
-        ),
-        run_config=RunConfig(
-            name="checkpoints",
-            storage_path=model.location,
-            failure_config=FailureConfig(max_failures=settings.max_failures),
-            checkpoint_config=CheckpointConfig(num_to_keep=settings.keep_checkpoints),
-        ),
-    )
-    with progress.stage("train", settings.steps, "steps") as stage, plain_errors():
-        _fit(trainer, board, stage, config.resources.stuck_minutes)
+    training = Training(name="train", steps=config.encoder.steps, place=model)
+    setup = {"image": image, "classes": classes}
+    run_trainer(train_loop, setup, references, training, config, progress)
     return load_encoder(model, None)
 
 
@@ -210,36 +158,22 @@ def train_loop(setup: dict[str, Any]) -> None:
     """What each worker runs."""
     config: Config = setup["config"]
     image: ImageShape = setup["image"]
-    _refuse_if_nobody_waits(setup["board"])
+    refuse_if_nobody_waits(setup["board"])
     context = ray.train.get_context()
     share = Share(rank=context.get_world_rank(), world=context.get_world_size())
     torch.set_num_threads(setup["cpus"])
     device = get_device()
-    images_NHWC, label_N = _references(image, config)
+    images_NHWC, label_N = load_references(image, config)
     held_N = choose_holdout(label_N, config.encoder.holdout, config.encoder_seed())
     state = _fresh_state(image, config, device)
-    found = ray.train.get_checkpoint()
-    if found is not None:
-        with found.as_directory() as directory:
-            load_checkpoint(Folder(directory), state)
+    resume(lambda folder: load_checkpoint(folder, state))
     state.starts.append(state.step)
     state.model = prepare_model(state.model)
 
     def report(state: TrainingState) -> None:
-        _refuse_if_nobody_waits(setup["board"])
         metrics = {"step": state.step, **(state.history[-1] if state.history else {})}
-        if share.rank > 0:
-            ray.train.report(metrics)
-            return
-        with tempfile.TemporaryDirectory() as directory:
-            save_checkpoint(Folder(directory), state)
-            try:
-                ray.train.report(metrics, checkpoint=Checkpoint.from_directory(directory))
-            except OSError as error:
-                raise StorageError(
-                    f"cannot write a checkpoint below {setup['model']}: {error}; make room, or see "
-                    "that the store answers, and run again"
-                ) from error
+        save = None if share.rank else lambda folder: save_checkpoint(folder, state)
+        report_checkpoint(setup, metrics, save)
 
     def record(state: TrainingState) -> None:
         if share.rank == 0:
@@ -254,30 +188,8 @@ def train_loop(setup: dict[str, Any]) -> None:
         facts |= {"steps": state.step, "workers": share.world}
         facts |= {"history": state.history, "starts": state.starts}
         save_encoder(
-            setup["model"], "vae", vae, vae.shape.as_dict(), image, setup["classes"], facts
+            setup["place"], "vae", vae, vae.shape.as_dict(), image, setup["classes"], facts
         )
-
-
-def _refuse_if_nobody_waits(board: Any) -> None:
-    """A driver that gave up leaves Ray Train's actors behind; they must not go on without it.
-
-    Raises:
-        StoppedError: the driver has left.
-    """
-    if ray.get(board.closed.remote()):
-        raise StoppedError("the command that this training was for has ended")
-
-
-def _references(image: ImageShape, config: Config) -> tuple[np.ndarray, np.ndarray]:
-    """Pixels and labels of all references, in order, from this worker's Ray Data shard."""
-    shard = ray.train.get_dataset_shard("references")
-    limits = limits_of(config.image)
-    images, labels = [], []
-    for batch in shard.iter_batches(batch_size=1024, batch_format="pyarrow"):
-        data = image_bytes(batch)
-        images.append(decode_batch(data, image, limits)[0])
-        labels.append(np.asarray(batch["label"]))
-    return np.concatenate(images), np.concatenate(labels)
 
 
 def _fresh_state(image: ImageShape, config: Config, device: torch.device) -> TrainingState:
@@ -309,20 +221,3 @@ def _settings(config: Config) -> VAESettings:
         seed=config.encoder_seed(),
         checkpoint_every=chosen.checkpoint_every,
     )
-
-
-def _fit(trainer: TorchTrainer, board: Any, stage: Stage, minutes: float | None) -> None:
-    """Run the trainer; this thread moves the progress line."""
-    watchdog = Watchdog(stage.name, minutes)
-
-    def look() -> None:
-        step = ray.get(board.read.remote())
-        if step > stage.done:
-            stage.advance(step - stage.done)
-        watchdog.look(step)  # steps done again since a checkpoint are movement too
-
-    try:
-        in_thread(trainer.fit, look)
-    finally:
-        board.close.remote()
-    stage.advance(stage.total - stage.done)

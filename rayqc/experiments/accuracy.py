@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torchvision.transforms import v2
 
+from rayqc.config.base import Statistic
 from rayqc.config.evaluation import Accuracy
 from rayqc.config.settings import Regions as RegionSettings
-from rayqc.config.settings import Statistic
 from rayqc.experiments.draws import RealData, draw_references, make_faults, pick
 from rayqc.generators.policies import make_transform
 from rayqc.regions.base import Candidates

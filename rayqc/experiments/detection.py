@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from rayqc.config.base import Statistic
 from rayqc.config.evaluation import Detection
 from rayqc.config.settings import Regions as RegionSettings
-from rayqc.config.settings import Statistic
 from rayqc.experiments import baselines
 from rayqc.experiments.draws import RealData, draw_references, make_faults, pick, train_encoder
 from rayqc.models.encoder import LatentEncoder

@@ -113,15 +113,22 @@ def publish(folder: Folder, totals: Totals, shards: list[Part]) -> None:
         counted = totals.read if kind == "scores" else totals.outcomes.get(kind, 0)
         if held != counted:
             raise LedgerError(f"{folder}: {kind} shards hold {held} rows, {counted} were counted")
+    _write_manifest(folder, totals, shards)
+    finish(folder)
+
+
+def publish_all(folder: Folder, totals: Totals, shards: list[Part]) -> None:
+    """A manifest over finished works that lie below the folder, and `_SUCCESS`."""
+    _write_manifest(folder, totals, shards)
+    folder.write(SUCCESS, b"")
+
+
+def _write_manifest(folder: Folder, totals: Totals, shards: list[Part]) -> None:
     files: dict[str, list[dict[str, object]]] = {}
     for shard in shards:
         files.setdefault(shard.kind, []).append(asdict(shard))
-    write_json(
-        folder,
-        MANIFEST,
-        {"format_version": MANIFEST_FORMAT, "totals": asdict(totals), "files": files},
-    )
-    finish(folder)
+    facts = {"format_version": MANIFEST_FORMAT, "totals": asdict(totals), "files": files}
+    write_json(folder, MANIFEST, facts)
 
 
 def finish(folder: Folder) -> None:

@@ -66,27 +66,32 @@ def start_or_resume(folder: Folder, work: dict[str, Any], units: list[Unit]) -> 
     Raises:
         ConflictError: the folder holds other work; says what differs.
     """
-    whole = {"format_version": LEDGER_FORMAT, **work, "inputs": inputs_digest(units)}
-    work = json.loads(canonical_json(whole))  # as it reads back
+    inputs = inputs_digest(units)
     if not folder.exists(LEDGER):
         # The plan comes before the claim: a claimed folder always has one, and one that an
         # earlier start left without a claim is not taken over.
         folder.write(PLAN, table_bytes(_to_table(units)))
-    if not folder.create(LEDGER, canonical_json(work)):
-        held = read_json(folder, LEDGER)
-        found = differences(held, work)
-        if found:
-            raise ConflictError(
-                f"{folder} holds work made otherwise ({'; '.join(found)}); "
-                "choose another folder, or --redo to do it anew"
-            )
+    claim(folder, {**work, "inputs": inputs})
     plan = load_plan(folder)
-    if inputs_digest(plan) != work["inputs"]:
+    if inputs_digest(plan) != inputs:
         raise ConflictError(
             f"{folder.path(PLAN)} is not the plan of the work in {LEDGER}, as when two commands "
             "started there at once; choose another folder, or --redo to do it anew"
         )
     return plan
+
+
+def claim(folder: Folder, work: dict[str, Any]) -> None:
+    """Claim a folder for this work, or find it claimed for the same; raises as above."""
+    mine = json.loads(canonical_json({"format_version": LEDGER_FORMAT, **work}))  # as it reads back
+    if folder.create(LEDGER, canonical_json(mine)):
+        return
+    found = differences(read_json(folder, LEDGER), mine)
+    if found:
+        raise ConflictError(
+            f"{folder} holds work made otherwise ({'; '.join(found)}); "
+            "choose another folder, or --redo to do it anew"
+        )
 
 
 def work_digest(folder: Folder) -> str:

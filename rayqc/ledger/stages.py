@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import yaml
@@ -14,6 +15,9 @@ from rayqc.storage import Folder, read_json, write_json
 
 CONFIG = "config.yaml"
 INPUTS = "inputs.json"
+Trust = str | Sequence[str] | None
+"""Python targets that a user names, since a run folder cannot name code by itself."""
+
 STAGES = ("train", "fit", "generate", "filter", "classify")
 
 NEEDS: dict[str, tuple[str, ...]] = {
@@ -26,7 +30,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
 """Stages that must be done first. `generate` needs the references, which `train` draws."""
 
 OUTPUTS = {
-    "train": ("model",),
+    "train": ("model", "generators"),
     "fit": ("regions", "references.parquet"),
     "generate": ("pool",),
     "filter": ("filtered", "contact_sheet.png", "acceptance.png"),
@@ -49,6 +53,7 @@ TOUCHES: dict[str, tuple[str, ...]] = {
     "encoder.max_failures": (),
     "encoder.allow_collapse": (),
     "filter.limit": ("generate", "filter"),
+    "filter.keep_pool": ("generate", "filter"),
     "seed": ("train", "generate", "classify"),
     "image": ("train", "fit", "filter", "classify"),
     "references": ("train", "fit", "generate", "filter", "classify"),
@@ -82,7 +87,7 @@ def open_run(
     config: Config | None,
     redo: bool,
     inputs: dict[str, str] | None = None,
-    trust: str | None = None,
+    trust: Trust = None,
 ) -> Config:
     """The settings in force for a run folder.
 
@@ -91,7 +96,8 @@ def open_run(
         redo: clear the stages that changed settings undo, instead of refusing; all
             stages when nothing changed.
         inputs: digests of the images that `references`, `test` and `pool` name now.
-        trust: `encoder.target` that the user names; the run's own is not taken without.
+        trust: targets (of `encoder`, of pool entries) that the user names; of the run's own none
+            is taken without.
 
     Raises:
         InputError: no settings given, and the folder is no run.
@@ -125,13 +131,19 @@ def open_run(
     return config
 
 
-def _trusting(held: Config, trust: str | None) -> Config:
-    """Settings without a target to import, unless the user named it too."""
-    target = held.encoder.target
-    if target is None or target == trust:
-        return held
-    encoder = held.encoder.model_copy(update={"target": None})
-    return held.model_copy(update={"encoder": encoder})
+def _trusting(held: Config, trust: Trust) -> Config:
+    """Settings without targets to import, but for those that the user named too."""
+    named = (trust,) if isinstance(trust, str) else tuple(trust or ())
+
+    def without(section: Any) -> Any:
+        """A section whose target is not named, without it."""
+        target = getattr(section, "target", None)
+        if target is None or target in named:
+            return section
+        return section.model_copy(update={"target": None})
+
+    pool = [without(entry) for entry in held.pool]
+    return held.model_copy(update={"encoder": without(held.encoder), "pool": pool})
 
 
 def _write(run: Folder, config: Config, inputs: dict[str, str] | None) -> None:

@@ -20,7 +20,9 @@ Summary = dict[str, Any]
 def judge_acceptance(folder: Folder, filtered: Folder, config: Config) -> Summary:
     """What of each class was accepted and why the rest was not; starved classes are warned of."""
     statistics = Statistics(**read_json(filtered, LEDGER)["statistics"])
-    facts = acceptance_facts(filtered, run_regions(folder, config).regions, statistics)
+    fitted = run_regions(folder, config)
+    count = len(fitted.neighbours.ids)
+    facts = acceptance_facts(filtered, fitted.regions, statistics, count)
     for line in starved(facts):
         logger.warning(line)
     return facts

@@ -12,18 +12,30 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from rayqc.config import Augment, Config, Data, load_config, parse_config
-from rayqc.config.settings import Statistic
+from rayqc.config import (
+    Augment,
+    Code,
+    Config,
+    Data,
+    Exported,
+    Files,
+    load_config,
+    parse_config,
+)
+from rayqc.config.base import Statistic
 from rayqc.distributed.filter import match_classes
 from rayqc.distributed.filter_work import POISON
 from rayqc.distributed.session import session
-from rayqc.errors import ErrorBudgetExceeded, InputError
+from rayqc.errors import ConfigError, ErrorBudgetExceeded, InputError
+from rayqc.generators.foreign import refuse_missing
 from rayqc.generators.policies import make_transform
+from rayqc.generators.steering import Wanted
 from rayqc.ledger.manifest import Totals, load_totals
 from rayqc.ledger.owner import own, refuse_mixing
 from rayqc.ledger.plan import clear, inputs_digest
 from rayqc.ledger.stages import (
     STAGES,
+    Trust,
     begin,
     clear_stages,
     done,
@@ -32,9 +44,11 @@ from rayqc.ledger.stages import (
     open_run,
     status,
 )
+from rayqc.models.backbones import load_target
 from rayqc.pipeline.acceptance import judge_acceptance
 from rayqc.pipeline.artefacts import run_encoder
 from rayqc.pipeline.stages import WORK, filter_sources
+from rayqc.pipeline.until import clear_until, draw_until
 from rayqc.progress import Progress
 from rayqc.regions.statistics import Statistics
 from rayqc.report.acceptance import acceptance_picture
@@ -121,7 +135,7 @@ def train(
 def fit(
     run: str,
     *,
-    trust: str | None = None,
+    trust: Trust = None,
     redo: bool = False,
     address: str = "local",
     num_cpus: int | None = None,
@@ -130,7 +144,7 @@ def fit(
     """Encode the references and fit each class's region. Other arguments as `rayqc.run`.
 
     Args:
-        trust: `encoder.target` of the run, when it is one: a run folder cannot name code by itself.
+        trust: `target`s of the run's settings: a run folder cannot name code by itself.
     """
     return _one(Folder(run), "fit", redo, address, num_cpus, progress, trust)
 
@@ -138,20 +152,68 @@ def fit(
 def generate(
     run: str,
     *,
+    trust: Trust = None,
     redo: bool = False,
     address: str = "local",
     num_cpus: int | None = None,
     progress: Progress | None = None,
 ) -> Summary:
-    """Make the run's own pool. Arguments as `rayqc.run`."""
-    return _one(Folder(run), "generate", redo, address, num_cpus, progress)
+    """Train the run's generators and make its own pool. As `rayqc.run`, `trust` as `fit`."""
+    return _one(Folder(run), "generate", redo, address, num_cpus, progress, trust)
+
+
+def generate_until(
+    run: str,
+    out: str,
+    *,
+    until: int,
+    budget: int | None = None,
+    floor: float = 0.01,
+    trust: Trust = None,
+    redo: bool = False,
+    address: str = "local",
+    num_cpus: int | None = None,
+    progress: Progress | None = None,
+) -> Summary:
+    """Draw from a fitted run's generators until so many are accepted of every class.
+
+    Args:
+        run: a run whose `fit` is done and whose pool names a generator.
+        out: a folder of its own; the accepted images are a pool or training set there.
+        until: accepted images wanted of each class; the last draws may bring some more.
+        budget: candidates to draw at most, of all classes together; None sets no bound.
+        floor: a class is given up by a generator once its share of accepted images is below this
+            beyond doubt; see `rayqc.generators.steering`.
+        trust: as for `fit`.
+        redo: clear `out` first when it holds other work.
+
+    Returns:
+        Of each class, how many were drawn and accepted, how it ended, and what an accepted image
+        cost, with intervals.
+    """
+    folder, target = Folder(run), Folder(out)
+    if until < 1 or (budget is not None and budget < 1) or not 0 <= floor < 1:
+        raise ConfigError(
+            f"until is {until} and budget {budget}, expected at least 1; floor is {floor}, "
+            "expected at least 0 and below 1"
+        )
+    config = open_run(folder, None, False, trust=trust)
+    if not is_done(folder, "fit"):
+        raise InputError(f"{folder}: `generate` needs `fit` first; run `rayqc fit {folder}`")
+    refuse_mixing(folder, folder.sub("pool"), target)
+    wanted = Wanted(until=until, budget=budget, floor=floor)
+    with own(folder), own(target):
+        if redo:
+            clear_until(target)
+        with session(address, num_cpus):
+            return draw_until(folder, target, wanted, config, progress or Progress())
 
 
 def filter(
     run: str,
     *,
     actors: int | None = None,
-    trust: str | None = None,
+    trust: Trust = None,
     redo: bool = False,
     address: str = "local",
     num_cpus: int | None = None,
@@ -168,7 +230,7 @@ def filter(
 def classify(
     run: str,
     *,
-    trust: str | None = None,
+    trust: Trust = None,
     redo: bool = False,
     address: str = "local",
     num_cpus: int | None = None,
@@ -186,7 +248,7 @@ def filter_pool(
     actors: int | None = None,
     limit: int | None = None,
     statistic: Statistic = "joint",
-    trust: str | None = None,
+    trust: Trust = None,
     redo: bool = False,
     address: str = "local",
     num_cpus: int | None = None,
@@ -260,7 +322,11 @@ def _check(config: Config) -> dict[str, str]:
     for place, entry in enumerate(config.pool):
         if isinstance(entry, Augment):
             make_transform(entry.policy, channels=3)
-        else:
+        elif isinstance(entry, Code):
+            load_target(entry.target)
+        elif isinstance(entry, Exported):
+            refuse_missing(entry.path)
+        elif isinstance(entry, Files):
             files += [replace(unit, entry=place) for unit in open_source(entry).units(WHOLE)]
     return {**inputs, "pool": inputs_digest(files)}
 
@@ -272,7 +338,7 @@ def _one(
     address: str,
     num_cpus: int | None,
     progress: Progress | None,
-    trust: str | None = None,
+    trust: Trust = None,
     actors: int | None = None,
 ) -> Summary:
     chosen = open_run(folder, None, False, trust=trust)

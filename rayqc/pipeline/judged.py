@@ -9,10 +9,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from rayqc.config.settings import Statistic
+from rayqc.config.base import Statistic
 from rayqc.errors import ConfigError, InputError
 from rayqc.ledger.owner import own, refuse_mixing
-from rayqc.ledger.stages import CONFIG, open_run
+from rayqc.ledger.stages import CONFIG, Trust, open_run
 from rayqc.pipeline.acceptance import judge_acceptance
 from rayqc.pipeline.artefacts import run_regions
 from rayqc.pipeline.inspect import inspect_image
@@ -31,7 +31,7 @@ def refilter(
     statistic: Statistic | None = None,
     scores_only: bool = False,
     run: str | None = None,
-    trust: str | None = None,
+    trust: Trust = None,
     redo: bool = False,
 ) -> Summary:
     """Take verdicts again from stored scores: seconds, no Ray, no image is decoded.
@@ -70,7 +70,7 @@ def inspect(
     *,
     picture: str | None = None,
     run: str | None = None,
-    trust: str | None = None,
+    trust: Trust = None,
 ) -> Summary:
     """Say why an image was judged as it was, and show it beside its nearest references.
 

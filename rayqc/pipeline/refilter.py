@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rayqc.config.settings import Statistic
+from rayqc.config.base import Statistic
 from rayqc.errors import ConflictError, InputError
 from rayqc.ledger.commit import Part, write_part
 from rayqc.ledger.compact import OVER_CAP

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from rayqc.config import Augment, Config, Data
+from rayqc.config import Augment, Config, Data, Files
 from rayqc.distributed.classify import run_arms
 from rayqc.distributed.encode import encode_images
 from rayqc.distributed.filter import filter_pool, match_classes
@@ -21,13 +21,14 @@ from rayqc.distributed.fit import fit_regions
 from rayqc.distributed.generate import generate_pool
 from rayqc.distributed.train import train_encoder
 from rayqc.errors import InputError
-from rayqc.generators.augment import AugmentSource
+from rayqc.generators.sampled import SampledSource
 from rayqc.images.decode import limits_of
 from rayqc.images.references import infer_shape
 from rayqc.ledger.manifest import Totals
 from rayqc.ledger.stages import STAGES, status
 from rayqc.pipeline.acceptance import judge_acceptance
 from rayqc.pipeline.artefacts import REFERENCES, run_encoder, run_regions, test_images
+from rayqc.pipeline.generators import Own, on_devices, own_sources, train_generators
 from rayqc.pipeline.measure import in_order, measured_coverage, warnings_of
 from rayqc.progress import Progress
 from rayqc.regions import save_regions
@@ -38,10 +39,10 @@ from rayqc.report.acceptance import acceptance_picture
 from rayqc.report.contact_sheet import contact_sheet
 from rayqc.report.result import build_result
 from rayqc.report.statistics import summarise
-from rayqc.schema import class_names, image_bytes
+from rayqc.schema import image_bytes
 from rayqc.sources import open_source
 from rayqc.sources.select import select_references
-from rayqc.storage import Folder, digest, read_table, write_json, write_table
+from rayqc.storage import Folder, read_table, write_json, write_table
 from rayqc.training.holdout import refuse_collapse
 from rayqc.units import WHOLE, Unit, number
 from rayqc.version import __version__
@@ -66,7 +67,8 @@ def _train(folder: Folder, config: Config, progress: Progress) -> Summary:
         len(source.classes),
         *shape.pixels,
     )
-    for generator in _augment_sources(folder, config).values():
+    for place in (place for place, entry in enumerate(config.pool) if isinstance(entry, Augment)):
+        generator = own_sources(folder, config)[place]
         for whole in generator.units(WHOLE):
             generator.read(replace(whole, stop=1))  # a policy that fails should fail now
     trained = train_encoder(
@@ -117,73 +119,58 @@ def _fit(folder: Folder, config: Config, progress: Progress) -> Summary:
 
 
 def _generate(folder: Folder, config: Config, progress: Progress) -> Summary:
-    sources = _augment_sources(folder, config)
-    if not sources:
-        return {"made": 0}
+    trained = train_generators(folder, config, progress)
+    summary: Summary = {"made": 0, **({"gan_accuracy": trained} if trained else {})}
+    sources = on_devices(own_sources(folder, config), config)
+    if not sources or config.filter.keep_pool != "all":
+        return summary
     places = list(sources)
     units = [
         replace(unit, entry=places.index(unit.entry))
-        for unit in _plan(folder, config)
+        for unit in _plan(sources, config)
         if unit.entry in sources
     ]
-    totals = generate_pool(folder.sub("pool"), list(sources.values()), units, config, progress)
-    return {"made": totals.read}
+    gpu = any(isinstance(one, SampledSource) and one.device != "cpu" for one in sources.values())
+    made = [*sources.values()]
+    totals = generate_pool(folder.sub("pool"), made, units, config, progress, gpu)
+    return {**summary, "made": totals.read}
 
 
-def _plan(folder: Folder, config: Config) -> list[Unit]:
+def _plan(own: dict[int, Own], config: Config) -> list[Unit]:
     """Units of all pool entries, `entry` being the place in the configuration.
 
     A limit is an even sample over all of them.
     """
-    augment = _augment_sources(folder, config)
     found = []
     for place, entry in enumerate(config.pool):
-        source = augment[place] if isinstance(entry, Augment) else open_source(entry)
+        source = open_source(entry) if isinstance(entry, Files) else own[place]
         units = source.units(config.filter.unit_rows)
         found += [replace(unit, entry=place) for unit in units]
     return number(found, config.filter.limit)
 
 
-def _augment_sources(folder: Folder, config: Config) -> dict[int, AugmentSource]:
-    """Generators by their place in the configuration."""
-    model = folder.sub("model")
-    references = read_table(model, REFERENCES, columns=["label"])
-    classes = class_names(references.schema, "label") or ()
-    tag = digest(model.read(REFERENCES))
-    return {
-        place: AugmentSource(
-            references=model,
-            table=REFERENCES,
-            classes=classes,
-            count=references.num_rows,
-            references_digest=tag,
-            name=name,
-            seed=config.seed,
-            policy=entry.policy,
-            per_reference=entry.per_reference,
-            limits=limits_of(config.image),
-        )
-        for place, (name, entry) in enumerate(zip(config.pool_names(), config.pool, strict=True))
-        if isinstance(entry, Augment)
-    }
-
-
 def _filter_run(folder: Folder, config: Config, progress: Progress) -> Summary:
     classes = run_encoder(folder, config).classes
+    own = on_devices(own_sources(folder, config), config)
     sources: list[PoolSource] = []
     units: list[Unit] = []
-    if any(isinstance(entry, Augment) for entry in config.pool):
+    on_disk = config.filter.keep_pool == "all"
+    if own and on_disk:
         # The candidates made here are a pool on disk by now; `generate` applied the limit.
-        own = open_source(Data(path=folder.sub("pool").location))
-        sources.append(match_classes(own, "", classes))
-        units += own.units(config.filter.unit_rows)
-    planned = _plan(folder, config)
+        pool = open_source(Data(path=folder.sub("pool").location))
+        sources.append(match_classes(pool, "", classes))
+        units += pool.units(config.filter.unit_rows)
+    planned = _plan(own, config)
     for place, name in enumerate(config.pool_names()):
         entry = config.pool[place]
-        if not isinstance(entry, Augment):
+        if isinstance(entry, Files):
             sources.append(match_classes(open_source(entry), name, classes))
-            here = len(sources) - 1
-            units += [replace(unit, entry=here) for unit in planned if unit.entry == place]
+        elif on_disk:
+            continue
+        else:
+            sources.append(match_classes(own[place], "", classes))
+        here = len(sources) - 1
+        units += [replace(unit, entry=here) for unit in planned if unit.entry == place]
     filtered = folder.sub("filtered")
     statistics = Statistics(
         by_entry={
@@ -195,9 +182,9 @@ def _filter_run(folder: Folder, config: Config, progress: Progress) -> Summary:
     acceptance = judge_acceptance(folder, filtered, config)
     folder.write("acceptance.png", acceptance_picture(acceptance, config.regions.coverage))
     title = f"rayqc: {totals.outcomes['accepted']:,} of {totals.read:,} accepted"
-    folder.write(
-        "contact_sheet.png", contact_sheet(filtered, classes, title, limits_of(config.image))
-    )
+    if config.filter.keep_pool != "none":
+        sheet = contact_sheet(filtered, classes, title, limits_of(config.image))
+        folder.write("contact_sheet.png", sheet)
     return {**asdict(totals), "acceptance": acceptance}
 
 
@@ -213,7 +200,7 @@ def filter_sources(
     """Judge sources by a run's encoder and regions, into `out`."""
     trained = run_encoder(folder, config)
     fitted = run_regions(folder, config)
-    kept = ("keep_rejected", "shard_mb", "max_accepted_per_class", "limit")
+    kept = ("keep_rejected", "keep_pool", "shard_mb", "max_accepted_per_class", "limit")
     work = {
         "stage": "filter",
         "encoder_digest": trained.digest,

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from rayqc.config.settings import Statistic
+from rayqc.config.base import Statistic
 
 DECIMALS = 5
 """Scores are rounded to so many, so that an image equal to a reference on the boundary is

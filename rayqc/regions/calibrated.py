@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from rayqc.config.settings import Statistic
+from rayqc.config.base import Statistic
 from rayqc.images.statistics import image_statistics, told_apart
 from rayqc.regions.base import Candidates, Rejudged, Stored, Verdicts, best_other, score_of
 from rayqc.regions.conformal import (

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rayqc.config.settings import PromiseAsked, Regions, View
+from rayqc.config.base import PromiseAsked, View
+from rayqc.config.settings import Regions
 from rayqc.errors import TooFewReferencesError
 from rayqc.regions.base import Candidates
 from rayqc.regions.calibrated import CalibratedRegions, Calibration, Scorer, fit_scorer

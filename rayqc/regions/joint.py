@@ -22,7 +22,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rayqc.config.settings import Statistic
+from rayqc.config.base import Statistic
 from rayqc.regions.scores.label import log_odds
 
 NOISE_SHARE = 0.5

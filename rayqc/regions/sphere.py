@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from rayqc.config.settings import Statistic
+from rayqc.config.base import Statistic
 from rayqc.errors import TooFewReferencesError
 from rayqc.regions.base import Candidates, Rejudged, Stored, Verdicts, best_other, score_of
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from rayqc.config.settings import Statistic
+from rayqc.config.base import Statistic
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,6 +24,7 @@ COVERAGES = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.925, 0.95, 0.975, 0.99)
 LEAST_SHARE = 0.2
 """A class of which less is accepted is warned of."""
 COLUMNS = ["id", "label", "verdict", "reason", "near_copy", "distance", "p_value"]
+COLUMNS += ["nearest_reference"]
 EVIDENCE = ["label_evidence", "quality_evidence"]
 
 
@@ -43,10 +44,17 @@ def stored_scores(table: pa.Table, statistics: Statistics) -> Stored:
     )
 
 
-def acceptance_facts(filtered: Folder, regions: Regions, statistics: Statistics) -> dict[str, Any]:
+def acceptance_facts(
+    filtered: Folder, regions: Regions, statistics: Statistics, references: int
+) -> dict[str, Any]:
     """Of each class: judged, accepted, near copies among them, reasons of the others, and the
-    share accepted at each of `COVERAGES`.
+    share accepted at each of `COVERAGES`. Of each pool entry: judged, accepted, near copies, and
+    the share of the references that are an accepted image's nearest.
+
+    Args:
+        references: how many there are.
     """
+    entries = {name: _Entry() for name in statistics.by_entry}
     count = len(regions.classes)
     judged_K, accepted_K, copies_K = (np.zeros(count, np.int64) for _ in range(3))
     curve_CK = np.zeros((len(COVERAGES), count), np.int64)
@@ -64,6 +72,8 @@ def acceptance_facts(filtered: Folder, regions: Regions, statistics: Statistics)
         for row in turned_away.aggregate([([], "count_all")]).to_pylist():
             held = reasons[row["label"]]
             held[row["reason"]] = held.get(row["reason"], 0) + row["count_all"]
+        for name, entry in entries.items():
+            entry.add(table.filter(pc.starts_with(table["id"], f"{name}/")))
         stored = stored_scores(table, statistics)
         for place, coverage in enumerate(COVERAGES):
             inside_N = regions.rejudge(stored, coverage).score_N <= 1
@@ -87,7 +97,33 @@ def acceptance_facts(filtered: Folder, regions: Regions, statistics: Statistics)
         "near_copies": int(copies_K.sum()),
         "near_copy_share": float(copies_K.sum() / max(int(accepted_K.sum()), 1)),
         "by_class": by_class,
+        "by_entry": {name: entry.facts(references) for name, entry in entries.items()},
     }
+
+
+class _Entry:
+    """What is counted of a pool entry, table by table."""
+
+    def __init__(self) -> None:
+        self.judged = self.accepted = self.copies = 0
+        self.met: set[str] = set()
+
+    def add(self, table: pa.Table) -> None:
+        """Rows of the entry."""
+        inside = table.filter(pc.equal(table["verdict"], "accepted"))
+        self.judged += table.num_rows
+        self.accepted += inside.num_rows
+        self.copies += pc.sum(inside["near_copy"]).as_py() or 0
+        self.met.update(inside["nearest_reference"].unique().drop_null().to_pylist())
+
+    def facts(self, references: int) -> dict[str, Any]:
+        return {
+            "judged": self.judged,
+            "accepted": self.accepted,
+            "share": self.accepted / self.judged if self.judged else None,
+            "near_copies": self.copies,
+            "references_met": len(self.met) / references,
+        }
 
 
 def starved(facts: dict[str, Any]) -> list[str]:

@@ -46,7 +46,7 @@ def summarise(records: list[dict[str, Any]]) -> dict[str, Any]:
                 for seed in by_arm[first]
             ]
         )
-        for first, second in PAIRS
+        for first, second in [*PAIRS, *((arm, "real") for arm in by_arm if ":" in arm)]
         if first in by_arm and second in by_arm
     }
     return {"arms": arms, "differences": differences, "trainings": records}

@@ -24,14 +24,20 @@ class LabelledPool(Images):
 
     accepted_N: np.ndarray
     """(N,) bool."""
+    entry_N: np.ndarray
+    """(N,) str, the pool entry each came from."""
 
 
 def arm_rows(arm: str, pool: LabelledPool, seed: int) -> np.ndarray:
     """Row numbers of the pool that an arm trains on, ascending.
 
-    `real` none; `all` every one; `accepted`, `rejected` by verdict; `random` as many
-    of each class as were accepted, drawn from all candidates without replacement.
+    `real` none; `all` every one; `accepted`, `rejected` by verdict; `accepted:NAME` those of one
+    pool entry; `random` as many of each class as were accepted, drawn from all candidates without
+    replacement.
     """
+    kind, _, name = arm.partition(":")
+    if name and kind == "accepted":
+        return np.flatnonzero(pool.accepted_N & (pool.entry_N == name))
     if arm == "real":
         return np.zeros(0, np.int64)
     if arm == "all":

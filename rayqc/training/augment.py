@@ -16,6 +16,8 @@ ROTATION = math.radians(15)
 SHIFT = 0.1
 SCALE = 0.15
 SHEAR = math.radians(10)
+CUTOUT = 0.4
+"""Side of the blanked square, as a share of the image's."""
 
 
 def random_affine(x_NCHW: Tensor, rng: torch.Generator) -> Tensor:
@@ -37,3 +39,13 @@ def random_flip(x_NCHW: Tensor, rng: torch.Generator) -> Tensor:
     """Each image mirrored left to right with probability one half."""
     mirrored_N = (torch.rand(x_NCHW.shape[0], generator=rng) < 0.5).to(x_NCHW.device)
     return torch.where(mirrored_N[:, None, None, None], x_NCHW.flip(3), x_NCHW)
+
+
+def random_cutout(x_NCHW: Tensor, rng: torch.Generator) -> Tensor:
+    """Each image with a square blanked to zero, two fifths of its side, anywhere on it."""
+    height, width = x_NCHW.shape[2:]
+    center_N2 = torch.rand(x_NCHW.shape[0], 2, generator=rng)
+    row_NH = (torch.arange(height) / height - center_N2[:, :1]).abs() < CUTOUT / 2
+    column_NW = (torch.arange(width) / width - center_N2[:, 1:]).abs() < CUTOUT / 2
+    blank_NHW = row_NH[:, :, None] & column_NW[:, None, :]
+    return x_NCHW * ~blank_NHW[:, None].to(x_NCHW.device)

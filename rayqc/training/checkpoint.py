@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import nn
 
 from rayqc.errors import ArtefactError, UntrustedCodeError
 from rayqc.images.decode import ImageShape
@@ -25,7 +27,7 @@ from rayqc.training.vae import TrainingState, bare_model
 MODEL_FORMAT = 2
 WEIGHTS = "weights.safetensors"
 MODEL = "model.json"
-CHECKPOINT_FORMAT = 1
+CHECKPOINT_FORMAT = 2
 CHECKPOINT = "checkpoint.json"
 TRAINED_HERE = ("vae", "supervised", "contrastive")
 ADAM = ("step", "exp_avg", "exp_avg_sq")
@@ -52,32 +54,57 @@ class TrainedEncoder:
 
 
 def save_checkpoint(folder: Folder, state: TrainingState) -> None:
-    """Weights, Adam's moments, step and history; the record names the digest of the weights."""
-    bare = bare_model(state.model)
-    names = {id(parameter): name for name, parameter in bare.named_parameters()}
-    arrays = {f"model.{name}": t.detach().cpu().numpy() for name, t in bare.state_dict().items()}
-    for parameter, moments in state.optimiser.state.items():
-        for kind in ADAM:
-            arrays[f"adam.{kind}.{names[id(parameter)]}"] = moments[kind].detach().cpu().numpy()
-    weights = arrays_bytes(arrays)
-    folder.write(WEIGHTS, weights)
-    facts = {
-        "format_version": CHECKPOINT_FORMAT,
-        "digest": digest(weights),
-        "step": state.step,
-        "history": state.history,
-        "starts": state.starts,
-    }
-    write_json(folder, CHECKPOINT, facts)
+    """The VAE's weights, Adam's moments, step and history."""
+    facts = {"step": state.step, "history": state.history, "starts": state.starts}
+    save_state(folder, {"model": bare_model(state.model)}, {"model": state.optimiser}, facts)
 
 
 def load_checkpoint(folder: Folder, state: TrainingState) -> None:
-    """Bring a fresh state to where `save_checkpoint` left another of the same shape.
+    """Bring a fresh state to where `save_checkpoint` left another; raises as `load_state`."""
+    found = load_state(folder, {"model": bare_model(state.model)}, {"model": state.optimiser})
+    state.step = int(found["step"])
+    state.history, state.starts = list(found["history"]), list(found["starts"])
+
+
+def save_state(
+    folder: Folder,
+    networks: Mapping[str, nn.Module],
+    optimisers: Mapping[str, torch.optim.Adam],
+    facts: dict[str, Any],
+) -> None:
+    """Networks, and Adam's moments of those that have an optimiser of their name.
+
+    The record names the digest of the weights.
+    """
+    arrays = {}
+    for name, network in networks.items():
+        for key, tensor in network.state_dict().items():
+            arrays[f"{name}.{key}"] = tensor.detach().contiguous().cpu().numpy()
+        if name not in optimisers:
+            continue
+        names = {id(parameter): key for key, parameter in network.named_parameters()}
+        for parameter, moments in optimisers[name].state.items():
+            for kind in ADAM:
+                key = f"adam.{kind}.{name}.{names[id(parameter)]}"
+                arrays[key] = moments[kind].detach().contiguous().cpu().numpy()
+    weights = arrays_bytes(arrays)
+    folder.write(WEIGHTS, weights)
+    record = {"format_version": CHECKPOINT_FORMAT, "digest": digest(weights), **facts}
+    write_json(folder, CHECKPOINT, record)
+
+
+def load_state(
+    folder: Folder, networks: Mapping[str, nn.Module], optimisers: Mapping[str, torch.optim.Adam]
+) -> dict[str, Any]:
+    """Bring fresh networks and optimisers to where `save_state` left others of the same shape.
+
+    Returns:
+        The record with the facts.
 
     Raises:
         ArtefactError: damaged, swapped, of another version, or of another network.
     """
-    found = read_json(folder, CHECKPOINT)
+    found = dict(read_json(folder, CHECKPOINT))
     if found.get("format_version") != CHECKPOINT_FORMAT:
         raise ArtefactError(
             f"{folder.path(CHECKPOINT)} has format version {found.get('format_version')}, this "
@@ -90,24 +117,24 @@ def load_checkpoint(folder: Folder, state: TrainingState) -> None:
             f"{found['digest'][:12]}; train anew with --redo"
         )
     arrays = {name: torch.from_numpy(a.copy()) for name, a in read_arrays(folder, WEIGHTS).items()}
-    bare = bare_model(state.model)
-    prefix = "model."
-    weights = {n.removeprefix(prefix): t for n, t in arrays.items() if n.startswith(prefix)}
-    try:
-        bare.load_state_dict(weights)
-    except RuntimeError as error:
-        raise ArtefactError(
-            f"{folder.path(WEIGHTS)} is of another network: {str(error).splitlines()[-1].strip()}; "
-            "train anew with --redo"
-        ) from error
-    for name, parameter in bare.named_parameters():
-        if f"adam.step.{name}" in arrays:
-            moments = {kind: arrays[f"adam.{kind}.{name}"] for kind in ADAM}
-            state.optimiser.state[parameter] = {
-                kind: t if kind == "step" else t.to(parameter.device) for kind, t in moments.items()
-            }
-    state.step = int(found["step"])
-    state.history, state.starts = list(found["history"]), list(found["starts"])
+    for name, network in networks.items():
+        prefix = f"{name}."
+        weights = {n.removeprefix(prefix): t for n, t in arrays.items() if n.startswith(prefix)}
+        try:
+            network.load_state_dict(weights)
+        except RuntimeError as error:
+            raise ArtefactError(
+                f"{folder.path(WEIGHTS)} is of another network: "
+                f"{str(error).splitlines()[-1].strip()}; train anew with --redo"
+            ) from error
+        for key, parameter in network.named_parameters():
+            if name in optimisers and f"adam.step.{name}.{key}" in arrays:
+                moments = {kind: arrays[f"adam.{kind}.{name}.{key}"] for kind in ADAM}
+                optimisers[name].state[parameter] = {
+                    kind: t if kind == "step" else t.to(parameter.device)
+                    for kind, t in moments.items()
+                }
+    return found
 
 
 def save_encoder(

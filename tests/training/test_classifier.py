@@ -72,8 +72,12 @@ def test_balanced_batches_hold_classes_in_equal_shares(rng):
 def test_arms(rng, seed):
     label = rng.integers(0, 3, 60)
     accepted = rng.random(60) < 0.4
+    entry = np.array(["gan", "vae"], object)[rng.integers(0, 2, 60)]
     pool = LabelledPool(
-        images_NHWC=np.zeros((60, 1, 1, 1), np.uint8), label_N=label, accepted_N=accepted
+        images_NHWC=np.zeros((60, 1, 1, 1), np.uint8),
+        label_N=label,
+        accepted_N=accepted,
+        entry_N=entry,
     )
     rows = {
         arm: arm_rows(arm, pool, seed) for arm in ("real", "all", "accepted", "rejected", "random")
@@ -86,6 +90,9 @@ def test_arms(rng, seed):
         assert (label[rows["random"]] == k).sum() == (label[rows["accepted"]] == k).sum()
     assert list(rows["random"]) == list(arm_rows("random", pool, seed))
     assert list(rows["random"]) != list(arm_rows("random", pool, seed + 10))
+    each = [set(arm_rows(f"accepted:{name}", pool, seed)) for name in ("gan", "vae")]
+    assert each[0] | each[1] == set(rows["accepted"]) and not each[0] & each[1]
+    assert each[0] == {row for row in rows["accepted"] if entry[row] == "gan"}
     with pytest.raises(ValueError, match="no arm is called 'x'"):
         arm_rows("x", pool, 0)
 

@@ -129,7 +129,7 @@ def test_a_foreign_or_damaged_checkpoint_is_refused(images, tmp_path):
     save_checkpoint(folder, state)
     facts, whole = read_json(folder, "checkpoint.json"), folder.read("weights.safetensors")
     write_json(folder, "checkpoint.json", {**facts, "format_version": 99})
-    with pytest.raises(ArtefactError, match="format version 99, this rayqc reads 1"):
+    with pytest.raises(ArtefactError, match="format version 99, this rayqc reads 2"):
         load_checkpoint(folder, fresh())
     write_json(folder, "checkpoint.json", facts)
     for damaged in (whole[:-1] + b"\0\1", whole[:100], b""):

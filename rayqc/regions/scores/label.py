@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from rayqc.config.settings import View
+from rayqc.config.base import View
 from rayqc.models.classifier import Classifier, fold
 from rayqc.models.features import PatchFeatures, edge_histograms, learn_patches
 from rayqc.models.vae import pixels_to_input

@@ -1,0 +1,150 @@
+"""Entries of the pool: images that are there already, and generators of several kinds."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Field, Tag
+
+from rayqc.config.base import Data, Policy, PositiveInt, Settings, Statistic
+
+
+class Files(Data):
+    """A pool entry: images that are there already."""
+
+    statistic: Statistic | None = None
+    """What calibrated regions judge by: `label`, `quality`, or both, `joint`; null is joint."""
+
+    name: str | None = None
+    """Goes before the ids of this entry's images; `files`, `files-2`, ... unless set."""
+
+
+class Augment(Settings):
+    """A pool entry: transformed copies of the references."""
+
+    kind: Literal["augment"]
+    """Says that the candidates are made here."""
+    name: str | None = None
+    """Goes before the ids of this entry's images; `augment`, `augment-2`, ... unless set."""
+    policy: Policy | list[dict[str, Any]] = "moderate"
+    """`mild`, `moderate`, `strong`, or a list of torchvision v2 transforms, applied in order:
+    `[{name: RandomAffine, degrees: 10}, {name: RandomErasing, p: 0.2}]`."""
+    statistic: Statistic | None = None
+    """What calibrated regions judge by: `label`, `quality` or `joint`; null is label, since
+    augmentation is meant to change how an image is made."""
+    per_reference: PositiveInt = 10
+    """Candidates made from each reference image."""
+
+
+class Generator(Settings):
+    """What all pool entries have in common that make images of a class on demand."""
+
+    name: str | None = None
+    """Goes before the ids of this entry's images; its kind (`gan`, `gan-2`, ...) unless set."""
+    statistic: Statistic | None = None
+    """What calibrated regions judge by: `label`, `quality`, or both, `joint`; null is joint."""
+    per_class: PositiveInt = 1000
+    """Candidates of each class."""
+    share: Annotated[float, Field(gt=0)] = 1.0
+    """Its weight among several generators in `rayqc generate --until`."""
+
+
+class Gan(Generator):
+    """A pool entry: a class-conditional GAN, trained on the references (docs/generators.md)."""
+
+    kind: Literal["gan"]
+    """Says that a GAN is trained here."""
+    steps: PositiveInt = 10_000
+    """Optimiser steps of generator and discriminator each."""
+    batch_size: PositiveInt = 32
+    """Images a step, over all training workers together."""
+    learning_rate: Annotated[float, Field(gt=0)] = 4e-4
+    """Adam's, constant, of both networks."""
+    penalty: Annotated[float, Field(ge=0)] = 0.5
+    """On the discriminator's squared gradients at real pixels in [0, 1]."""
+    width: PositiveInt = 16
+    """Channels at full resolution; each halving of the side doubles them."""
+    noise_dim: PositiveInt = 64
+    """Length of the noise that an image is made from."""
+    ema: Annotated[float, Field(ge=0, lt=1)] = 0.999
+    """Of the moving average of the generator's weights, which makes the samples."""
+    augment: bool = True
+    """Differentiable augmentation: random affine maps and cutouts of all that the discriminator
+    sees."""
+    holdout: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    """Share of the references it is not trained on, which choose the best checkpoint; spread over
+    the classes, none from one with fewer than 3. 0 trains on all and chooses on them."""
+    checkpoint_every: PositiveInt = 1000
+    """Steps between checkpoints; at each the quality is measured."""
+    seed: Annotated[int, Field(ge=0)] | None = None
+    """Of its training; null takes the run's."""
+
+
+class Latent(Generator):
+    """A pool entry: decodings of the run's own VAE near its references' latents. Cheap."""
+
+    kind: Literal["vae"]
+    """Says that the VAE makes candidates; `encoder.kind` must be vae."""
+    spread: Annotated[float, Field(ge=0)] = 0.5
+    """Noise added to a reference's latent, as a factor on its class's standard deviations."""
+
+
+class Code(Generator):
+    """A pool entry: somebody's generator in Python (docs/generators.md)."""
+
+    kind: Literal["python"]
+    """Says that `target` makes candidates."""
+    target: str
+    """`package.module:Name`: called with `options`, gives what takes labels (N,) int64 and seeds
+    (N,) uint64 to images: uint8 (N, H, W, C), or a list of Pillow images."""
+    options: dict[str, Any] = {}
+    """Keyword arguments of `target`."""
+    batch_size: PositiveInt = 64
+    """Images it is asked for at once; another number may give other images."""
+
+
+class Exported(Generator):
+    """A pool entry: a generator's network in a file (docs/generators.md)."""
+
+    kind: Literal["exported"]
+    """Says that a file's network makes candidates."""
+    path: str
+    """A TorchScript file, or *.pt2 of `torch.export.save`: takes noise (N, noise_dim) float32 and
+    labels (N,) int64 to pixels (N, C, H, W)."""
+    noise_dim: PositiveInt
+    """Length of the standard normal noise."""
+    low: Literal[0, -1] = 0
+    """Least value of its pixels; the largest is 1."""
+    batch_size: PositiveInt = 64
+    """Images it is asked for at once, always so many."""
+
+
+OnDemand = Gan | Latent | Code | Exported
+TAGS = {
+    "augment": "Augment",
+    "gan": "Gan",
+    "vae": "Latent",
+    "python": "Code",
+    "exported": "Exported",
+}
+
+
+def _entry_tag(entry: Any) -> str:
+    kind = entry.get("kind") if isinstance(entry, dict) else getattr(entry, "kind", None)
+    return TAGS.get(kind, "Files") if isinstance(kind, str) else "Files"
+
+
+PoolEntry = Annotated[
+    Annotated[Files, Tag("Files")]
+    | Annotated[Augment, Tag("Augment")]
+    | Annotated[Gan, Tag("Gan")]
+    | Annotated[Latent, Tag("Latent")]
+    | Annotated[Code, Tag("Code")]
+    | Annotated[Exported, Tag("Exported")],
+    Discriminator(_entry_tag),
+]
+
+
+def kind_of(entry: PoolEntry) -> str:
+    """What an entry is called that has no name: its kind, or `files`."""
+    return "files" if isinstance(entry, Files) else entry.kind

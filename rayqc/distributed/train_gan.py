@@ -1,0 +1,143 @@
+"""The GAN on Ray Train: data-parallel workers, checkpoints, restarts; the best one is kept."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow as pa
+import ray.train
+import torch
+from ray.train.torch import get_device, prepare_model
+
+from rayqc.config import Config, Gan
+from rayqc.distributed.trainer import (
+    Training,
+    load_references,
+    refuse_if_nobody_waits,
+    report_checkpoint,
+    resume,
+    run_trainer,
+)
+from rayqc.generators.gan import save_gan
+from rayqc.images.decode import ImageShape
+from rayqc.models.gan import Discriminator, GANShape, Generator
+from rayqc.progress import Progress
+from rayqc.storage import Folder
+from rayqc.training.checkpoint import load_state, save_state
+from rayqc.training.gan import (
+    GANSettings,
+    GANState,
+    bare,
+    fresh_gan,
+    keep_if_best,
+    train_gan,
+)
+from rayqc.training.gan_quality import gan_quality
+from rayqc.training.holdout import choose_holdout
+from rayqc.training.vae import Share
+
+
+def train_gan_generator(
+    references: pa.Table,
+    classes: int,
+    image: ImageShape,
+    place: Folder,
+    entry: Gan,
+    made_of: str,
+    config: Config,
+    progress: Progress,
+) -> None:
+    """Train a pool entry's GAN and write it to `place`.
+
+    An interrupted training goes on from the last checkpoint in `place/checkpoints`.
+
+    Args:
+        references: columns id, label, image.
+        made_of: digest of all that decides the training; kept with the weights.
+    """
+    training = Training(name="gan", steps=entry.steps, place=place)
+    setup = {"image": image, "classes": classes, "entry": entry, "made_of": made_of}
+    run_trainer(gan_loop, setup, references, training, config, progress)
+
+
+def gan_loop(setup: dict[str, Any]) -> None:
+    """What each worker runs."""
+    config: Config = setup["config"]
+    entry: Gan = setup["entry"]
+    image: ImageShape = setup["image"]
+    refuse_if_nobody_waits(setup["board"])
+    context = ray.train.get_context()
+    share = Share(rank=context.get_world_rank(), world=context.get_world_size())
+    torch.set_num_threads(setup["cpus"])
+    device = get_device()
+    seed = config.seed if entry.seed is None else entry.seed
+    images_NHWC, label_N = load_references(image, config)
+    held_N = choose_holdout(label_N, entry.holdout, seed)
+    # With nothing held out it is chosen on what it was trained on.
+    judges_N = held_N if held_N.any() else ~held_N
+    shape = GANShape(
+        size=image.size,
+        channels=image.channels,
+        classes=setup["classes"],
+        width=entry.width,
+        noise_dim=entry.noise_dim,
+    )
+    state = fresh_gan(shape, entry.learning_rate, seed, device)
+    resume(lambda folder: _load(folder, state))
+    state.generator = prepare_model(state.generator)
+    state.discriminator = prepare_model(state.discriminator)
+
+    def report(state: GANState) -> None:
+        if share.rank:
+            report_checkpoint(setup, {"step": state.step}, None)
+            return
+        keep_if_best(state, gan_quality(state.average, images_NHWC[judges_N], label_N[judges_N]))
+        report_checkpoint(setup, state.qualities[-1], lambda folder: _save(folder, state))
+
+    def record(state: GANState) -> None:
+        if share.rank == 0:
+            setup["board"].write.remote(state.step)
+
+    settings = GANSettings(
+        steps=entry.steps,
+        batch_size=entry.batch_size,
+        penalty=entry.penalty,
+        ema=entry.ema,
+        augment=entry.augment,
+        seed=seed,
+        checkpoint_every=entry.checkpoint_every,
+    )
+    train_gan(
+        state, images_NHWC[~held_N], label_N[~held_N], settings, share, report, record, str(device)
+    )
+    if share.rank == 0:
+        facts = {
+            "steps": state.step,
+            "workers": share.world,
+            "best": min(state.qualities, key=lambda found: found["loss"]),
+            "judged_on": int(judges_N.sum()),
+            "held_out": bool(held_N.any()),
+            "qualities": state.qualities,
+            "history": state.history[:: max(1, len(state.history) // 200)],
+        }
+        save_gan(setup["place"], state.best, setup["made_of"], facts)
+
+
+def _save(folder: Folder, state: GANState) -> None:
+    facts = {"step": state.step, "history": state.history, "qualities": state.qualities}
+    save_state(folder, _networks(state), state.optimisers, facts)
+
+
+def _load(folder: Folder, state: GANState) -> None:
+    found = load_state(folder, _networks(state), state.optimisers)
+    state.step = int(found["step"])
+    state.history, state.qualities = list(found["history"]), list(found["qualities"])
+
+
+def _networks(state: GANState) -> dict[str, torch.nn.Module]:
+    return {
+        "generator": bare(state.generator, Generator),
+        "discriminator": bare(state.discriminator, Discriminator),
+        "average": state.average,
+        "best": state.best,
+    }

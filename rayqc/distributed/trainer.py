@@ -1,0 +1,186 @@
+"""Ray Train as rayqc uses it: workers, checkpoints, restarts, and a driver that looks.
+
+A loop gets its set-up as a dictionary: what its caller put there, and what `run_trainer` adds.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import ray
+import ray.data
+import ray.train
+from ray.train import Checkpoint, CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
+from ray.train.torch import TorchTrainer
+
+from rayqc.config import Config
+from rayqc.distributed.register import on_this_node
+from rayqc.distributed.resources import gpus_wanted, require_shared, training_cpus
+from rayqc.distributed.session import plain_errors
+from rayqc.distributed.watch import Watchdog, in_thread
+from rayqc.errors import StoppedError, StorageError
+from rayqc.images.decode import ImageShape, decode_batch, limits_of
+from rayqc.progress import Progress, Stage
+from rayqc.schema import image_bytes
+from rayqc.storage import Folder
+
+
+class Board:
+    """Where the first worker writes the step it is at, and the driver that it waits no longer."""
+
+    def __init__(self) -> None:
+        self.step = 0
+        self.over = False
+
+    def write(self, step: int) -> None:
+        """Set the step."""
+        self.step = step
+
+    def read(self) -> int:
+        """The last step written."""
+        return self.step
+
+    def close(self) -> None:
+        """Nobody waits for this training any more."""
+        self.over = True
+
+    def closed(self) -> bool:
+        """Has the driver left?"""
+        return self.over
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """What is trained, and where it is kept."""
+
+    name: str
+    """Of the progress line."""
+    steps: int
+    place: Folder
+    """Checkpoints go below it."""
+
+
+def run_trainer(
+    loop: Callable[[dict[str, Any]], None],
+    setup: dict[str, Any],
+    references: pa.Table,
+    training: Training,
+    config: Config,
+    progress: Progress,
+) -> None:
+    """Run a loop on every worker to its end; an interrupted one goes on from its checkpoint.
+
+    Args:
+        loop: takes `setup` and what is added to it: `place`, `config`, `board`, `cpus`.
+        references: columns id, label, image; workers read them with `load_references`.
+    """
+    gpu = gpus_wanted(config.resources.use_gpu)
+    cpus = training_cpus(config.resources)
+    board = on_this_node(Board).remote()
+    require_shared(training.place)
+    trainer = TorchTrainer(
+        loop,
+        train_loop_config={
+            **setup,
+            "place": training.place,
+            "config": config,
+            "board": board,
+            "cpus": cpus,
+        },
+        datasets={"references": ray.data.from_arrow(references.select(["id", "label", "image"]))},
+        # Every worker gets all references and takes its share of each batch: a split into equal
+        # shards would drop rows, and the path would depend on the number of workers.
+        dataset_config=ray.train.DataConfig(datasets_to_split=[]),
+        scaling_config=ScalingConfig(
+            num_workers=config.resources.train_workers,
+            use_gpu=gpu,
+            resources_per_worker={"CPU": cpus, "GPU": int(gpu)},
+        ),
+        run_config=RunConfig(
+            name="checkpoints",
+            storage_path=training.place.location,
+            failure_config=FailureConfig(max_failures=config.encoder.max_failures),
+            checkpoint_config=CheckpointConfig(num_to_keep=config.encoder.keep_checkpoints),
+        ),
+    )
+    with progress.stage(training.name, training.steps, "steps") as stage, plain_errors():
+        _fit(trainer, board, stage, config.resources.stuck_minutes)
+
+
+def load_references(image: ImageShape, config: Config) -> tuple[np.ndarray, np.ndarray]:
+    """Pixels and labels of all references, in order, from this worker's Ray Data shard."""
+    shard = ray.train.get_dataset_shard("references")
+    limits = limits_of(config.image)
+    images, labels = [], []
+    for batch in shard.iter_batches(batch_size=1024, batch_format="pyarrow"):
+        data = image_bytes(batch)
+        images.append(decode_batch(data, image, limits)[0])
+        labels.append(np.asarray(batch["label"]))
+    return np.concatenate(images), np.concatenate(labels)
+
+
+def report_checkpoint(
+    setup: dict[str, Any], metrics: dict[str, float], save: Callable[[Folder], None] | None
+) -> None:
+    """Hand a checkpoint to Ray Train, which waits for all workers.
+
+    Args:
+        save: writes it to a folder; None on all workers but the first.
+
+    Raises:
+        StorageError: it cannot be written.
+        StoppedError: the driver has left.
+    """
+    refuse_if_nobody_waits(setup["board"])
+    if save is None:
+        ray.train.report(metrics)
+        return
+    with tempfile.TemporaryDirectory() as directory:
+        save(Folder(directory))
+        try:
+            ray.train.report(metrics, checkpoint=Checkpoint.from_directory(directory))
+        except OSError as error:
+            raise StorageError(
+                f"cannot write a checkpoint below {setup['place']}: {error}; make room, or see "
+                "that the store answers, and run again"
+            ) from error
+
+
+def resume(load: Callable[[Folder], None]) -> None:
+    """Load the last checkpoint, if there is one."""
+    found = ray.train.get_checkpoint()
+    if found is not None:
+        with found.as_directory() as directory:
+            load(Folder(directory))
+
+
+def refuse_if_nobody_waits(board: Any) -> None:
+    """A driver that gave up leaves Ray Train's actors behind; they must not go on without it.
+
+    Raises:
+        StoppedError: the driver has left.
+    """
+    if ray.get(board.closed.remote()):
+        raise StoppedError("the command that this training was for has ended")
+
+
+def _fit(trainer: TorchTrainer, board: Any, stage: Stage, minutes: float | None) -> None:
+    """Run the trainer; this thread moves the progress line."""
+    watchdog = Watchdog(stage.name, minutes)
+
+    def look() -> None:
+        step = ray.get(board.read.remote())
+        if step > stage.done:
+            stage.advance(step - stage.done)
+        watchdog.look(step)  # steps done again since a checkpoint are movement too
+
+    try:
+        in_thread(trainer.fit, look)
+    finally:
+        board.close.remote()
+    stage.advance(stage.total - stage.done)

@@ -1,0 +1,167 @@
+"""Candidates made on demand: a generator is asked for images of a class by their seeds.
+
+Candidate i of a class is made from (run seed, entry's name, class, i) alone, and always in the
+same batch: a generator whose output depends on what it makes beside an image gives the same bytes
+for any number of actors and any division into units all the same.
+
+Shape suffixes: N images, B images of a batch, H W C pixels, K classes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+
+from rayqc.errors import ConfigError
+from rayqc.images.encode import encode_png
+from rayqc.schema import IMAGE_TYPE, candidate_schema
+from rayqc.storage import canonical_json, digest
+from rayqc.units import Unit, slices
+
+NUMBERS = 10**9
+"""Candidates a class may have."""
+
+
+class Sampler(Protocol):
+    """A generator, loaded."""
+
+    def __call__(self, label_B: np.ndarray, seed_B: np.ndarray) -> np.ndarray:
+        """Images of labels and seeds, (B, H, W, C) uint8 with C 1 or 3.
+
+        Args:
+            label_B: (B,) int64, in the references' classes.
+            seed_B: (B,) uint64 below 2**63; equal seeds are to give equal images.
+        """
+        ...
+
+
+class Maker(Protocol):
+    """How to load a generator: small, and safe to send to other processes."""
+
+    @property
+    def identity(self) -> str:
+        """Changes when its images would."""
+        ...
+
+    def open(self, device: str) -> Sampler:
+        """Load it."""
+        ...
+
+
+@dataclass(kw_only=True)
+class SampledSource:
+    """A source of so many candidates a class."""
+
+    maker: Maker
+    classes: tuple[str, ...]
+    per_class: int
+    name: str
+    """Goes before the candidates' ids, and seeds this entry apart from others."""
+    seed: int
+    batch: int
+    """Images asked for at once, all of one class."""
+    device: str = "cpu"
+    _sampler: Sampler | None = field(default=None, repr=False, compare=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_sampler": None}
+
+    def units(self, most_rows: int) -> list[Unit]:
+        """Ranges of candidate numbers, class by class; see `Source`."""
+        return [
+            unit
+            for label in range(len(self.classes))
+            for unit in self.units_of(label, 0, self.per_class, most_rows)
+        ]
+
+    def units_of(self, label: int, start: int, stop: int, most_rows: int) -> list[Unit]:
+        """Candidates [start, stop) of a class, in units that hold whole batches."""
+        first, last = start // self.batch, -(-stop // self.batch)
+        return [
+            Unit(
+                entry=0,
+                path=str(label),
+                start=max(start, (first + a) * self.batch),
+                stop=min(stop, (first + b) * self.batch),
+                fingerprint=self.fingerprint,
+            )
+            for a, b in slices(last - first, max(1, most_rows // self.batch))
+        ]
+
+    @property
+    def fingerprint(self) -> str:
+        """Of all that decides the images."""
+        made_from = [self.maker.identity, self.seed, self.name, self.batch, list(self.classes)]
+        return digest(canonical_json(made_from))
+
+    def labels(self, unit: Unit) -> np.ndarray:
+        """See `Source`."""
+        return np.full(unit.count(), int(unit.path), np.int64)
+
+    def read(self, unit: Unit, max_bytes: int | None = None) -> pa.Table:
+        """Make the unit's candidates, none of which is too large; see `Source`."""
+        rows, label = unit.rows(), int(unit.path)
+        images: list[dict[str, Any]] = []
+        for number in np.unique(rows // self.batch):
+            made_BHWC = self._batch(label, int(number))
+            places = rows[rows // self.batch == number] % self.batch
+            images += [{"bytes": encode_png(made_BHWC[place]), "path": None} for place in places]
+        columns = {
+            "id": pa.array([f"{self.name}/{label:04d}-{row:09d}" for row in rows], pa.string()),
+            "image": pa.array(images, IMAGE_TYPE),
+            "label": pa.array(self.labels(unit)),
+            "source": pa.array([f"{self.name} seed={self.seed}"] * len(rows), pa.string()),
+            "parent": pa.nulls(len(rows), pa.string()),
+        }
+        return pa.table(columns, schema=candidate_schema(self.classes))
+
+    def _batch(self, label: int, number: int) -> np.ndarray:
+        if self._sampler is None:
+            self._sampler = self.maker.open(self.device)
+        first = number * self.batch
+        seed_B = np.array(
+            [self._seed(label, row) for row in range(first, first + self.batch)], np.uint64
+        )
+        label_B = np.full(self.batch, label, np.int64)
+        return checked(self._sampler(label_B, seed_B), self.batch, f"pool entry {self.name}")
+
+    def _seed(self, label: int, row: int) -> int:
+        words = np.random.SeedSequence([self.seed, *self.name.encode(), label, row])
+        return int(words.generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+def checked(made: Any, count: int, who: str) -> np.ndarray:
+    """(count, H, W, C) uint8 pixels of whatever a generator gave.
+
+    Args:
+        made: an array or tensor of (count, H, W) or (count, H, W, C), or a sequence of such
+            images or of Pillow's.
+
+    Raises:
+        ConfigError: it is none of these.
+    """
+    try:
+        found = np.asarray(made.cpu() if hasattr(made, "cpu") else made)
+        if found.dtype == object or isinstance(made, (list, tuple)):
+            found = np.stack([np.asarray(one) for one in made])
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{who} gave {type(made).__name__} that is no images: {error}") from error
+    if found.ndim == 3:
+        found = found[..., None]
+    if found.dtype != np.uint8 or found.ndim != 4 or found.shape[3] not in (1, 3):
+        raise ConfigError(
+            f"{who} gave {found.dtype} of shape {found.shape}; expected uint8 of shape "
+            f"({count}, height, width, 1 or 3)"
+        )
+    if len(found) != count:
+        raise ConfigError(f"{who} gave {len(found)} images, {count} were asked for")
+    return found
+
+
+def normal(seed_B: np.ndarray, width: int) -> np.ndarray:
+    """(B, width) float32 standard normal noise, each row of its own seed."""
+    rows = [np.random.default_rng(int(seed)).standard_normal(width, np.float32) for seed in seed_B]
+    return np.stack(rows)
