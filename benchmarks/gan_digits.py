@@ -1,7 +1,7 @@
 """How well a fitted run's scores find the doubtful ones among a real GAN's digits.
 
 rayqc run jobs/mnist.yaml --out runs/mnist
-python benchmarks/gan_digits.py runs/mnist PATH/mnist-gan
+python -m benchmarks.gan_digits runs/mnist PATH/mnist-gan
 
 PATH/mnist-gan holds `train-*.parquet` and `truth.parquet` (path, judges_agree, confidence).
 Doubtful: two independent classifiers disagree, or the less sure one is below 0.95. The
@@ -18,36 +18,53 @@ import numpy as np
 import pyarrow.parquet as pq
 
 import rayqc
-from rayqc.regions.fitting import auroc as chance_above
+from rayqc.regions.fitting import auroc
 
 
-def auroc(score_N: np.ndarray, positive_N: np.ndarray) -> float:
-    """Chance that a positive scores above a negative."""
-    return chance_above(score_N[~positive_N], score_N[positive_N])
+def judge_foreign(run: str, folder: str) -> dict[str, float]:
+    """Filter the GAN's digits by the run.
 
-
-def main(run: str, folder: str) -> None:
-    """Filter the GAN's digits by the run and print the figures."""
+    Returns:
+        AUROC against the doubtful of the joint score, of the label's and the quality's evidence
+        and of the sphere's distance / radius; share accepted; share doubtful before and after.
+    """
     pool = next(Path(folder).glob("train-*.parquet"))
     with tempfile.TemporaryDirectory() as out:
         totals = rayqc.filter_pool(run, str(pool), f"{out}/kept")
         shards = sorted(Path(out, "kept", "scores").glob("*.parquet"))
         rows = [row for path in shards for row in pq.ParquetFile(path).read().to_pylist()]
     rows.sort(key=lambda row: int(row["id"].partition("#")[2]))
-    score_N = np.array([row["score"] for row in rows])
     path_N = [image["path"] for image in pq.read_table(pool)["image"].to_pylist()]
     truth = {row["path"]: row for row in pq.read_table(Path(folder, "truth.parquet")).to_pylist()}
     doubtful_N = np.array(
         [not truth[p]["judges_agree"] or truth[p]["confidence"] < 0.95 for p in path_N]
     )
-    kept_N = score_N <= 1
-    print(f"accepted {totals['outcomes']['accepted']:,} of {totals['read']:,}")
-    print(f"AUROC of the score against the doubtful: {auroc(score_N, doubtful_N):.3f}")
-    for name in ("label_evidence", "quality_evidence"):
-        if rows[0][name] is not None:
-            found = auroc(np.array([row[name] for row in rows]), doubtful_N)
-            print(f"AUROC of {name}: {found:.3f}")
-    print(f"doubtful: {doubtful_N.mean():.1%} before, {doubtful_N[kept_N].mean():.1%} after")
+
+    def column(name: str) -> np.ndarray:
+        return np.array([row[name] for row in rows], dtype=float)
+
+    scores = {
+        "joint": column("score"),
+        "label": column("label_evidence"),
+        "quality": column("quality_evidence"),
+        "sphere": column("distance") / column("radius"),
+    }
+    kept_N = scores["joint"] <= 1
+    return {
+        **{
+            name: auroc(score_N[~doubtful_N], score_N[doubtful_N])
+            for name, score_N in scores.items()
+        },
+        "accepted": totals["outcomes"]["accepted"] / totals["read"],
+        "before": float(doubtful_N.mean()),
+        "after": float(doubtful_N[kept_N].mean()),
+    }
+
+
+def main(run: str, folder: str) -> None:
+    """Print the figures of a run with calibrated regions."""
+    for name, value in judge_foreign(run, folder).items():
+        print(f"{name}: {value:.3f}")
 
 
 if __name__ == "__main__":

@@ -45,6 +45,8 @@ class Detection(Settings):
     """Of the VAE behind sphere, reconstruction error, realism score and decodings."""
     encoder_steps: PositiveInt = 400
     """Its training."""
+    gan_steps: PositiveInt = 200
+    """Of the GAN whose samples are faults of kind `undertrained_gan`: far from enough."""
 
 
 class Accuracy(Settings):

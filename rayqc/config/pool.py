@@ -54,7 +54,7 @@ class Gan(Generator):
 
     kind: Literal["gan"]
     """Says that a GAN is trained here."""
-    steps: PositiveInt = 10_000
+    steps: PositiveInt = 6000
     """Optimiser steps of generator and discriminator each."""
     batch_size: PositiveInt = 32
     """Images a step, over all training workers together."""

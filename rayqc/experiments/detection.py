@@ -14,7 +14,14 @@ from rayqc.config.base import Statistic
 from rayqc.config.evaluation import Detection
 from rayqc.config.settings import Regions as RegionSettings
 from rayqc.experiments import baselines
-from rayqc.experiments.draws import RealData, draw_references, make_faults, pick, train_encoder
+from rayqc.experiments.draws import (
+    RealData,
+    draw_references,
+    make_faults,
+    pick,
+    train_encoder,
+    train_gan_briefly,
+)
 from rayqc.models.encoder import LatentEncoder
 from rayqc.regions.base import Candidates, Regions
 from rayqc.regions.calibrated import STATISTICS, CalibratedRegions
@@ -46,7 +53,8 @@ def measure_draw(
     base = pick(data.test, order[chosen.fresh : chosen.fresh + chosen.faulty])
     vae = train_encoder(references, chosen.encoder_width, chosen.encoder_steps, draw)
     encoder = LatentEncoder(vae)
-    images = {GENUINE: fresh, **make_faults(base, data, vae, rng)}
+    gan = train_gan_briefly(references, len(data.classes), chosen.gan_steps, draw)
+    images = {GENUINE: fresh, **make_faults(base, data, vae, rng, gan)}
     asked = {kind: encoded(found, encoder) for kind, found in images.items()}
     known = encoded(references, encoder)
     run = in_turn(known, len(data.classes), settings.label, draw)

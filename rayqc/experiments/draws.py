@@ -10,9 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from rayqc.config import Gan
+from rayqc.generators.gan import to_pixels
 from rayqc.images import faults
+from rayqc.models.gan import GANShape, Generator
 from rayqc.models.vae import VAE, VAEShape
 from rayqc.training.arms import Images
+from rayqc.training.gan import GANSettings, fresh_gan, train_gan
 from rayqc.training.vae import TrainingState, VAESettings, train_vae
 
 BATCH_SIZE = 32
@@ -53,7 +57,11 @@ def pick(images: Images, rows: np.ndarray) -> Images:
 
 
 def make_faults(
-    images: Images, data: RealData, vae: VAE | None, rng: np.random.Generator
+    images: Images,
+    data: RealData,
+    vae: VAE | None,
+    rng: np.random.Generator,
+    gan: Generator | None = None,
 ) -> dict[str, Images]:
     """Each kind of fault, as many images as are given; kinds that need what is not there are
     left out. Kinds of other data sets are named `other_data:NAME` and share the number.
@@ -74,6 +82,8 @@ def make_faults(
     }
     if vae is not None:
         made["decoding"] = (decodings(vae, count, rng), any_label(count))
+    if gan is not None:
+        made["undertrained_gan"] = (gan_samples(gan, label_N, rng), label_N)
     for name, foreign in data.others.items():
         rows = rng.choice(len(foreign), min(len(foreign), count // len(data.others)), replace=False)
         made[f"other_data:{name}"] = (foreign[rows], any_label(rows.size))
@@ -103,9 +113,45 @@ def train_encoder(references: Images, width: float, steps: int, seed: int) -> VA
     return vae.eval()
 
 
+def train_gan_briefly(references: Images, classes: int, steps: int, seed: int) -> Generator:
+    """A GAN of a draw before it is any good, with the settings a pool entry has by default."""
+    _, side, _, channels = references.images_NHWC.shape
+    chosen = Gan(kind="gan")
+    shape = GANShape(
+        size=side,
+        channels=channels,
+        classes=classes,
+        width=chosen.width,
+        noise_dim=chosen.noise_dim,
+    )
+    state = fresh_gan(shape, chosen.learning_rate, seed, "cpu")
+    settings = GANSettings(
+        steps=steps,
+        batch_size=chosen.batch_size,
+        penalty=chosen.penalty,
+        ema=chosen.ema,
+        augment=chosen.augment,
+        seed=seed,
+        checkpoint_every=steps,
+    )
+    return train_gan(state, references.images_NHWC, references.label_N, settings).average
+
+
+@torch.inference_mode()
+def gan_samples(gan: Generator, label_N: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """(N, H, W, C) uint8 samples of these classes."""
+    z_NZ = rng.standard_normal((label_N.size, gan.shape.noise_dim)).astype(np.float32)
+    pairs = zip(
+        torch.split(torch.from_numpy(z_NZ), 128),
+        torch.split(torch.from_numpy(label_N), 128),
+        strict=True,
+    )
+    return np.concatenate([to_pixels(gan(z, label)) for z, label in pairs])
+
+
 @torch.inference_mode()
 def decodings(vae: VAE, count: int, rng: np.random.Generator) -> np.ndarray:
     """(count, H, W, C) uint8 decodings of draws from a standard normal."""
     z_ND = torch.from_numpy(rng.standard_normal((count, vae.shape.latent_dim)).astype(np.float32))
-    pixels = torch.cat([torch.sigmoid(vae.decode_logits(part)) for part in torch.split(z_ND, 128)])
-    return (pixels.permute(0, 2, 3, 1) * 255).round().to(torch.uint8).numpy()
+    parts = [torch.sigmoid(vae.decode_logits(part)) for part in torch.split(z_ND, 128)]
+    return to_pixels(torch.cat(parts))

@@ -22,6 +22,7 @@ KINDS = (
     "other_data",
     "blank",
     "decoding",
+    "undertrained_gan",
 )
 METHODS = (
     "joint",

@@ -27,6 +27,7 @@ TINY = {
         "faulty": 20,
         "encoder_width": 0.02,
         "encoder_steps": 5,
+        "gan_steps": 3,
     },
     "accuracy": {
         "pools": ["faults", "augment"],
@@ -54,7 +55,8 @@ def test_it_measures_resumes_and_tells(ray_session, tmp_path, monkeypatch):
     assert (cell["data"], cell["per_class"], cell["draws"]) == ("bundled", 3, 2)
     assert set(cell["auroc"]) >= {"joint", "label", "quality", "sphere", "ssim", "realism"}
     kinds = set(cell["auroc"]["joint"]["kinds"])
-    assert kinds == {"wrong_label", "noise", "blur", "occlusion", "blend", "blank", "decoding"}
+    faults = {"wrong_label", "noise", "blur", "occlusion", "blend", "blank", "decoding"}
+    assert kinds == faults | {"undertrained_gan"}
     assert set(cell["left_out"]["kinds"]) == kinds
     for name in ("joint", "sphere", "sphere_loo"):
         assert 0 <= cell["coverage"][name]["lowest"]["mean"] <= 1

@@ -1,6 +1,5 @@
 """The GAN trains the same way again, goes on where it stood, and keeps its best."""
 
-
 import numpy as np
 import pytest
 import torch

@@ -1,0 +1,175 @@
+"""Generators on a real local Ray: trained, made in the filter's actors, drawn until full."""
+
+import json
+import shutil
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+import rayqc
+from rayqc.config import Data
+from rayqc.errors import ConfigError, ConflictError, InputError, UntrustedCodeError
+from rayqc.sources import open_source
+from rayqc.sources.select import read_all
+from tests.conftest import tiny
+
+TARGET = "tests.distributed.test_generators:Digits"
+POOL = [
+    {"kind": "gan", "steps": 30, "checkpoint_every": 15, "per_class": 3, "width": 4},
+    {"kind": "vae", "per_class": 4},
+    {"kind": "python", "target": TARGET, "options": {"broken": [3]}, "per_class": 5},
+]
+
+
+class Digits:
+    """Real digits of the class, but noise for those of `broken` classes."""
+
+    def __init__(self, broken=()):
+        table = read_all(open_source(Data(kind="bundled", split="test")), None, 10**6)
+        self.label = np.asarray(table["label"])
+        self.data = table["image"].combine_chunks().field("bytes")
+        self.broken = set(broken)
+
+    def __call__(self, label, seed):
+        from rayqc.images.decode import Limits, decode_native
+
+        found = []
+        for k, one in zip(label, seed, strict=True):
+            rng = np.random.default_rng(int(one))
+            if int(k) in self.broken:
+                found.append(rng.integers(0, 256, (28, 28, 1), dtype=np.uint8))
+            else:
+                row = rng.choice(np.flatnonzero(self.label == k))
+                found.append(decode_native(self.data[int(row)].as_py(), Limits()))
+        return found
+
+
+@pytest.fixture(scope="module")
+def made(ray_session, tmp_path_factory):
+    """A run with three generators, its pool on disk."""
+    out = tmp_path_factory.mktemp("generators") / "run"
+    config = rayqc.make_config(tiny(pool=POOL, classify={"arms": ["real", "each"], "seeds": 1}))
+    rayqc.run(config, str(out))
+    return out
+
+
+def rows(folder, kind):
+    found = sorted(folder.glob(f"**/{kind}/*.parquet"))
+    return {row["id"]: row for path in found for row in pq.ParquetFile(path).read().to_pylist()}
+
+
+def told(found):
+    """All but measures, whose last digits depend on an image's place in the encoder's batch."""
+    kept = ("image", "label", "verdict", "reason", "source", "nearest_class")
+    return {id_: {name: row.get(name) for name in kept} for id_, row in found.items()}
+
+
+def test_the_gan_is_trained_and_kept(made):
+    facts = json.loads((made / "generators" / "gan" / "generator.json").read_text())
+    assert [found["step"] for found in facts["record"]["qualities"]] == [15, 30]
+    assert facts["record"]["best"] in facts["record"]["qualities"]
+    assert facts["record"]["held_out"] and facts["record"]["judged_on"] == 5
+    result = json.loads((made / "result.json").read_text())
+    entries = result["acceptance"]["by_entry"]
+    assert {name: row["judged"] for name, row in entries.items()} == {
+        "gan": 30,
+        "vae": 40,
+        "python": 50,
+    }
+    assert entries["python"]["share"] > 0.7
+    assert entries["python"]["references_met"] > 0.2
+    arms = result["classify"]["arms"]
+    assert set(arms) == {"real", "accepted:gan", "accepted:vae", "accepted:python"}
+    for name, row in entries.items():
+        assert arms[f"accepted:{name}"]["added"] == row["accepted"]
+    assert "accepted:gan - real" in result["classify"]["differences"]
+
+
+def test_made_in_the_filters_actors_they_are_the_same(made, tmp_path):
+    run = shutil.copytree(made, tmp_path / "run")
+    config = tiny(pool=POOL, filter={"keep_pool": "accepted"}, classify={"arms": []})
+    with pytest.raises(ConflictError, match="keep_pool"):
+        rayqc.run(rayqc.make_config(config), str(run))
+    rayqc.run(rayqc.make_config(config), str(run), redo=True)
+    assert not list((run / "pool").glob("*.parquet"))
+    assert not list((run / "filtered").glob("rejected/*"))
+    before = told(rows(made / "filtered", "accepted"))
+    assert told(rows(run / "filtered", "accepted")) == before
+    scores = told(rows(made / "filtered", "scores"))
+    assert told(rows(run / "filtered", "scores")) == scores
+    config["filter"]["keep_pool"] = "none"
+    result = rayqc.run(rayqc.make_config(config), str(run), redo=True)
+    assert not list((run / "filtered").glob("accepted/*"))
+    assert result["table3"]["accepted"] == len(before)
+    assert told(rows(run / "filtered", "scores")) == scores
+
+
+def test_draws_until_every_class_is_full_but_the_broken_one(made, tmp_path):
+    out = tmp_path / "full"
+    found = rayqc.generate_until(str(made), str(out), until=12, floor=0.1, trust=TARGET)
+    ends = {name: row["end"] for name, row in found["filled"].items()}
+    assert ends == {**dict.fromkeys("0123456789", "full"), "3": "given up"}
+    assert found["by_generator"]["python"]["given_up"] == ["3"]
+    accepted = rows(out, "accepted")
+    assert len(accepted) == found["accepted"]
+    assert found["accepted"] == sum(row["accepted"] for row in found["filled"].values())
+    drawn = rows(out, "scores")
+    assert len(drawn) == found["drawn"]
+    source = open_source(Data(path=str(out)))
+    assert read_all(source, None, 10**6).num_rows == found["accepted"]
+    for name, row in found["filled"].items():
+        low, high = row["interval"]
+        assert low >= 1
+        if row["accepted"]:
+            assert low <= row["draws_an_accepted"] <= high, name
+    with pytest.raises(UntrustedCodeError, match="--trust"):
+        rayqc.generate_until(str(made), str(tmp_path / "x"), until=5)
+    with pytest.raises(ConflictError, match="wanted.until"):
+        rayqc.generate_until(str(made), str(out), until=13, floor=0.1, trust=TARGET)
+    assert rayqc.generate_until(str(made), str(out), until=12, floor=0.1, trust=TARGET) == found
+
+
+def test_stopped_draws_go_on_to_the_same_end(made, tmp_path, monkeypatch):
+    once, again = tmp_path / "once", tmp_path / "again"
+    settings = {"until": 10, "floor": 0.1, "trust": TARGET}
+    whole = rayqc.generate_until(str(made), str(once), **settings)
+    from rayqc.pipeline import until
+
+    real, calls = until.filter_sources, []
+
+    def stops(*arguments):
+        calls.append(arguments)
+        found = real(*arguments)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return found
+
+    monkeypatch.setattr(until, "filter_sources", stops)
+    with pytest.raises(KeyboardInterrupt):
+        rayqc.generate_until(str(made), str(again), **settings)
+    assert not (again / "_SUCCESS").exists()
+    with pytest.raises(InputError, match="is not finished"):
+        open_source(Data(path=str(again)))
+    found = rayqc.generate_until(str(made), str(again), **settings)
+    assert rows(again, "scores").keys() == rows(once, "scores").keys()
+    assert rows(again, "accepted") == rows(once, "accepted")
+    unlike = {"seconds", "filled", "by_generator"}
+    assert {k: v for k, v in found.items() if k not in unlike} == {
+        k: v for k, v in whole.items() if k not in unlike
+    }
+
+
+def test_a_budget_ends_it(made, tmp_path):
+    found = rayqc.generate_until(
+        str(made), str(tmp_path / "out"), until=10**6, budget=400, trust=TARGET
+    )
+    assert found["drawn"] <= 400
+    assert {row["end"] for row in found["filled"].values()} == {"out of budget"}
+
+
+def test_a_run_without_generators_says_so(tiny_run, tmp_path):
+    with pytest.raises(InputError, match="no generator to draw from"):
+        rayqc.generate_until(str(tiny_run), str(tmp_path / "out"), until=5)
+    with pytest.raises(ConfigError, match="expected at least 1"):
+        rayqc.generate_until(str(tiny_run), str(tmp_path / "out"), until=0)
