@@ -115,7 +115,7 @@ def _once(
         ),
         limits=Limits(),
         micro_batch=128,
-        keep_rejected=True,
+        keep=("accepted", "rejected", "error"),
         statistics=Statistics(default=statistic),
     )
     worker = FilterWorker(spec)

@@ -39,8 +39,9 @@ class Augment(Settings):
 class Generator(Settings):
     """What all pool entries have in common that make images of a class on demand."""
 
-    name: str | None = None
-    """Goes before the ids of this entry's images; its kind (`gan`, `gan-2`, ...) unless set."""
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] | None = None
+    """Goes before the ids of this entry's images, and names its folder; its kind (`gan`, `gan-2`,
+    ...) unless set."""
     statistic: Statistic | None = None
     """What calibrated regions judge by: `label`, `quality`, or both, `joint`; null is joint."""
     per_class: PositiveInt = 1000

@@ -32,11 +32,14 @@ from rayqc.ledger.parts import Parts
 from rayqc.ledger.plan import MANIFEST, work_digest
 from rayqc.progress import Progress
 from rayqc.regions.sphere import (
+    MANY,
     ClassSums,
     SphereRegions,
     centers,
     class_sums,
+    coarse,
     fit_spheres,
+    order_statistics,
     own_distances,
 )
 from rayqc.storage import Folder, read_table
@@ -55,6 +58,8 @@ def reduce_spheres(
 ) -> SphereRegions:
     """Regions from encoded references, in two passes over their blocks.
 
+    Of a class of more than `MANY` the distances are counted, not kept.
+
     Args:
         latents: columns label (int64) and latent (list of D float32), materialised.
         kind: `sphere` or `sphere_loo`.
@@ -67,12 +72,13 @@ def reduce_spheres(
         sums = _merge(blocks.iter_batches(batch_format="pyarrow", batch_size=None), count)
         centers_KD = centers(sums, classes)
         measured = latents.map_batches(
-            _block_distances, batch_size=ROWS_A_BLOCK, batch_format="pyarrow", fn_args=(centers_KD,)
+            _block_distances,
+            batch_size=ROWS_A_BLOCK,
+            batch_format="pyarrow",
+            fn_args=(centers_KD, sums.count_K > MANY),
         )
-        parts = list(measured.iter_batches(batch_format="numpy", batch_size=None))
-    label_N = np.concatenate([part["label"] for part in parts])
-    distance_N = np.concatenate([part["distance"] for part in parts])
-    by_class = [distance_N[label_N == k] for k in range(count)]
+        parts = measured.iter_batches(batch_format="pyarrow", batch_size=None)
+        by_class = _distances_by_class(parts, sums.count_K > MANY)
     return fit_spheres(sums, by_class, classes, coverage, encoder_digest, kind)
 
 
@@ -102,10 +108,46 @@ def _merge(blocks: Iterable[pa.Table], classes: int) -> ClassSums:
     return functools.reduce(operator.add, parts)
 
 
-def _block_distances(batch: pa.Table, centers_KD: np.ndarray) -> pa.Table:
+def _block_distances(batch: pa.Table, centers_KD: np.ndarray, many_K: np.ndarray) -> pa.Table:
+    """Distances of each class; those of large ones are coarse, and each value is there once."""
     label_N = np.asarray(batch["label"])
     distance_N = own_distances(latent_matrix(batch), label_N, centers_KD)
-    return pa.table({"label": label_N, "distance": distance_N})
+    many_N = many_K[label_N]
+    distance_N[many_N] = coarse(distance_N[many_N])
+    found = pa.table(
+        {"label": label_N, "distance": distance_N, "count": np.ones(len(label_N), np.int64)}
+    )
+    return pa.concat_tables(
+        [found.filter(pa.array(~many_N)), _summed(found.filter(pa.array(many_N)))]
+    )
+
+
+def _distances_by_class(parts: Iterable[pa.Table], many_K: np.ndarray) -> list[np.ndarray]:
+    """Each class's distances; of large classes, order statistics."""
+    few: list[pa.Table] = []
+    counted: pa.Table | None = None
+    for part in parts:
+        many_N = pa.array(many_K[np.asarray(part["label"])])
+        few.append(part.filter(pc.invert(many_N)))
+        here = part.filter(many_N)
+        counted = here if counted is None else _summed(pa.concat_tables([counted, here]))
+    kept = pa.concat_tables(few)
+
+    def of(table: pa.Table, k: int, name: str) -> np.ndarray:
+        return np.asarray(table.filter(pc.equal(table["label"], k))[name])
+
+    return [
+        order_statistics(of(counted, k, "distance"), of(counted, k, "count"), MANY)
+        if many_K[k]
+        else of(kept, k, "distance")
+        for k in range(many_K.size)
+    ]
+
+
+def _summed(found: pa.Table) -> pa.Table:
+    """Equal distances of a class as one row."""
+    summed = found.group_by(["label", "distance"]).aggregate([("count", "sum")])
+    return summed.rename_columns({"count_sum": "count"}).select(found.column_names)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -65,6 +65,7 @@ class SampledSource:
     """Images asked for at once, all of one class."""
     device: str = "cpu"
     _sampler: Sampler | None = field(default=None, repr=False, compare=False)
+    _fingerprint: str = field(default="", repr=False, compare=False)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_sampler": None}
@@ -93,9 +94,11 @@ class SampledSource:
 
     @property
     def fingerprint(self) -> str:
-        """Of all that decides the images."""
-        made_from = [self.maker.identity, self.seed, self.name, self.batch, list(self.classes)]
-        return digest(canonical_json(made_from))
+        """Of all that decides the images; taken once, since a file may be large."""
+        if not self._fingerprint:
+            made_from = [self.maker.identity, self.seed, self.name, self.batch, list(self.classes)]
+            self._fingerprint = digest(canonical_json(made_from))
+        return self._fingerprint
 
     def labels(self, unit: Unit) -> np.ndarray:
         """See `Source`."""

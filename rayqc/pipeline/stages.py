@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from rayqc.config import Augment, Config, Data, Files
+from rayqc.config import Augment, Config, Data, Exported, Files
 from rayqc.distributed.classify import run_arms
 from rayqc.distributed.encode import encode_images
 from rayqc.distributed.filter import filter_pool, match_classes
@@ -67,10 +67,10 @@ def _train(folder: Folder, config: Config, progress: Progress) -> Summary:
         len(source.classes),
         *shape.pixels,
     )
-    for place in (place for place, entry in enumerate(config.pool) if isinstance(entry, Augment)):
-        generator = own_sources(folder, config)[place]
-        for whole in generator.units(WHOLE):
-            generator.read(replace(whole, stop=1))  # a policy that fails should fail now
+    for place, generator in own_sources(folder, config).items():
+        if isinstance(config.pool[place], Augment | Exported):
+            first = generator.units(WHOLE)[0]
+            generator.read(replace(first, stop=1))  # what fails should fail before hours pass
     trained = train_encoder(
         references, source.classes, shape, folder.sub("model"), config, progress
     )

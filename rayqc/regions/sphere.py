@@ -24,6 +24,10 @@ from rayqc.regions.base import Candidates, Rejudged, Stored, Verdicts, best_othe
 
 KIND = "sphere"
 LEAVE_ONE_OUT = "sphere_loo"
+MANY = 100_000
+"""References of a class, from which on its distances are kept as so many order statistics."""
+COARSE = 1 << 9
+"""Steps of float32 that `coarse` takes at once: 2^-14 of a distance at most."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,6 +165,28 @@ def radius_at_coverage(distance_N: np.ndarray, coverage: float) -> float:
             "cannot fit a radius: found 0 reference images, need at least 1"
         )
     return float(np.quantile(distance_N, coverage, method="inverted_cdf"))
+
+
+def coarse(distance_N: np.ndarray) -> np.ndarray:
+    """(N,) float32 distances, rounded up by less than 0.01%, so that many have few values.
+
+    Ours. Counted by value and summed over blocks they give a quantile in memory that does not grow
+    with their number, whatever the blocks' order: in 100 dimensions to some 0.04% of rank.
+    """
+    bits_N = np.ascontiguousarray(distance_N, np.float32).view(np.uint32)
+    up_N = (bits_N + (COARSE - 1)) // COARSE * COARSE
+    return np.asarray(up_N.astype(np.uint32).view(np.float32))
+
+
+def order_statistics(value_B: np.ndarray, count_B: np.ndarray, size: int) -> np.ndarray:
+    """(size,) float64: the values at the ranks that part their total count evenly, the last one's
+    included, each the smallest that encloses its share.
+    """
+    order_B = np.argsort(value_B)
+    upto_B = np.cumsum(count_B[order_B])
+    rank_S = -(-np.arange(1, size + 1) * upto_B[-1] // size)
+    found_S = value_B[order_B][np.searchsorted(upto_B, rank_S)]
+    return np.asarray(found_S, np.float64)
 
 
 def expected_coverage(count: int, coverage: float) -> float:

@@ -1,13 +1,17 @@
 """The page of settings says what the code does."""
 
+import ast
+import re
 from pathlib import Path
 
 from rayqc.config.__main__ import SECTIONS, as_markdown
 from rayqc.config.settings import Config
 
+DOCS = Path(__file__).parents[2] / "docs"
+
 
 def test_the_page_of_settings_is_the_codes():
-    page = Path(__file__).parents[2] / "docs" / "settings.md"
+    page = DOCS / "settings.md"
     assert page.read_text() == as_markdown(), "run: python -m rayqc.config > docs/settings.md"
 
 
@@ -17,3 +21,14 @@ def test_every_section_and_setting_is_described():
     for kind in SECTIONS.values():
         for name, field in kind.model_fields.items():
             assert field.description, f"{kind.__name__}.{name}"
+
+
+def test_the_python_in_the_pages_parses():
+    found = 0
+    for page in [DOCS.parent / "README.md", *DOCS.glob("*.md")]:
+        for block in re.findall(
+            r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL
+        ):
+            ast.parse(block)
+            found += 1
+    assert found >= 2

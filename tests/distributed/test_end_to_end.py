@@ -146,7 +146,7 @@ def test_the_same_verdicts_for_any_number_of_threads(tiny_run, tmp_path):
                 sources=(PoolSource(source=source, prefix="", to_class=tuple(range(10))),),
                 limits=Limits(),
                 micro_batch=32,
-                keep_rejected=True,
+                keep=("accepted", "rejected", "error"),
                 statistics=Statistics(),
             )
         )

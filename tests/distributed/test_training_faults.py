@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import threading
 import time
@@ -19,11 +20,11 @@ STEPS = 400
 ENCODER = {"width": 0.05, "steps": STEPS, "checkpoint_every": 20, "allow_collapse": True}
 
 
-def checkpoints(run: Path) -> list[Path]:
+def checkpoints(run: Path, place: str = "model") -> list[Path]:
     """Those that Ray Train has registered, oldest first."""
-    snapshot = run / "model" / "checkpoints" / "checkpoint_manager_snapshot.json"
+    snapshot = run / place / "checkpoints" / "checkpoint_manager_snapshot.json"
     text = snapshot.read_text() if snapshot.exists() else ""
-    found = (run / "model" / "checkpoints").glob("checkpoint_*/")
+    found = (run / place / "checkpoints").glob("checkpoint_*/")
     return sorted(path for path in found if path.is_dir() and path.name in text)
 
 
@@ -64,6 +65,43 @@ def test_training_goes_on_from_the_last_checkpoint(ray_session, tmp_path):
     assert all(step % 20 == 0 for step in record["starts"])
     history = json.loads((tmp_path / "model" / "model.json").read_text())["record"]["history"]
     assert [one["step"] for one in history] == list(range(10, STEPS + 1, 10))
+
+
+def test_a_gan_goes_on_to_the_very_weights(ray_session, tmp_path):
+    gan = {"kind": "gan", "steps": 200, "checkpoint_every": 10, "per_class": 1, "width": 4}
+    config = rayqc.make_config(tiny(pool=[gan]))
+    rayqc.train(config, str(tmp_path / "plain"))
+    shutil.copytree(tmp_path / "plain", tmp_path / "killed")
+    rayqc.generate(str(tmp_path / "plain"))
+    killed: list[int] = []
+
+    def kill_once() -> None:
+        while len(checkpoints(tmp_path / "killed", "generators/gan")) < 2:
+            time.sleep(0.02)
+        for pid in training_workers():
+            os.kill(pid, signal.SIGKILL)
+            killed.append(pid)
+
+    threading.Thread(target=kill_once, daemon=True).start()
+    rayqc.generate(str(tmp_path / "killed"))
+    assert killed
+    facts = [
+        json.loads((tmp_path / name / "generators" / "gan" / "generator.json").read_text())
+        for name in ("plain", "killed")
+    ]
+    assert facts[0]["digest"] == facts[1]["digest"]
+    assert facts[0]["record"] == facts[1]["record"]
+    assert len(facts[0]["record"]["qualities"]) == 20
+
+
+def test_two_workers_train_a_gan(ray_session, tmp_path):
+    gan = {"kind": "gan", "steps": 12, "checkpoint_every": 6, "per_class": 1, "width": 4}
+    config = rayqc.make_config(tiny(pool=[gan], resources={"train_workers": 2}))
+    rayqc.train(config, str(tmp_path))
+    rayqc.generate(str(tmp_path))
+    record = json.loads((tmp_path / "generators" / "gan" / "generator.json").read_text())["record"]
+    assert record["workers"] == 2
+    assert [found["step"] for found in record["qualities"]] == [6, 12]
 
 
 @pytest.mark.long

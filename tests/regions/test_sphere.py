@@ -11,8 +11,10 @@ from rayqc.regions.sphere import (
     SphereRegions,
     centers,
     class_sums,
+    coarse,
     expected_coverage,
     fit_spheres,
+    order_statistics,
     own_distances,
     radius_at_coverage,
 )
@@ -107,6 +109,23 @@ def test_expected_coverage_is_what_exchangeable_distances_give(n, rng):
         holds.append(distance[-1] <= radius_at_coverage(distance[:-1], 0.95))
     assert abs(np.mean(holds) - expected_coverage(n, 0.95)) < 0.02
     assert round(100 * expected_coverage(n, 0.95)) == {5: 83, 10: 91, 20: 90, 100: 94}[n]
+
+
+def test_coarse_distances_are_rounded_up_a_little(rng):
+    distance = np.concatenate([rng.gamma(50, 0.2, 5000), [0.0, 1.0, 2.5]])
+    found = coarse(distance)
+    assert found.dtype == np.float32
+    assert (found >= distance.astype(np.float32)).all()
+    assert (found <= distance * (1 + 2**-13)).all()
+    assert np.unique(found).size < np.unique(distance).size
+
+
+def test_order_statistics_enclose_their_shares(rng):
+    value, count = rng.permutation(50).astype(float), rng.integers(1, 9, 50)
+    every = np.sort(np.repeat(value, count))
+    found = order_statistics(value, count, 7)
+    slow = [min(v for v in value if np.mean(every <= v) >= i / 7 - 1e-12) for i in range(1, 8)]
+    assert found.tolist() == slow
 
 
 @pytest.fixture
