@@ -2,8 +2,8 @@
 
 python -m benchmarks.fit_memory [--latents 100000 1000000]
 
-Two classes in 100 dimensions, made by Ray's workers; each number in a process of its own. Prints the
-peak above what the process held before the reduction, and the radius's error in rank.
+Two classes in 100 dimensions, made by Ray's workers; each number in a process of its own. Prints
+the peak above what the process held before the reduction, and the radius's error in rank.
 """
 
 from __future__ import annotations
