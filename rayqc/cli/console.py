@@ -66,7 +66,8 @@ class Console:
             for name, row in found["by_generator"].items():
                 lost = f"; gave up {', '.join(row['given_up'])}" if row["given_up"] else ""
                 self._line(f"{name}: {row['accepted']:,} of {row['drawn']:,} accepted{lost}")
-            self._line(f"{found['rounds']} rounds, {found['seconds']:.0f} s; in {place}")
+            spent = "" if found["seconds"] is None else f", {found['seconds']:.0f} s"
+            self._line(f"{found['rounds']} rounds{spent}; in {place}")
         elif "outcomes" in found:
             self._out.print(_counts_table(found))
             self._out.print(_acceptance_table(found["acceptance"]["by_class"]))
@@ -82,7 +83,7 @@ class Console:
         lines = [f"{name}: {_percent(row[name])}" for name in ("all", "rejected") if row[name]]
         lines += [f"{name}: {_points(value)}" for name, value in row["differences"].items()]
         lines += _verdict(row["differences"])
-        lines += _entries(found["acceptance"]["by_entry"])
+        lines += _entries(found["acceptance"].get("by_entry", {}))
         copies = found["acceptance"]["near_copy_share"]
         lines += [
             *_encoder(encoder),
@@ -167,22 +168,28 @@ def _acceptance_table(acceptance: dict[str, Any]) -> Table:
 
 def _filled_table(filled: dict[str, Any]) -> Table:
     """What an accepted image of each class cost."""
-    title = "draws an accepted image took, with intervals that hold whenever one stops"
+    title = "draws that an accepted image took, and intervals that hold whenever one stops"
     table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left")
     for name in ("class", "drawn", "accepted", "draws each", "seconds each", "end"):
         table.add_column(name, justify="right")
     for name, row in filled.items():
-        low, high = (f"{end:.2f}" if end else "-" for end in row["interval"])
         each, seconds = row["draws_an_accepted"], row["seconds_an_accepted"]
         table.add_row(
             Text(printable(name)),
             f"{row['drawn']:,}",
             f"{row['accepted']:,}",
-            f"{each:.2f} ({low} to {high})" if each else f"- (at least {low})",
+            (f"{each:.2f}" if each else "-") + _range(row.get("interval")),
             f"{seconds:.3f}" if seconds else "-",
             row["end"],
         )
     return table
+
+
+def _range(interval: list[float | None] | None) -> str:
+    if interval is None:
+        return ""
+    low, high = (f"{end:.2f}" if end else "" for end in interval)
+    return f" ({low} to {high})" if high else f" (at least {low})"
 
 
 def _counts_table(totals: dict[str, Any]) -> Table:

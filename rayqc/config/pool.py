@@ -8,6 +8,8 @@ from pydantic import Discriminator, Field, Tag
 
 from rayqc.config.base import Data, Policy, PositiveInt, Settings, Statistic
 
+PlainName = Annotated[str, Field(pattern=r"^[^/]+$")]
+
 
 class Files(Data):
     """A pool entry: images that are there already."""
@@ -15,7 +17,7 @@ class Files(Data):
     statistic: Statistic | None = None
     """What calibrated regions judge by: `label`, `quality`, or both, `joint`; null is joint."""
 
-    name: str | None = None
+    name: PlainName | None = None
     """Goes before the ids of this entry's images; `files`, `files-2`, ... unless set."""
 
 
@@ -24,7 +26,7 @@ class Augment(Settings):
 
     kind: Literal["augment"]
     """Says that the candidates are made here."""
-    name: str | None = None
+    name: PlainName | None = None
     """Goes before the ids of this entry's images; `augment`, `augment-2`, ... unless set."""
     policy: Policy | list[dict[str, Any]] = "moderate"
     """`mild`, `moderate`, `strong`, or a list of torchvision v2 transforms, applied in order:
@@ -120,7 +122,6 @@ class Exported(Generator):
     """Images it is asked for at once, always so many."""
 
 
-OnDemand = Gan | Latent | Code | Exported
 TAGS = {
     "augment": "Augment",
     "gan": "Gan",

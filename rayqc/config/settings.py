@@ -213,10 +213,11 @@ class Classify(Settings):
 
 
 class Resources(Settings):
-    """What the work may use; never changes what comes out."""
+    """What the work may use; changes nothing that comes out, but for `train_workers` a GAN."""
 
     train_workers: PositiveInt = 1
-    """Data-parallel VAE training workers."""
+    """Data-parallel training workers of VAE and GANs. A GAN's batch statistics are each worker's
+    own, so that another number makes another GAN."""
     use_gpu: bool | Literal["auto"] = "auto"
     """auto uses GPUs when Ray sees any."""
     cpus_per_worker: PositiveInt | None = None

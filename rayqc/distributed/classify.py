@@ -143,7 +143,9 @@ def _load_pool(filtered: Folder, image: ImageShape, limits: Limits, config: Conf
     shards = files.get("accepted", []) + files.get("rejected", [])
     total = sum(shard.rows for shard in shards)
     share = config.classify.max_images / total if total > config.classify.max_images else 1.0
-    images, labels, accepted, entries = [], [], [], []
+    images = [np.zeros((0, *image.pixels), np.uint8)]
+    labels, accepted = [np.zeros(0, np.int64)], [np.zeros(0, bool)]
+    entries: list[str] = []
     names = config.pool_names()
     for number, shard in enumerate(shards):
         table = read_table(filtered, shard.path, columns=["id", "image", "label", "verdict"])

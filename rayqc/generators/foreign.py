@@ -14,11 +14,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from rayqc.errors import ConfigError, UntrustedCodeError
+from rayqc.errors import ArtefactError, ConfigError, UntrustedCodeError
 from rayqc.generators.gan import to_pixels
 from rayqc.generators.sampled import Sampler, normal
 from rayqc.models.backbones import load_target, source_digest
 from rayqc.storage import Folder, canonical_json, digest
+
+UNNAMED = "not named by the user"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,17 +35,12 @@ class PythonMaker:
     def identity(self) -> str:
         """Of the target's source and its options."""
         if self.target is None:
-            return "not named by the user"
+            return UNNAMED
         return digest(canonical_json([self.target, source_digest(self.target), self.options]))
 
     def open(self, device: str) -> Sampler:
-        """Import and call it; an option `device` is not added: the code decides where it runs."""
-        if self.target is None:
-            raise UntrustedCodeError(
-                "a pool entry of kind python names code to run; if you know and trust it, say so "
-                "with --trust package.module:Name (trust= in Python)"
-            )
-        made = load_target(self.target)(**self.options)
+        """Import and call it; where it runs is the code's own to decide."""
+        made = load_target(_named(self.target))(**self.options)
         if not callable(made):
             raise ConfigError(
                 f"{self.target} gave a {type(made).__name__}; expected what can be called with "
@@ -57,19 +54,45 @@ class PythonMaker:
 class ExportedMaker:
     """A TorchScript file or one of `torch.export`."""
 
-    path: str
+    path: str | None
+    """Absolute, or a URL; None where the user has not named it."""
+    sha256: str
+    """Of the file when this was made; another one is refused."""
     noise_dim: int
     low: int
     """Least value of its pixels, 0 or -1; the largest is 1."""
 
+    @staticmethod
+    def of(path: str | None, noise_dim: int, low: int) -> ExportedMaker:
+        """From the settings of a pool entry; reads the file.
+
+        Raises:
+            ConfigError: it is not there.
+        """
+        if path is None:
+            return ExportedMaker(path=None, sha256=UNNAMED, noise_dim=noise_dim, low=low)
+        folder, name = _place(path)
+        return ExportedMaker(
+            path=folder.path(name), sha256=digest(_bytes(path)), noise_dim=noise_dim, low=low
+        )
+
     @property
     def identity(self) -> str:
         """Of the file."""
-        return f"{digest(_bytes(self.path))} {self.noise_dim} {self.low}"
+        return f"{self.sha256} {self.noise_dim} {self.low}"
 
     def open(self, device: str) -> ExportedSampler:
-        """See `Maker`."""
-        return ExportedSampler(_load(self.path, device), self, device)
+        """See `Maker`.
+
+        Raises:
+            ConfigError: the file is no network.
+            ArtefactError: it is another file than it was.
+        """
+        path = _named(self.path)
+        data = _bytes(path)
+        if digest(data) != self.sha256:
+            raise ArtefactError(f"{path} was replaced while it was in use; run again with --redo")
+        return ExportedSampler(_load(path, data, device), self, device)
 
 
 class ExportedSampler:
@@ -84,54 +107,49 @@ class ExportedSampler:
     def __call__(self, label_B: np.ndarray, seed_B: np.ndarray) -> np.ndarray:
         z_BZ = torch.from_numpy(normal(seed_B, self.maker.noise_dim)).to(self.device)
         label = torch.from_numpy(label_B).to(self.device)
-        try:
+        with torch.random.fork_rng():
+            torch.manual_seed(int(seed_B[0]))  # for a network that draws on its own
             x_BCHW = self.network(z_BZ, label)
-        except (RuntimeError, TypeError, ValueError, AssertionError) as error:
-            raise ConfigError(
-                f"{self.maker.path} does not take noise of shape {tuple(z_BZ.shape)} and labels of "
-                f"shape {tuple(label.shape)}: {str(error).strip().splitlines()[-1]}"
-            ) from error
         if not isinstance(x_BCHW, torch.Tensor) or x_BCHW.ndim != 4:
             what = tuple(x_BCHW.shape) if isinstance(x_BCHW, torch.Tensor) else type(x_BCHW)
             raise ConfigError(f"{self.maker.path} gave {what}; expected (N, C, H, W) pixels")
         return to_pixels((x_BCHW - self.maker.low) / (1 - self.maker.low))
 
 
-def _load(path: str, device: str) -> Callable[..., torch.Tensor]:
-    data = io.BytesIO(_bytes(path))
+def _load(path: str, data: bytes, device: str) -> Callable[..., torch.Tensor]:
     try:
         if path.endswith(".pt2"):
-            found: Callable[..., torch.Tensor] = torch.export.load(data).module().to(device)
+            found: Callable[..., torch.Tensor] = (
+                torch.export.load(io.BytesIO(data)).module().to(device)
+            )
             return found
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # torch's advice to export anew
-            scripted: Callable[..., torch.Tensor] = torch.jit.load(  # type: ignore[no-untyped-call]
-                data, map_location=device
+            scripted = torch.jit.load(  # type: ignore[no-untyped-call]
+                io.BytesIO(data), map_location=device
             )
-            return scripted
+            evaluating: Callable[..., torch.Tensor] = scripted.eval()
+            return evaluating
     except Exception as error:  # whatever a reader of strange bytes raises
         raise ConfigError(
             f"{path} is no TorchScript file, nor (*.pt2) one of torch.export.save: {error}"
         ) from error
 
 
-def refuse_missing(path: str) -> None:
-    """Find out early that a file is not there.
-
-    Raises:
-        ConfigError: it is not.
-    """
-    folder, name = _place(path)
-    if not folder.exists(name):
-        raise ConfigError(f"no generator's file at {path}")
-
-
 def _bytes(path: str) -> bytes:
-    refuse_missing(path)
     folder, name = _place(path)
-    return folder.read(name)
+    try:
+        return folder.read(name)
+    except FileNotFoundError as error:
+        raise ConfigError(f"no generator's file at {path}") from error
 
 
 def _place(path: str) -> tuple[Folder, str]:
     place, _, name = path.rpartition("/")
     return Folder(place or ("/" if path.startswith("/") else ".")), name
+
+
+def _named(code: str | None) -> str:
+    if code is None:
+        raise UntrustedCodeError("a generator's code was not named; give it with --trust")
+    return code

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from rayqc.errors import ArtefactError
+from rayqc.errors import ArtefactError, ConfigError
 from rayqc.generators.sampled import normal
 from rayqc.models.gan import GANShape, Generator
 from rayqc.storage import (
@@ -112,6 +112,12 @@ class GANSampler:
 
 
 def to_pixels(x_BCHW: torch.Tensor) -> np.ndarray:
-    """(B, C, H, W) in [0, 1] to (B, H, W, C) uint8; what lies outside is cut off."""
+    """(B, C, H, W) in [0, 1] to (B, H, W, C) uint8; what lies outside is cut off.
+
+    Raises:
+        ConfigError: pixels are not finite.
+    """
+    if not torch.isfinite(x_BCHW).all():
+        raise ConfigError("a generator gave pixels that are NaN or infinite")
     scaled = (x_BCHW.float().clamp(0, 1) * 255).round()
     return np.asarray(scaled.to(torch.uint8).permute(0, 2, 3, 1).cpu())

@@ -55,8 +55,9 @@ class LatentSampler:
         self, vae: VAE, latent_ND: np.ndarray, label_N: np.ndarray, spread: float, device: str
     ) -> None:
         self.vae = vae
-        self.latent_ND, self.label_N = latent_ND, label_N
-        self.spread, self.device = spread, device
+        self.own_KRD = {int(k): latent_ND[label_N == k] for k in np.unique(label_N)}
+        self.noise_KD = {k: np.float32(spread) * own.std(0) for k, own in self.own_KRD.items()}
+        self.device = device
 
     @torch.inference_mode()
     def __call__(self, label_B: np.ndarray, seed_B: np.ndarray) -> np.ndarray:
@@ -68,7 +69,7 @@ class LatentSampler:
 
     def _draw(self, label: int, seed: int) -> np.ndarray:
         rng = np.random.default_rng(seed)
-        own_RD = self.latent_ND[self.label_N == label]
+        own_RD = self.own_KRD[label]
         center_D = own_RD[rng.integers(len(own_RD))]
         noise_D = rng.standard_normal(own_RD.shape[1], np.float32)
-        return np.asarray(center_D + np.float32(self.spread) * own_RD.std(0) * noise_D)
+        return np.asarray(center_D + self.noise_KD[label] * noise_D)

@@ -15,14 +15,11 @@ from typing import Any, Protocol
 import numpy as np
 import pyarrow as pa
 
-from rayqc.errors import ConfigError
+from rayqc.errors import ConfigError, RayqcError
 from rayqc.images.encode import encode_png
 from rayqc.schema import IMAGE_TYPE, candidate_schema
 from rayqc.storage import canonical_json, digest
 from rayqc.units import Unit, slices
-
-NUMBERS = 10**9
-"""Candidates a class may have."""
 
 
 class Sampler(Protocol):
@@ -63,6 +60,8 @@ class SampledSource:
     seed: int
     batch: int
     """Images asked for at once, all of one class."""
+    unit_batches: int | None = None
+    """Batches of a unit at most; None leaves it to the units' rows."""
     device: str = "cpu"
     _sampler: Sampler | None = field(default=None, repr=False, compare=False)
     _fingerprint: str = field(default="", repr=False, compare=False)
@@ -81,6 +80,7 @@ class SampledSource:
     def units_of(self, label: int, start: int, stop: int, most_rows: int) -> list[Unit]:
         """Candidates [start, stop) of a class, in units that hold whole batches."""
         first, last = start // self.batch, -(-stop // self.batch)
+        most = max(1, min(most_rows // self.batch, self.unit_batches or most_rows))
         return [
             Unit(
                 entry=0,
@@ -89,7 +89,7 @@ class SampledSource:
                 stop=min(stop, (first + b) * self.batch),
                 fingerprint=self.fingerprint,
             )
-            for a, b in slices(last - first, max(1, most_rows // self.batch))
+            for a, b in slices(last - first, most)
         ]
 
     @property
@@ -122,14 +122,24 @@ class SampledSource:
         return pa.table(columns, schema=candidate_schema(self.classes))
 
     def _batch(self, label: int, number: int) -> np.ndarray:
-        if self._sampler is None:
-            self._sampler = self.maker.open(self.device)
         first = number * self.batch
         seed_B = np.array(
             [self._seed(label, row) for row in range(first, first + self.batch)], np.uint64
         )
         label_B = np.full(self.batch, label, np.int64)
-        return checked(self._sampler(label_B, seed_B), self.batch, f"pool entry {self.name}")
+        who = f"pool entry {self.name}: its generator"
+        try:
+            if self._sampler is None:
+                self._sampler = self.maker.open(self.device)
+            made = self._sampler(label_B, seed_B)
+        except RayqcError:
+            raise
+        except Exception as error:  # somebody else's code raises whatever it likes
+            raise ConfigError(
+                f"{who} failed on {self.batch} images of class {self.classes[label]}: "
+                f"{type(error).__name__}: {error}"
+            ) from error
+        return checked(made, self.batch, who)
 
     def _seed(self, label: int, row: int) -> int:
         words = np.random.SeedSequence([self.seed, *self.name.encode(), label, row])
@@ -149,7 +159,7 @@ def checked(made: Any, count: int, who: str) -> np.ndarray:
     try:
         found = np.asarray(made.cpu() if hasattr(made, "cpu") else made)
         if found.dtype == object or isinstance(made, (list, tuple)):
-            found = np.stack([np.asarray(one) for one in made])
+            found = np.stack([_pixels(one) for one in made])
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{who} gave {type(made).__name__} that is no images: {error}") from error
     if found.ndim == 3:
@@ -162,6 +172,12 @@ def checked(made: Any, count: int, who: str) -> np.ndarray:
     if len(found) != count:
         raise ConfigError(f"{who} gave {len(found)} images, {count} were asked for")
     return found
+
+
+def _pixels(image: Any) -> np.ndarray:
+    """Of one image; a Pillow image of another mode than gray becomes RGB."""
+    mode = getattr(image, "mode", None)
+    return np.asarray(image if mode in (None, "L", "RGB") else image.convert("RGB"))
 
 
 def normal(seed_B: np.ndarray, width: int) -> np.ndarray:

@@ -16,7 +16,7 @@ DOUBT = 0.05
 GROWTH = 4
 """A round draws at most so many times what was drawn before: early shares are poor guesses."""
 LOOK = 4.0
-"""Over the floor: draws a round while a share may lie below it; some 13 of these give it up."""
+"""Over the floor: draws of an early round while a share may lie below it."""
 HALVINGS = 60
 
 
@@ -57,6 +57,8 @@ def share_bounds(accepted: int, drawn: int, doubt: float) -> tuple[float, float]
     most = math.log(1 / doubt) - mixture
 
     def outside(p: float) -> bool:
+        if not 0 < p < 1:  # an end that some draw has ruled out, or rounding has led to
+            return True
         likelihood = (s * math.log(p) if s else 0.0) + (f * math.log1p(-p) if f else 0.0)
         return -likelihood > most
 
@@ -87,7 +89,8 @@ def next_draws(
 
     A class that lacks images is drawn by all generators that are not given up, in proportion to
     their shares, as often as its share accepted so far lets expect. The first round draws as
-    many as are wanted, which cannot be too many.
+    many as are wanted, which cannot be too many, and as long as a generator may have to be given
+    up no round draws more of it than a few times what that takes, or than it has drawn.
     """
     lacking_K = np.maximum(wanted.until - tally.accepted_EK.sum(0), 0)
     low_EK, high_EK = all_bounds(tally)
@@ -104,7 +107,8 @@ def next_draws(
     draws_EK = weight_EK * draws_K
     if wanted.floor:
         unsure_EK = low_EK <= wanted.floor
-        draws_EK[unsure_EK] = np.minimum(draws_EK[unsure_EK], LOOK / wanted.floor)
+        most_EK = np.maximum(LOOK / wanted.floor, tally.drawn_EK)
+        draws_EK = np.where(unsure_EK, np.minimum(draws_EK, most_EK), draws_EK)
     batches_EK = np.ceil(draws_EK / batch_E[:, None])
     draws_EK = (batches_EK * batch_E[:, None]).astype(np.int64)
     left = None if wanted.budget is None else wanted.budget - int(tally.drawn_EK.sum())

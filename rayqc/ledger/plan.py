@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from typing import Any
 
@@ -25,6 +26,11 @@ LEDGER = "ledger.json"
 PLAN = "_plan"
 MANIFEST = "manifest.json"
 SUCCESS = "_SUCCESS"
+
+ROUNDS = "rounds"
+ROUND = re.compile(r"rounds/\d{4,}/")
+SECONDS = "seconds.json"
+REPORT = "generate.json"
 
 FOLDERS = {
     "pool": "",
@@ -134,12 +140,15 @@ def clear(folder: Folder) -> None:
 
 def is_ours(name: str) -> bool:
     """Is this the name of a file that a ledger's work writes?"""
+    if ROUND.match(name):  # draws until classes are full: rounds with a ledger each
+        below = name.split("/", 2)[2]
+        return below == SECONDS or is_ours(below)
     place, _, file = name.rpartition("/")
     if place == "commits":
         return file.endswith(".json")
     if f"{place}/" in FOLDERS.values() or not place:
         part = file.startswith(("unit-", "train-")) and file.endswith(".parquet")
-        return part or name in (SUCCESS, MANIFEST, LEDGER, PLAN)
+        return part or name in (SUCCESS, MANIFEST, LEDGER, PLAN, REPORT)
     return False
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from rayqc.config import Config, differences, dump_config, make_config
+from rayqc.config import Config, Exported, differences, dump_config, make_config
 from rayqc.errors import ConflictError, InputError
 from rayqc.ledger.plan import clear
 from rayqc.storage import Folder, read_json, write_json
@@ -16,7 +16,7 @@ from rayqc.storage import Folder, read_json, write_json
 CONFIG = "config.yaml"
 INPUTS = "inputs.json"
 Trust = str | Sequence[str] | None
-"""Python targets that a user names, since a run folder cannot name code by itself."""
+"""Python targets and exported files that a user names: a run folder cannot name code by itself."""
 
 STAGES = ("train", "fit", "generate", "filter", "classify")
 
@@ -77,7 +77,7 @@ def affected(changes: list[str]) -> tuple[str, ...]:
         matches = [key for key in TOUCHES if path == key or path.startswith(key + ".")]
         hit.update(TOUCHES[max(matches, key=len)])
     for stage in STAGES:
-        if any(needed in hit for needed in NEEDS[stage] if stage != "generate"):
+        if any(needed in hit for needed in NEEDS[stage]):
             hit.add(stage)
     return tuple(stage for stage in STAGES if stage in hit)
 
@@ -132,15 +132,16 @@ def open_run(
 
 
 def _trusting(held: Config, trust: Trust) -> Config:
-    """Settings without targets to import, but for those that the user named too."""
+    """Settings without code to run, but for what the user named too."""
     named = (trust,) if isinstance(trust, str) else tuple(trust or ())
 
     def without(section: Any) -> Any:
-        """A section whose target is not named, without it."""
-        target = getattr(section, "target", None)
-        if target is None or target in named:
+        """A section whose code is not named, without it."""
+        # An exported network is a program, and its reader may unpickle.
+        key = "path" if isinstance(section, Exported) else "target"
+        if getattr(section, key, None) in (None, *named):
             return section
-        return section.model_copy(update={"target": None})
+        return section.model_copy(update={key: None})
 
     pool = [without(entry) for entry in held.pool]
     return held.model_copy(update={"encoder": without(held.encoder), "pool": pool})

@@ -27,7 +27,6 @@ from rayqc.distributed.filter import match_classes
 from rayqc.distributed.filter_work import POISON
 from rayqc.distributed.session import session
 from rayqc.errors import ConfigError, ErrorBudgetExceeded, InputError
-from rayqc.generators.foreign import refuse_missing
 from rayqc.generators.policies import make_transform
 from rayqc.generators.steering import Wanted
 from rayqc.ledger.manifest import Totals, load_totals
@@ -44,17 +43,17 @@ from rayqc.ledger.stages import (
     open_run,
     status,
 )
-from rayqc.models.backbones import load_target
 from rayqc.pipeline.acceptance import judge_acceptance
 from rayqc.pipeline.artefacts import run_encoder
+from rayqc.pipeline.generators import code_maker
 from rayqc.pipeline.stages import WORK, filter_sources
-from rayqc.pipeline.until import clear_until, draw_until
+from rayqc.pipeline.until import draw_until
 from rayqc.progress import Progress
 from rayqc.regions.statistics import Statistics
 from rayqc.report.acceptance import acceptance_picture
 from rayqc.sources import open_source
 from rayqc.storage import Folder, read_json
-from rayqc.units import WHOLE, number
+from rayqc.units import WHOLE, Unit, number
 
 logger = logging.getLogger(__name__)
 
@@ -181,7 +180,8 @@ def generate_until(
         run: a run whose `fit` is done and whose pool names a generator.
         out: a folder of its own; the accepted images are a pool or training set there.
         until: accepted images wanted of each class; the last draws may bring some more.
-        budget: candidates to draw at most, of all classes together; None sets no bound.
+        budget: candidates to draw at most, of all classes together; None sets no bound, which
+            needs a floor above 0.
         floor: a class is given up by a generator once its share of accepted images is below this
             beyond doubt; see `rayqc.generators.steering`.
         trust: as for `fit`.
@@ -192,6 +192,8 @@ def generate_until(
         cost, with intervals.
     """
     folder, target = Folder(run), Folder(out)
+    if not floor and budget is None:
+        raise ConfigError("with a floor of 0 no class is ever given up; set a budget as well")
     if until < 1 or (budget is not None and budget < 1) or not 0 <= floor < 1:
         raise ConfigError(
             f"until is {until} and budget {budget}, expected at least 1; floor is {floor}, "
@@ -204,9 +206,11 @@ def generate_until(
     wanted = Wanted(until=until, budget=budget, floor=floor)
     with own(folder), own(target):
         if redo:
-            clear_until(target)
+            clear(target)
         with session(address, num_cpus):
-            return draw_until(folder, target, wanted, config, progress or Progress())
+            found = draw_until(folder, target, wanted, config, progress or Progress())
+    _check_error_budget(load_totals(target), config)
+    return found
 
 
 def filter(
@@ -322,10 +326,9 @@ def _check(config: Config) -> dict[str, str]:
     for place, entry in enumerate(config.pool):
         if isinstance(entry, Augment):
             make_transform(entry.policy, channels=3)
-        elif isinstance(entry, Code):
-            load_target(entry.target)
-        elif isinstance(entry, Exported):
-            refuse_missing(entry.path)
+        elif isinstance(entry, Code | Exported):
+            tag = code_maker(entry).identity
+            files.append(Unit(entry=place, path=entry.kind, start=0, stop=1, fingerprint=tag))
         elif isinstance(entry, Files):
             files += [replace(unit, entry=place) for unit in open_source(entry).units(WHOLE)]
     return {**inputs, "pool": inputs_digest(files)}

@@ -146,9 +146,10 @@ def _scores(
     outcomes: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
     by_class: dict[str, Counter[str]] = {}
-    for part in parts:
+    for number, part in enumerate(parts):
         table = judge(read_table(source, part.path)).cast(score_schema(classes))
-        written.append(write_part(out, "scores", part.path.rpartition("/")[2], table))
+        name = f"train-{number:05d}-of-{len(parts):05d}.parquet"
+        written.append(write_part(out, "scores", name, table))
         for row in (
             table.group_by(["label", "verdict", "reason"])
             .aggregate([([], "count_all")])

@@ -28,7 +28,13 @@ from rayqc.ledger.manifest import Totals
 from rayqc.ledger.stages import STAGES, status
 from rayqc.pipeline.acceptance import judge_acceptance
 from rayqc.pipeline.artefacts import REFERENCES, run_encoder, run_regions, test_images
-from rayqc.pipeline.generators import Own, on_devices, own_sources, train_generators
+from rayqc.pipeline.generators import (
+    Own,
+    on_devices,
+    own_sources,
+    refuse_unnamed,
+    train_generators,
+)
 from rayqc.pipeline.measure import in_order, measured_coverage, warnings_of
 from rayqc.progress import Progress
 from rayqc.regions import save_regions
@@ -119,6 +125,7 @@ def _fit(folder: Folder, config: Config, progress: Progress) -> Summary:
 
 
 def _generate(folder: Folder, config: Config, progress: Progress) -> Summary:
+    refuse_unnamed(config)
     trained = train_generators(folder, config, progress)
     summary: Summary = {"made": 0, **({"gan_accuracy": trained} if trained else {})}
     sources = on_devices(own_sources(folder, config), config)
@@ -155,6 +162,8 @@ def _filter_run(folder: Folder, config: Config, progress: Progress) -> Summary:
     sources: list[PoolSource] = []
     units: list[Unit] = []
     on_disk = config.filter.keep_pool == "all"
+    if not on_disk:
+        refuse_unnamed(config)
     if own and on_disk:
         # The candidates made here are a pool on disk by now; `generate` applied the limit.
         pool = open_source(Data(path=folder.sub("pool").location))

@@ -13,39 +13,35 @@ import itertools
 import logging
 import time
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
 
-from rayqc.config import Config, Generator
+from rayqc.config import Config, Gan, Generator
 from rayqc.distributed.filter import match_classes
 from rayqc.errors import InputError
 from rayqc.generators.sampled import SampledSource
-from rayqc.generators.steering import (
-    DOUBT,
-    Tally,
-    Wanted,
-    given_up,
-    next_draws,
-    share_bounds,
-)
+from rayqc.generators.steering import Tally, Wanted, all_bounds, next_draws
 from rayqc.ledger.commit import Part
 from rayqc.ledger.manifest import Totals, is_finished, load_files, load_totals, publish_all
-from rayqc.ledger.plan import MANIFEST, SUCCESS, claim, clear
+from rayqc.ledger.plan import LEDGER, REPORT, ROUNDS, SECONDS, claim
 from rayqc.pipeline.artefacts import run_encoder, run_regions
-from rayqc.pipeline.generators import on_devices, own_sources, train_generators
+from rayqc.pipeline.generators import (
+    made_of,
+    on_devices,
+    own_sources,
+    refuse_unnamed,
+    train_generators,
+)
 from rayqc.pipeline.stages import filter_sources
 from rayqc.progress import Progress
 from rayqc.regions.statistics import Statistics
 from rayqc.storage import Folder, read_json, read_table, write_json
-from rayqc.units import number
+from rayqc.units import Unit, number
 
 logger = logging.getLogger(__name__)
-
-ROUNDS = "rounds"
-REPORT = "generate.json"
-SECONDS = "seconds.json"
 
 Summary = dict[str, Any]
 
@@ -57,48 +53,51 @@ def draw_until(
 
     Raises:
         InputError: the run has no generator to draw from.
+        UntrustedCodeError: a generator is code that the user did not name.
         ConflictError: `target` holds draws made otherwise.
     """
-    train_generators(folder, config, progress)
-    own = on_devices(own_sources(folder, config), config)
-    entries = {place: source for place, source in own.items() if isinstance(source, SampledSource)}
+    entries = {
+        name: entry
+        for name, entry in zip(config.pool_names(), config.pool, strict=True)
+        if isinstance(entry, Generator)
+    }
     if not entries:
         raise InputError(
             f"{folder} has no generator to draw from: its pool names no entry of kind gan, vae, "
             "python or exported; start a run with one"
         )
-    sources = [*entries.values()]
-    # What is written is for training on: rejected images only where the run keeps them.
-    keep = "accepted" if config.filter.keep_pool == "none" else config.filter.keep_pool
-    changes = {"limit": None, "max_accepted_per_class": None, "keep_pool": keep}
-    config = config.model_copy(update={"filter": config.filter.model_copy(update=changes)})
-    chosen = [entry for entry in config.pool if isinstance(entry, Generator)]
+    refuse_unnamed(config)
+    config = _for_rounds(config)
     statistics = Statistics(
-        by_entry={
-            source.name: entry.statistic or "joint"
-            for source, entry in zip(sources, chosen, strict=True)
-        }
+        by_entry={name: entry.statistic or "joint" for name, entry in entries.items()}
     )
-    share_E = np.array([entry.share for entry in chosen])
     fitted = run_regions(folder, config)
-    claim(
-        target,
-        {
-            "stage": "until",
-            "wanted": asdict(wanted),
-            "generators": {source.name: source.fingerprint for source in sources},
-            "shares": share_E.tolist(),
-            "encoder_digest": run_encoder(folder, config).digest,
-            "regions_digest": fitted.digest,
-            "statistics": asdict(statistics),
-            "keep_rejected": config.filter.keep_rejected,
-            "keep_pool": keep,
-        },
-    )
+    # Before hours of training: a GAN's identity is what it is to be made of.
+    identities = {
+        source.name: made_of(folder, config, entry)
+        if isinstance(entry, Gan)
+        else source.fingerprint
+        for source, entry in zip(_sources(folder, config), entries.values(), strict=True)
+    }
+    work = {
+        "stage": "until",
+        "wanted": asdict(wanted),
+        "generators": identities,
+        "shares": {name: entry.share for name, entry in entries.items()},
+        "encoder_digest": run_encoder(folder, config).digest,
+        "regions_digest": fitted.digest,
+        "statistics": asdict(statistics),
+        "keep_rejected": config.filter.keep_rejected,
+        "keep_pool": config.filter.keep_pool,
+    }
+    claim(target, work)
     if is_finished(target):
         logger.info("%s: done before, nothing to do", target)
         return dict(read_json(target, REPORT))
+    train_generators(folder, config, progress)
+    sources = _sources(folder, config)
     classes = fitted.regions.classes
+    share_E = np.array([entry.share for entry in entries.values()])
     batch_E = np.array([source.batch for source in sources])
     none_EK = np.zeros((len(sources), len(classes)), np.int64)
     tally = Tally(drawn_EK=none_EK, accepted_EK=none_EK)
@@ -108,48 +107,51 @@ def draw_until(
         if not draws_EK.any():
             break
         place = target.sub(f"{ROUNDS}/{turn:04d}")
-        units = [
-            replace(unit, entry=e)
-            for e, source in enumerate(sources)
-            for k in range(len(classes))
-            for unit in source.units_of(
-                k,
-                int(tally.drawn_EK[e, k]),
-                int(tally.drawn_EK[e, k] + draws_EK[e, k]),
-                config.filter.unit_rows,
-            )
-        ]
         if not is_finished(place):
-            begun = time.monotonic()
+            begun, fresh = time.monotonic(), not place.exists(LEDGER)
+            units = number(_units(sources, tally, draws_EK, config.filter.unit_rows), None)
             pools = [match_classes(source, "", classes) for source in sources]
-            planned = number(units, None)
-            filter_sources(folder, place, pools, planned, config, statistics, progress)
-            write_json(place, SECONDS, time.monotonic() - begun)
+            filter_sources(folder, place, pools, units, config, statistics, progress)
+            write_json(place, SECONDS, time.monotonic() - begun if fresh else None)
         rounds.append(place)
-        tally += _counted(place, [source.name for source in sources], len(classes))
-        full = int((tally.accepted_EK.sum(0) >= wanted.until).sum())
+        tally += _counted(place, [*entries], len(classes))
         logger.info(
             "round %d: %s drawn, %s accepted so far; %d of %d classes full",
             turn + 1,
             f"{tally.drawn_EK.sum():,}",
             f"{tally.accepted_EK.sum():,}",
-            full,
+            int((tally.accepted_EK.sum(0) >= wanted.until).sum()),
             len(classes),
         )
-    seconds = sum(float(read_json(place, SECONDS)) for place in rounds if place.exists(SECONDS))
-    report = _report(tally, wanted, [source.name for source in sources], classes, seconds)
+    report = _report(tally, wanted, [*entries], classes, _seconds(rounds))
     report["rounds"] = len(rounds)
     write_json(target, REPORT, report)
     publish_all(target, _merged(rounds), _files(rounds))
     return report
 
 
-def clear_until(target: Folder) -> None:
-    """Delete draws made here, what makes them readable first and what claims the folder last."""
-    target.delete([SUCCESS, MANIFEST])
-    target.delete(name for name in target.names() if name.startswith(f"{ROUNDS}/"))
-    target.delete([REPORT])
-    clear(target)
+def _for_rounds(config: Config) -> Config:
+    """The settings that a round is filtered by: a run's own limits were for its own pool."""
+    # What is written is for training on: rejected images only where the run keeps them.
+    keep = "accepted" if config.filter.keep_pool == "none" else config.filter.keep_pool
+    changes = {"limit": None, "max_accepted_per_class": None, "keep_pool": keep}
+    return config.model_copy(update={"filter": config.filter.model_copy(update=changes)})
+
+
+def _sources(folder: Folder, config: Config) -> list[SampledSource]:
+    """The run's generators that make images of a class on demand, in the pool's order."""
+    own = on_devices(own_sources(folder, config), config)
+    return [source for source in own.values() if isinstance(source, SampledSource)]
+
+
+def _units(
+    sources: list[SampledSource], tally: Tally, draws_EK: np.ndarray, most_rows: int
+) -> Iterable[Unit]:
+    """The next candidates of each generator and class."""
+    for e, source in enumerate(sources):
+        for k, start in enumerate(tally.drawn_EK[e].tolist()):
+            for unit in source.units_of(k, start, start + int(draws_EK[e, k]), most_rows):
+                yield replace(unit, entry=e)
 
 
 def _counted(place: Folder, names: list[str], classes: int) -> Tally:
@@ -165,55 +167,70 @@ def _counted(place: Folder, names: list[str], classes: int) -> Tally:
     return Tally(drawn_EK=drawn_EK, accepted_EK=accepted_EK)
 
 
+def _seconds(rounds: list[Folder]) -> float | None:
+    """All rounds' time; None when one was interrupted, since its first part is not known."""
+    found = [read_json(place, SECONDS) if place.exists(SECONDS) else None for place in rounds]
+    known = [spent for spent in found if spent is not None]
+    return float(sum(known)) if len(known) == len(found) else None
+
+
 def _report(
-    tally: Tally, wanted: Wanted, names: list[str], classes: tuple[str, ...], seconds: float
+    tally: Tally,
+    wanted: Wanted,
+    names: list[str],
+    classes: tuple[str, ...],
+    seconds: float | None,
 ) -> Summary:
     """What came of each class and generator, and what an accepted image cost.
 
-    Intervals hold at the end although the end depends on what was drawn, for all at once.
+    Intervals are given of one generator's images of one class, which have a share to speak of; they
+    hold for all at once although the end depends on what was drawn.
     """
-    doubt = DOUBT / tally.drawn_EK.size
-    lost_EK = given_up(tally, wanted)
-    second_a_draw = seconds / max(int(tally.drawn_EK.sum()), 1)
+    low_EK, high_EK = all_bounds(tally)
+    lost_EK = high_EK < wanted.floor
+    second_a_draw = None if seconds is None else seconds / max(int(tally.drawn_EK.sum()), 1)
 
-    def cost(accepted: int, drawn: int) -> Summary:
-        low, high = share_bounds(accepted, drawn, doubt)
-        return {
+    def cost(generators: slice, labels: slice) -> Summary:
+        where = (generators, labels)
+        drawn, accepted = int(tally.drawn_EK[where].sum()), int(tally.accepted_EK[where].sum())
+        each = drawn / accepted if accepted else None
+        found: Summary = {
             "drawn": drawn,
             "accepted": accepted,
-            "draws_an_accepted": drawn / accepted if accepted else None,
-            "interval": [1 / high if high else None, 1 / low if low else None],
-            "seconds_an_accepted": drawn * second_a_draw / accepted if accepted else None,
+            "draws_an_accepted": each,
+            "seconds_an_accepted": each * second_a_draw if each and second_a_draw else None,
         }
+        if low_EK[where].size == 1:
+            ends = high_EK[where].item(), low_EK[where].item()
+            found["interval"] = [1 / end if end else None for end in ends]
+        return found
 
     def end(k: int) -> str:
         if tally.accepted_EK[:, k].sum() >= wanted.until:
             return "full"
         return "given up" if lost_EK[:, k].all() else "out of budget"
 
-    drawn_K, accepted_K = tally.drawn_EK.sum(0), tally.accepted_EK.sum(0)
     for k in np.flatnonzero(lost_EK.all(0)):
         logger.warning(
             "class %s given up: %d of %d accepted, surely below the floor of %g. Look at what the "
-            "generators make of it (rounds/*/rejected), or lower --floor",
+            "generators make of it (`rayqc generate` on the run), or lower --floor",
             classes[k],
-            accepted_K[k],
-            drawn_K[k],
+            tally.accepted_EK[:, k].sum(),
+            tally.drawn_EK[:, k].sum(),
             wanted.floor,
         )
+    every, one = slice(None), [slice(i, i + 1) for i in range(max(low_EK.shape))]
     return {
         "until": wanted.until,
-        "drawn": int(drawn_K.sum()),
-        "accepted": int(accepted_K.sum()),
+        "drawn": int(tally.drawn_EK.sum()),
+        "accepted": int(tally.accepted_EK.sum()),
         "seconds": seconds,
-        "filled": {
-            name: {"end": end(k), **cost(int(accepted_K[k]), int(drawn_K[k]))}
-            for k, name in enumerate(classes)
-        },
+        "filled": {name: {"end": end(k), **cost(every, one[k])} for k, name in enumerate(classes)},
         "by_generator": {
             name: {
-                **cost(int(tally.accepted_EK[e].sum()), int(tally.drawn_EK[e].sum())),
+                **cost(one[e], every),
                 "given_up": [classes[k] for k in np.flatnonzero(lost_EK[e])],
+                "by_class": {label: cost(one[e], one[k]) for k, label in enumerate(classes)},
             }
             for e, name in enumerate(names)
         },
@@ -235,7 +252,10 @@ def _merged(rounds: list[Folder]) -> Totals:
     found = [load_totals(place) for place in rounds]
 
     def added(counts: list[dict[str, int]]) -> dict[str, int]:
-        return dict(sorted(sum((Counter(one) for one in counts), Counter()).items()))
+        total: Counter[str] = Counter()
+        for one in counts:
+            total.update(one)  # zeros stay: they say what kinds there are
+        return dict(sorted(total.items()))
 
     names = sorted({name for one in found for name in one.by_class})
     return Totals(

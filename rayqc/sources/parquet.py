@@ -214,7 +214,7 @@ def _in_manifest(folder: Folder) -> list[str] | None:
     None where there is no manifest, or another program's.
     """
     if not folder.exists("manifest.json"):
-        if folder.exists("ledger.json") and "stage" in read_json(folder, "ledger.json"):
+        if folder.exists("ledger.json") and b'"stage"' in folder.read("ledger.json"):
             raise InputError(f"{folder} is not finished; run its command again first")
         return None
     manifest = read_json(folder, "manifest.json")

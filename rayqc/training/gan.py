@@ -130,8 +130,17 @@ def train_gan(
 
 
 def keep_if_best(state: GANState, quality: dict[str, float]) -> None:
-    """Note a checkpoint's quality; its average becomes the best when no earlier loss is lower."""
-    if all(quality["loss"] <= earlier["loss"] for earlier in state.qualities):
+    """Note a checkpoint's quality; its average becomes the best when every earlier loss is higher.
+
+    Raises:
+        DivergedError: the loss is not finite.
+    """
+    if not math.isfinite(quality["loss"]):
+        raise DivergedError(
+            f"a classifier of the GAN's samples has loss {quality['loss']} at step {state.step}; "
+            "lower the entry's learning_rate"
+        )
+    if all(quality["loss"] < earlier["loss"] for earlier in state.qualities):
         state.best.load_state_dict(state.average.state_dict())
     state.qualities.append({"step": state.step, **quality})
 
@@ -156,12 +165,14 @@ def _one_step(
     rng = torch.Generator().manual_seed(int(draw.integers(2**63)))
     z_NZ = torch.randn(settings.batch_size, state.average.shape.noise_dim, generator=rng)
     mine = slice(share.rank, None, share.world)
+    # A share's own maps: equal ones on all workers would be fewer in all.
+    maps = torch.Generator().manual_seed(int(draw.integers(2**62)) + share.rank)
     real_NCHW = pixels_to_input(torch.from_numpy(images_NHWC[row_N][mine])).to(device)
     own_N = torch.from_numpy(label_N[row_N][mine]).to(device)
     weight = own_N.shape[0] * share.world / settings.batch_size
 
     def seen(x_NCHW: Tensor) -> Tensor:
-        return random_cutout(random_affine(x_NCHW, rng), rng) if settings.augment else x_NCHW
+        return random_cutout(random_affine(x_NCHW, maps), maps) if settings.augment else x_NCHW
 
     fake_NCHW = state.generator(z_NZ[mine].to(device), own_N)
     real_NCHW = seen(real_NCHW).requires_grad_(True)

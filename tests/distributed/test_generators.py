@@ -99,6 +99,7 @@ def test_made_in_the_filters_actors_they_are_the_same(made, tmp_path):
     scores = told(rows(made / "filtered", "scores"))
     assert told(rows(run / "filtered", "scores")) == scores
     config["filter"]["keep_pool"] = "none"
+    config["classify"] = {**config["classify"], "arms": ["real"], "seeds": 1}
     result = rayqc.run(rayqc.make_config(config), str(run), redo=True)
     assert not list((run / "filtered").glob("accepted/*"))
     assert result["table3"]["accepted"] == len(before)
@@ -118,11 +119,15 @@ def test_draws_until_every_class_is_full_but_the_broken_one(made, tmp_path):
     assert len(drawn) == found["drawn"]
     source = open_source(Data(path=str(out)))
     assert read_all(source, None, 10**6).num_rows == found["accepted"]
-    for name, row in found["filled"].items():
-        low, high = row["interval"]
-        assert low >= 1
-        if row["accepted"]:
-            assert low <= row["draws_an_accepted"] <= high, name
+    for generator in found["by_generator"].values():
+        for name, row in generator["by_class"].items():
+            low, high = row["interval"]
+            assert low >= 1
+            if row["accepted"]:
+                assert low <= row["draws_an_accepted"] <= high, name
+    again = tmp_path / "again"
+    rayqc.refilter(str(out), str(again), coverage=0.5, run=str(made), trust=TARGET)
+    assert rows(again, "scores").keys() == drawn.keys()
     with pytest.raises(UntrustedCodeError, match="--trust"):
         rayqc.generate_until(str(made), str(tmp_path / "x"), until=5)
     with pytest.raises(ConflictError, match="wanted.until"):
@@ -171,5 +176,7 @@ def test_a_budget_ends_it(made, tmp_path):
 def test_a_run_without_generators_says_so(tiny_run, tmp_path):
     with pytest.raises(InputError, match="no generator to draw from"):
         rayqc.generate_until(str(tiny_run), str(tmp_path / "out"), until=5)
+    with pytest.raises(ConfigError, match="set a budget"):
+        rayqc.generate_until(str(tiny_run), str(tmp_path / "out"), until=5, floor=0)
     with pytest.raises(ConfigError, match="expected at least 1"):
         rayqc.generate_until(str(tiny_run), str(tmp_path / "out"), until=0)

@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 from torch import nn
 
-from rayqc.errors import ConfigError, UntrustedCodeError
-from rayqc.generators.foreign import ExportedMaker, PythonMaker, refuse_missing
+from rayqc.errors import ArtefactError, ConfigError, UntrustedCodeError
+from rayqc.generators.foreign import ExportedMaker, PythonMaker
 from rayqc.generators.gan import GANMaker, gan_facts, load_gan, save_gan
 from rayqc.generators.sampled import SampledSource, checked
 from rayqc.models.gan import GANShape, Generator
@@ -72,6 +72,8 @@ def test_units_hold_whole_batches():
     found = source().units_of(1, 0, 23, 9)
     assert [(unit.start, unit.stop) for unit in found] == [(0, 8), (8, 16), (16, 23)]
     assert [(u.start, u.stop) for u in source().units_of(1, 6, 10, 9)] == [(6, 10)]
+    few = source(unit_batches=1).units_of(1, 0, 23, 1000)
+    assert [unit.stop - unit.start for unit in few] == [4, 4, 4, 4, 4, 3]
 
 
 def test_what_decides_the_images_is_in_the_fingerprint():
@@ -119,6 +121,28 @@ def test_python_code(tmp_path):
         PythonMaker(target="tests.nowhere:X").open("cpu")
 
 
+class Failing:
+    """Somebody's code with a mistake in it."""
+
+    identity = "f"
+
+    def open(self, device):
+        return lambda label, seed: 1 / 0
+
+
+def test_a_mistake_in_somebodys_code_is_told_as_theirs():
+    says = "pool entry n: its generator failed on 4 images of class b: ZeroDivisionError"
+    found = source(maker=Failing())
+    with pytest.raises(ConfigError, match=says):
+        found.read(found.units(8)[-1 - len(found.units_of(2, 0, 23, 8))])
+
+
+def test_pictures_of_other_modes_become_rgb():
+    palette = Image.new("P", (8, 8), 1)
+    palette.putpalette([0, 0, 0, 200, 10, 20])
+    assert checked([palette], 1, "it")[0, 0, 0].tolist() == [200, 10, 20]
+
+
 class Decoder(nn.Module):
     def __init__(self):
         super().__init__()
@@ -139,13 +163,18 @@ def test_exported_networks(tmp_path, name):
         torch.export.save(torch.export.export(network, example), path)
     else:
         torch.jit.script(network).save(path)
-    maker = ExportedMaker(path=path, noise_dim=5, low=-1)
+    maker = ExportedMaker.of(path, 5, -1)
     table = whole(source(maker=maker, per_class=6), 100)
     assert table.num_rows == 18
     assert whole(source(maker=maker, per_class=6), 4) == table
-    wrong = ExportedMaker(path=path, noise_dim=6, low=-1)
-    with pytest.raises(ConfigError, match="does not take noise of shape"):
+    wrong = ExportedMaker.of(path, 6, -1)
+    with pytest.raises(ConfigError, match="its generator failed on 4 images of class a"):
         whole(source(maker=wrong), 100)
+    (tmp_path / name).write_bytes(b"another")
+    with pytest.raises(ArtefactError, match="was replaced while it was in use"):
+        whole(source(maker=maker), 100)
+    with pytest.raises(UntrustedCodeError, match="--trust"):
+        ExportedMaker.of(None, 5, 0).open("cpu")
 
 
 def test_files_that_are_no_networks(tmp_path):
@@ -153,9 +182,9 @@ def test_files_that_are_no_networks(tmp_path):
     for name in ("x.pt", "x.pt2"):
         (tmp_path / name).write_bytes(b"nothing")
         with pytest.raises(ConfigError, match="no TorchScript file"):
-            ExportedMaker(path=str(tmp_path / name), noise_dim=2, low=0).open("cpu")
+            ExportedMaker.of(str(tmp_path / name), 2, 0).open("cpu")
     with pytest.raises(ConfigError, match="no generator's file"):
-        refuse_missing(str(tmp_path / "absent.pt"))
+        ExportedMaker.of(str(tmp_path / "absent.pt"), 2, 0)
 
 
 def test_a_gan_comes_back_from_disk(tmp_path):

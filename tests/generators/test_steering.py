@@ -25,6 +25,11 @@ def test_bounds_are_those_of_the_definition(accepted, drawn, doubt):
     assert 0 <= low <= accepted / drawn <= high <= 1
 
 
+def test_bounds_of_very_many_draws():
+    assert share_bounds(10**7 - 1, 10**7, 0.005)[1] == pytest.approx(1, abs=1e-6)
+    assert share_bounds(1, 10**7, 0.005)[0] == pytest.approx(0, abs=1e-6)
+
+
 def test_without_a_draw_nothing_is_known():
     assert share_bounds(0, 0, 0.05) == (0.0, 1.0)
 
@@ -60,7 +65,7 @@ def test_draws_go_to_classes_that_lack_and_generators_that_are_not_given_up():
     draws = next_draws(found, wanted, np.ones(2), np.array([1, 1]))
     assert draws[:, 0].tolist() == [0, 0]
     assert draws[0, 1] == 0
-    assert draws[1, 1] == math.ceil(4 / 0.015)
+    assert draws[1, 1] == 2000
     surer = Wanted(until=100, budget=None, floor=0.007)
     assert given_up(found, surer).tolist() == [[False, True], [False, False]]
     draws = next_draws(found, surer, np.ones(2), np.array([1, 1]))
@@ -73,6 +78,9 @@ def test_a_round_grows_at_most_fourfold():
     assert draws.tolist() == [[40]]
     draws = next_draws(found, Wanted(until=1000, budget=None, floor=0.2), np.ones(1), np.ones(1))
     assert draws.tolist() == [[20]]
+    found = tally([[25]], [[0]])
+    draws = next_draws(found, Wanted(until=1000, budget=None, floor=0.2), np.ones(1), np.ones(1))
+    assert draws.tolist() == [[25]]
 
 
 def test_a_budget_is_never_passed():
@@ -97,4 +105,5 @@ def test_the_loop_ends_for_any_shares():
     assert not draws.any()
     assert (found.accepted_EK.sum(0) >= 200).tolist() == [True, True, False]
     assert given_up(found, wanted)[:, 2].all()
-    assert found.drawn_EK[:, 2].sum() < 3000
+    needed = next(n for n in range(1, 5000) if share_bounds(0, n, 0.05 / 6)[1] < 0.01)
+    assert needed <= found.drawn_EK[0, 2] <= 2 * needed + 16

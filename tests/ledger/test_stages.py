@@ -30,7 +30,7 @@ def test_every_setting_is_in_the_table():
 @pytest.mark.parametrize(
     ("change", "stages"),
     [
-        ("encoder.steps: 1 -> 2", ("train", "fit", "filter", "classify")),
+        ("encoder.steps: 1 -> 2", STAGES),
         ("regions.coverage: 1 -> 2", ("fit", "filter", "classify")),
         ("pool: 1 -> 2", ("generate", "filter", "classify")),
         ("references.seed: 1 -> 2", STAGES),

@@ -110,6 +110,8 @@ def test_it_learns_and_the_best_is_kept(rng):
     assert not torch.equal(state.best.state_dict()["output.bias"], first)
     kept = gan_quality(state.best, images, label)
     assert kept["loss"] == pytest.approx(min(losses), abs=1e-6)
+    with pytest.raises(DivergedError, match="has loss nan"):
+        keep_if_best(state, {"loss": float("nan"), "accuracy": 0.0})
     keep_if_best(state, {"loss": 99.0, "accuracy": 0.0})
     assert gan_quality(state.best, images, label) == kept
 
