@@ -54,6 +54,16 @@ def made(ray_session, tmp_path_factory):
     return out
 
 
+UNTIL = {"until": 12, "floor": 0.1, "trust": TARGET}
+
+
+@pytest.fixture(scope="module")
+def full(made, tmp_path_factory):
+    """A folder of draws until full, and what was told of them."""
+    out = tmp_path_factory.mktemp("full") / "out"
+    return out, rayqc.generate_until(str(made), str(out), **UNTIL)
+
+
 def rows(folder, kind):
     found = sorted(folder.glob(f"**/{kind}/*.parquet"))
     return {row["id"]: row for path in found for row in pq.ParquetFile(path).read().to_pylist()}
@@ -106,9 +116,8 @@ def test_made_in_the_filters_actors_they_are_the_same(made, tmp_path):
     assert told(rows(run / "filtered", "scores")) == scores
 
 
-def test_draws_until_every_class_is_full_but_the_broken_one(made, tmp_path):
-    out = tmp_path / "full"
-    found = rayqc.generate_until(str(made), str(out), until=12, floor=0.1, trust=TARGET)
+def test_draws_until_every_class_is_full_but_the_broken_one(made, full, tmp_path):
+    out, found = full
     ends = {name: row["end"] for name, row in found["filled"].items()}
     assert ends == {**dict.fromkeys("0123456789", "full"), "3": "given up"}
     assert found["by_generator"]["python"]["given_up"] == ["3"]
@@ -131,14 +140,12 @@ def test_draws_until_every_class_is_full_but_the_broken_one(made, tmp_path):
     with pytest.raises(UntrustedCodeError, match="--trust"):
         rayqc.generate_until(str(made), str(tmp_path / "x"), until=5)
     with pytest.raises(ConflictError, match="wanted.until"):
-        rayqc.generate_until(str(made), str(out), until=13, floor=0.1, trust=TARGET)
-    assert rayqc.generate_until(str(made), str(out), until=12, floor=0.1, trust=TARGET) == found
+        rayqc.generate_until(str(made), str(out), **{**UNTIL, "until": 13})
+    assert rayqc.generate_until(str(made), str(out), **UNTIL) == found
 
 
-def test_stopped_draws_go_on_to_the_same_end(made, tmp_path, monkeypatch):
-    once, again = tmp_path / "once", tmp_path / "again"
-    settings = {"until": 10, "floor": 0.1, "trust": TARGET}
-    whole = rayqc.generate_until(str(made), str(once), **settings)
+def test_stopped_draws_go_on_to_the_same_end(made, full, tmp_path, monkeypatch):
+    (once, whole), again = full, tmp_path / "again"
     from rayqc.pipeline import until
 
     real, calls = until.filter_sources, []
@@ -152,11 +159,11 @@ def test_stopped_draws_go_on_to_the_same_end(made, tmp_path, monkeypatch):
 
     monkeypatch.setattr(until, "filter_sources", stops)
     with pytest.raises(KeyboardInterrupt):
-        rayqc.generate_until(str(made), str(again), **settings)
+        rayqc.generate_until(str(made), str(again), **UNTIL)
     assert not (again / "_SUCCESS").exists()
     with pytest.raises(InputError, match="is not finished"):
         open_source(Data(path=str(again)))
-    found = rayqc.generate_until(str(made), str(again), **settings)
+    found = rayqc.generate_until(str(made), str(again), **UNTIL)
     assert rows(again, "scores").keys() == rows(once, "scores").keys()
     assert rows(again, "accepted") == rows(once, "accepted")
     unlike = {"seconds", "filled", "by_generator"}

@@ -68,7 +68,7 @@ def test_training_goes_on_from_the_last_checkpoint(ray_session, tmp_path):
 
 
 def test_a_gan_goes_on_to_the_very_weights(ray_session, tmp_path):
-    gan = {"kind": "gan", "steps": 200, "checkpoint_every": 10, "per_class": 1, "width": 4}
+    gan = {"kind": "gan", "steps": 80, "checkpoint_every": 10, "per_class": 1, "width": 4}
     config = rayqc.make_config(tiny(pool=[gan]))
     rayqc.train(config, str(tmp_path / "plain"))
     shutil.copytree(tmp_path / "plain", tmp_path / "killed")
@@ -91,7 +91,7 @@ def test_a_gan_goes_on_to_the_very_weights(ray_session, tmp_path):
     ]
     assert facts[0]["digest"] == facts[1]["digest"]
     assert facts[0]["record"] == facts[1]["record"]
-    assert len(facts[0]["record"]["qualities"]) == 20
+    assert len(facts[0]["record"]["qualities"]) == 8
 
 
 def test_two_workers_train_a_gan(ray_session, tmp_path):
