@@ -34,7 +34,8 @@ class Data(Settings):
     files torchvision downloads. Relative paths start at the working directory. A URL for object
     stores."""
     split: Literal["train", "test"] | None = None
-    """Which part of a data set that has two; `references` default to train, `test` to test."""
+    """Which part of a data set that has two, or of a folder of Parquet files all named by splits
+    (`train-*.parquet`, `test/*.parquet`); `test` defaults to test, all else to train."""
 
     @model_validator(mode="after")
     def _has_a_place(self) -> Data:

@@ -19,7 +19,7 @@ from rayqc.storage import Folder
 Split = Literal["train", "test"]
 
 KINDS: dict[str, Callable[[str, Split], Source]] = {
-    "parquet": lambda path, split: open_parquet(path),
+    "parquet": open_parquet,
     "folder": lambda path, split: open_folder(path),
     "tar": lambda path, split: open_tar(path),
     "mnist": open_mnist,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ from rayqc.sources.parquet_file import (
     open_parquet_file,
     rows_that_fit,
 )
-from rayqc.sources.places import find_files, is_one_file, is_pattern
+from rayqc.sources.places import find_files, is_one_file, is_pattern, say_left_out
 from rayqc.sources.reading import refuse_replaced
 from rayqc.sources.rows import RowReader
 from rayqc.storage import Folder, read_json
@@ -36,6 +37,7 @@ from rayqc.units import Unit
 
 # Resolved in each process by itself: a cluster's nodes may keep the package in different places.
 BUNDLED = "bundled"
+SPLIT = re.compile(r"(?:^|/)(train|test|validation|valid|val|dev)[-_./]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,14 +145,17 @@ class ParquetSource:
         return self._open[key]
 
 
-def open_parquet(path: str) -> ParquetSource:
+def open_parquet(path: str, split: str = "train") -> ParquetSource:
     """Parquet files at a path: one file, a `*` pattern, a folder, or a folder rayqc wrote.
+
+    Args:
+        split: `train` or `test`, taken of a folder whose files are all named by splits.
 
     Raises:
         InputError: none found, unreadable, without rows, without an image and a label column, or
             different from one another.
     """
-    folder, files = _list(path)
+    folder, files = _list(path, split)
     if not files:
         raise InputError(f"no Parquet files at {path} (looked in {folder})")
     opened = open_parquet_file(folder, files[0])
@@ -198,14 +203,30 @@ def _folder(location: str) -> Folder:
     return Folder(location)
 
 
-def _list(path: str) -> tuple[Folder, list[str]]:
+def _list(path: str, split: str) -> tuple[Folder, list[str]]:
     """A folder and the Parquet files meant below it."""
-    if not is_pattern(path) and not is_one_file(path, ".parquet"):
-        folder = Folder(path)
-        found = _in_manifest(folder)
-        if found is not None:
-            return folder, found
-    return find_files(path, ".parquet")
+    if is_pattern(path) or is_one_file(path, ".parquet"):
+        return find_files(path, ".parquet")
+    folder = Folder(path)
+    found = _in_manifest(folder)
+    if found is not None:
+        return folder, found
+    folder, names = find_files(path, ".parquet")
+    return folder, _of_split(folder, names, split)
+
+
+def _of_split(folder: Folder, names: list[str], split: str) -> list[str]:
+    """The files of a split where all are named by one, as Hugging Face's are; else all.
+
+    References and test images that name the same folder would else be the same.
+    """
+    splits = [SPLIT.search(name) for name in names]
+    told = {found[1] for found in splits if found}
+    if None in splits or split not in told or len(told) < 2:
+        return names
+    own = [name for name, found in zip(names, splits, strict=True) if found and found[1] == split]
+    say_left_out(folder, f"files of other splits than {split}", sorted({*names} - {*own}))
+    return own
 
 
 def _in_manifest(folder: Folder) -> list[str] | None:

@@ -295,3 +295,30 @@ def test_what_is_in_memory_anyway_is_never_too_large(tmp_path, rng):
         source = open_source(Data(path=str(path)))
         (unit,) = source.units(3)
         assert source.read(unit, max_bytes=1).equals(source.read(unit))
+
+
+def test_a_folder_of_files_named_by_splits_gives_the_one_asked_for(tmp_path, rng, caplog):
+    def write(name, count):
+        images = [{"bytes": encode_png(one), "path": None} for one in pixels(rng, count)]
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
+        pq.write_table(pa.table({"image": images, "label": [0] * count}), tmp_path / name)
+
+    def counts(path="", **data):
+        source = Data(path=str(tmp_path / path), **data)
+        return [whole(open_source(source, split)).num_rows for split in ("train", "test")]
+
+    write("a/train-00000-of-00001.parquet", 3)
+    assert counts("a") == [3, 3]
+    write("a/test-00000-of-00001.parquet", 2)
+    with caplog.at_level("WARNING"):
+        assert counts("a") == [3, 2]
+    assert "left out 1 files of other splits than train, test-00000" in caplog.text
+    assert counts("a", split="test") == [2, 2]
+    assert counts("a/*.parquet") == [5, 5]
+    write("a/validation-00000-of-00001.parquet", 4)
+    assert counts("a") == [3, 2]
+    write("a/more.parquet", 1)
+    assert counts("a") == [10, 10]
+    write("b/train/0.parquet", 5)
+    write("b/test/0.parquet", 6)
+    assert counts("b") == [5, 6]
