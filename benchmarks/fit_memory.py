@@ -9,6 +9,7 @@ the peak above what the process held before the reduction, and the radius's erro
 from __future__ import annotations
 
 import argparse
+import importlib
 import multiprocessing
 import threading
 import time
@@ -91,8 +92,10 @@ def main() -> None:
     """A line for each number."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--latents", type=int, nargs="+", default=[100_000, 1_000_000])
+    # By its own name: Ray's workers know no `__main__` of this file.
+    work = importlib.import_module("benchmarks.fit_memory").measure
     for total in parser.parse_args().latents:
-        process = multiprocessing.get_context("spawn").Process(target=measure, args=(total,))
+        process = multiprocessing.get_context("spawn").Process(target=work, args=(total,))
         process.start()
         process.join()
         if process.exitcode:
