@@ -66,6 +66,11 @@ def number(units: Iterable[Unit], limit: int | None) -> list[Unit]:
     return [unit for unit in sampled if unit.count()]
 
 
+def evenly(total: int, most: int) -> np.ndarray:
+    """Row numbers 0 to total - 1, or `most` of them, evenly spaced."""
+    return np.linspace(0, total - 1, min(total, most)).astype(np.int64)
+
+
 def slices(total: int, most: int) -> list[tuple[int, int]]:
     """[start, stop) pairs that cover 0..total in even parts of at most `most`."""
     if total == 0:

@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import ray.train
 import torch
-from ray.train.torch import get_device, prepare_model
+from ray.train.torch import prepare_model
 
 from rayqc.config import Config
 from rayqc.config.settings import Encoder
@@ -16,11 +15,11 @@ from rayqc.distributed.resources import gpus_wanted
 from rayqc.distributed.tasks import run_tasks
 from rayqc.distributed.trainer import (
     Training,
-    load_references,
-    refuse_if_nobody_waits,
+    begin_worker,
     report_checkpoint,
     resume,
     run_trainer,
+    tell_step,
 )
 from rayqc.errors import ConfigError
 from rayqc.images.decode import ImageShape, decode_batch, limits_of
@@ -46,7 +45,8 @@ from rayqc.training.checkpoint import (
 )
 from rayqc.training.classifier import ClassifierSettings
 from rayqc.training.holdout import choose_holdout, measure
-from rayqc.training.vae import Share, TrainingState, VAESettings, bare_model, train_vae
+from rayqc.training.vae import TrainingState, VAESettings, bare_model, train_vae
+from rayqc.units import evenly
 
 MOST_MEASURED = 1000
 
@@ -158,12 +158,9 @@ def train_loop(setup: dict[str, Any]) -> None:
     """What each worker runs."""
     config: Config = setup["config"]
     image: ImageShape = setup["image"]
-    refuse_if_nobody_waits(setup["board"])
-    context = ray.train.get_context()
-    share = Share(rank=context.get_world_rank(), world=context.get_world_size())
-    torch.set_num_threads(setup["cpus"])
-    device = get_device()
-    images_NHWC, label_N = load_references(image, config)
+    worker = begin_worker(setup)
+    share, device = worker.share, worker.device
+    images_NHWC, label_N = worker.images_NHWC, worker.label_N
     held_N = choose_holdout(label_N, config.encoder.holdout, config.encoder_seed())
     state = _fresh_state(image, config, device)
     resume(lambda folder: load_checkpoint(folder, state))
@@ -176,13 +173,12 @@ def train_loop(setup: dict[str, Any]) -> None:
         report_checkpoint(setup, metrics, save)
 
     def record(state: TrainingState) -> None:
-        if share.rank == 0:
-            setup["board"].write.remote(state.step)
+        tell_step(setup, share, state.step)
 
     train_vae(state, images_NHWC[~held_N], _settings(config), share, report, record, str(device))
     if share.rank == 0:
         vae = bare_model(state.model)
-        sample = np.linspace(0, len(label_N) - 1, min(len(label_N), MOST_MEASURED)).astype(int)
+        sample = evenly(len(label_N), MOST_MEASURED)
         encoder = LatentEncoder(vae, config.filter.micro_batch, str(device))
         facts = measure(encoder, images_NHWC[sample], held_N[sample])
         facts |= {"steps": state.step, "workers": share.world}

@@ -5,36 +5,35 @@ from __future__ import annotations
 from typing import Any
 
 import pyarrow as pa
-import ray.train
 import torch
-from ray.train.torch import get_device, prepare_model
+from ray.train.torch import prepare_model
 
 from rayqc.config import Config, Gan
 from rayqc.distributed.trainer import (
     Training,
-    load_references,
-    refuse_if_nobody_waits,
+    begin_worker,
     report_checkpoint,
     resume,
     run_trainer,
+    tell_step,
 )
 from rayqc.generators.gan import save_gan
 from rayqc.images.decode import ImageShape
-from rayqc.models.gan import Discriminator, GANShape, Generator
+from rayqc.models.gan import Discriminator, Generator
 from rayqc.progress import Progress
 from rayqc.storage import Folder
 from rayqc.training.checkpoint import load_state, save_state
 from rayqc.training.gan import (
-    GANSettings,
     GANState,
-    bare,
     fresh_gan,
     keep_if_best,
+    settings_of,
+    shape_of,
     train_gan,
 )
 from rayqc.training.gan_quality import gan_quality
 from rayqc.training.holdout import choose_holdout
-from rayqc.training.vae import Share
+from rayqc.training.vae import bare
 
 
 def train_gan_generator(
@@ -65,23 +64,14 @@ def gan_loop(setup: dict[str, Any]) -> None:
     config: Config = setup["config"]
     entry: Gan = setup["entry"]
     image: ImageShape = setup["image"]
-    refuse_if_nobody_waits(setup["board"])
-    context = ray.train.get_context()
-    share = Share(rank=context.get_world_rank(), world=context.get_world_size())
-    torch.set_num_threads(setup["cpus"])
-    device = get_device()
+    worker = begin_worker(setup)
+    share, device = worker.share, worker.device
+    images_NHWC, label_N = worker.images_NHWC, worker.label_N
     seed = config.seed if entry.seed is None else entry.seed
-    images_NHWC, label_N = load_references(image, config)
     held_N = choose_holdout(label_N, entry.holdout, seed)
     # With nothing held out it is chosen on what it was trained on.
     judges_N = held_N if held_N.any() else ~held_N
-    shape = GANShape(
-        size=image.size,
-        channels=image.channels,
-        classes=setup["classes"],
-        width=entry.width,
-        noise_dim=entry.noise_dim,
-    )
+    shape = shape_of(entry, image.size, image.channels, setup["classes"])
     state = fresh_gan(shape, entry.learning_rate, seed, device)
     resume(lambda folder: _load(folder, state))
     state.generator = prepare_model(state.generator)
@@ -95,18 +85,9 @@ def gan_loop(setup: dict[str, Any]) -> None:
         report_checkpoint(setup, state.qualities[-1], lambda folder: _save(folder, state))
 
     def record(state: GANState) -> None:
-        if share.rank == 0:
-            setup["board"].write.remote(state.step)
+        tell_step(setup, share, state.step)
 
-    settings = GANSettings(
-        steps=entry.steps,
-        batch_size=entry.batch_size,
-        penalty=entry.penalty,
-        ema=entry.ema,
-        augment=entry.augment,
-        seed=seed,
-        checkpoint_every=entry.checkpoint_every,
-    )
+    settings = settings_of(entry, seed)
     train_gan(
         state, images_NHWC[~held_N], label_N[~held_N], settings, share, report, record, str(device)
     )

@@ -15,8 +15,9 @@ import pyarrow as pa
 import ray
 import ray.data
 import ray.train
+import torch
 from ray.train import Checkpoint, CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
-from ray.train.torch import TorchTrainer
+from ray.train.torch import TorchTrainer, get_device
 
 from rayqc.config import Config
 from rayqc.distributed.register import on_this_node
@@ -28,6 +29,7 @@ from rayqc.images.decode import ImageShape, decode_batch, limits_of
 from rayqc.progress import Progress, Stage
 from rayqc.schema import image_bytes
 from rayqc.storage import Folder
+from rayqc.training.vae import Share
 
 
 class Board:
@@ -77,7 +79,7 @@ def run_trainer(
 
     Args:
         loop: takes `setup` and what is added to it: `place`, `config`, `board`, `cpus`.
-        references: columns id, label, image; workers read them with `load_references`.
+        references: columns id, label, image; workers get them by `begin_worker`.
     """
     gpu = gpus_wanted(config.resources.use_gpu)
     cpus = training_cpus(config.resources)
@@ -112,7 +114,42 @@ def run_trainer(
         _fit(trainer, board, stage, config.resources.stuck_minutes)
 
 
-def load_references(image: ImageShape, config: Config) -> tuple[np.ndarray, np.ndarray]:
+@dataclass(frozen=True, kw_only=True)
+class Worker:
+    """What a loop starts with on its worker."""
+
+    share: Share
+    device: torch.device
+    images_NHWC: np.ndarray
+    """All references, in order."""
+    label_N: np.ndarray
+
+
+def begin_worker(setup: dict[str, Any]) -> Worker:
+    """Take up this worker's place, threads, device and references; `setup` has their `image`.
+
+    Raises:
+        StoppedError: the driver has left.
+    """
+    refuse_if_nobody_waits(setup["board"])
+    context = ray.train.get_context()
+    torch.set_num_threads(setup["cpus"])
+    images_NHWC, label_N = _references(setup["image"], setup["config"])
+    return Worker(
+        share=Share(rank=context.get_world_rank(), world=context.get_world_size()),
+        device=get_device(),
+        images_NHWC=images_NHWC,
+        label_N=label_N,
+    )
+
+
+def tell_step(setup: dict[str, Any], share: Share, step: int) -> None:
+    """Let the driver know how far the first worker is."""
+    if share.rank == 0:
+        setup["board"].write.remote(step)
+
+
+def _references(image: ImageShape, config: Config) -> tuple[np.ndarray, np.ndarray]:
     """Pixels and labels of all references, in order, from this worker's Ray Data shard."""
     shard = ray.train.get_dataset_shard("references")
     limits = limits_of(config.image)

@@ -13,10 +13,10 @@ import torch
 from rayqc.config import Gan
 from rayqc.generators.gan import to_pixels
 from rayqc.images import faults
-from rayqc.models.gan import GANShape, Generator
+from rayqc.models.gan import Generator
 from rayqc.models.vae import VAE, VAEShape
 from rayqc.training.arms import Images
-from rayqc.training.gan import GANSettings, fresh_gan, train_gan
+from rayqc.training.gan import fresh_gan, settings_of, shape_of, train_gan
 from rayqc.training.vae import TrainingState, VAESettings, train_vae
 
 BATCH_SIZE = 32
@@ -116,24 +116,10 @@ def train_encoder(references: Images, width: float, steps: int, seed: int) -> VA
 def train_gan_briefly(references: Images, classes: int, steps: int, seed: int) -> Generator:
     """A GAN of a draw before it is any good, with the settings a pool entry has by default."""
     _, side, _, channels = references.images_NHWC.shape
-    chosen = Gan(kind="gan")
-    shape = GANShape(
-        size=side,
-        channels=channels,
-        classes=classes,
-        width=chosen.width,
-        noise_dim=chosen.noise_dim,
-    )
+    chosen = Gan(kind="gan", steps=steps, checkpoint_every=steps)
+    shape = shape_of(chosen, side, channels, classes)
     state = fresh_gan(shape, chosen.learning_rate, seed, "cpu")
-    settings = GANSettings(
-        steps=steps,
-        batch_size=chosen.batch_size,
-        penalty=chosen.penalty,
-        ema=chosen.ema,
-        augment=chosen.augment,
-        seed=seed,
-        checkpoint_every=steps,
-    )
+    settings = settings_of(chosen, seed)
     return train_gan(state, references.images_NHWC, references.label_N, settings).average
 
 

@@ -16,13 +16,12 @@ from rayqc.generators.sampled import normal
 from rayqc.models.gan import GANShape, Generator
 from rayqc.storage import (
     Folder,
-    arrays_bytes,
     canonical_json,
     digest,
-    read_arrays,
     read_json,
     write_json,
 )
+from rayqc.training.checkpoint import load_network, network_bytes
 
 GENERATOR_FORMAT = 1
 FACTS = "generator.json"
@@ -36,8 +35,7 @@ def save_gan(folder: Folder, network: Generator, made_of: str, record: dict[str,
         made_of: digest of the settings and references that it was trained with.
         record: what training measured.
     """
-    state = network.state_dict().items()
-    weights = arrays_bytes({name: t.contiguous().cpu().numpy() for name, t in state})
+    weights = network_bytes(network)
     shape = network.shape.as_dict()
     folder.write(WEIGHTS, weights)
     facts = {
@@ -75,8 +73,7 @@ def load_gan(folder: Folder) -> Generator:
             f"{facts['digest'][:12]}; delete the folder, and it is trained again"
         )
     network = Generator(GANShape(**facts["shape"]))
-    arrays = read_arrays(folder, WEIGHTS)
-    network.load_state_dict({name: torch.from_numpy(a.copy()) for name, a in arrays.items()})
+    load_network(network, folder, WEIGHTS)
     return network.eval()
 
 

@@ -199,9 +199,7 @@ def generate_until(
             f"until is {until} and budget {budget}, expected at least 1; floor is {floor}, "
             "expected at least 0 and below 1"
         )
-    config = open_run(folder, None, False, trust=trust)
-    if not is_done(folder, "fit"):
-        raise InputError(f"{folder}: `generate` needs `fit` first; run `rayqc fit {folder}`")
+    config = _fitted(folder, "generate", trust)
     refuse_mixing(folder, folder.sub("pool"), target)
     wanted = Wanted(until=until, budget=budget, floor=floor)
     with own(folder), own(target):
@@ -274,9 +272,7 @@ def filter_pool(
         The ledger's totals, and what was accepted of each class.
     """
     folder, target = Folder(run), Folder(out)
-    config = open_run(folder, None, False, trust=trust)
-    if not is_done(folder, "fit"):
-        raise InputError(f"{folder}: `filter` needs `fit` first; run `rayqc fit {folder}`")
+    config = _fitted(folder, "filter", trust)
     refuse_mixing(folder, Folder(pool), target)
     # The run's own limit was for its own pool.
     config = _with_filter(config, limit=limit, actors=actors or config.filter.actors)
@@ -295,6 +291,18 @@ def filter_pool(
         target.write("acceptance.png", acceptance_picture(acceptance, config.regions.coverage))
     _check_error_budget(totals, config)
     return {**asdict(totals), "acceptance": acceptance}
+
+
+def _fitted(folder: Folder, command: str, trust: Trust) -> Config:
+    """The settings of a run that a command needs to be fitted.
+
+    Raises:
+        InputError: it is not.
+    """
+    config = open_run(folder, None, False, trust=trust)
+    if not is_done(folder, "fit"):
+        raise InputError(f"{folder}: `{command}` needs `fit` first; run `rayqc fit {folder}`")
+    return config
 
 
 def _settings(config: Config | str) -> Config:

@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from rayqc.units import evenly
+
 MOST_REFERENCES = 20_000
 """More are thinned evenly: a search through all of them would cost more than the encoder."""
 COPY_SHARE = 0.05
@@ -73,7 +75,7 @@ def find_neighbours(
     ids: list[str], latent_RD: np.ndarray, centers_KD: np.ndarray, radius_K: np.ndarray
 ) -> Neighbours:
     """Neighbours of references with these latents."""
-    keep = np.linspace(0, len(ids) - 1, min(len(ids), MOST_REFERENCES)).astype(np.int64)
+    keep = evenly(len(ids), MOST_REFERENCES)
     latent_RD = np.ascontiguousarray(latent_RD[keep], np.float32)
     copy_distance = -1.0
     if len(keep) > 1:

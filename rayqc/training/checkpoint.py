@@ -137,6 +137,18 @@ def load_state(
     return found
 
 
+def network_bytes(network: nn.Module) -> bytes:
+    """A network's weights and buffers as a safetensors file."""
+    state = network.state_dict().items()
+    return arrays_bytes({name: t.contiguous().cpu().numpy() for name, t in state})
+
+
+def load_network(network: nn.Module, folder: Folder, name: str) -> None:
+    """Fill a network from a file that `network_bytes` gave."""
+    arrays = read_arrays(folder, name)
+    network.load_state_dict({key: torch.from_numpy(a.copy()) for key, a in arrays.items()})
+
+
 def save_encoder(
     folder: Folder,
     kind: str,
@@ -151,8 +163,7 @@ def save_encoder(
     Args:
         shape: all that `models.backbones.build` needs besides the weights.
     """
-    state = network.state_dict().items()
-    weights = arrays_bytes({name: t.contiguous().cpu().numpy() for name, t in state})
+    weights = network_bytes(network)
     identity = digest(weights + canonical_json(shape))
     folder.write(WEIGHTS, weights)
     model = {
@@ -206,8 +217,7 @@ def load_encoder(folder: Folder, trusted: str | None) -> TrainedEncoder:
             "train again with --redo"
         )
     network = build(kind, shape)
-    arrays = read_arrays(folder, WEIGHTS)
-    network.load_state_dict({name: torch.from_numpy(a.copy()) for name, a in arrays.items()})
+    load_network(network, folder, WEIGHTS)
     return TrainedEncoder(
         kind=kind,
         network=network.eval(),

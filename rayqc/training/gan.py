@@ -15,26 +15,24 @@ import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeVar, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from rayqc.config import Gan
 from rayqc.errors import DivergedError
 from rayqc.models.gan import Discriminator, GANShape, Generator
 from rayqc.models.vae import pixels_to_input
 from rayqc.training.augment import random_affine, random_cutout
 from rayqc.training.classifier import draw_batch
-from rayqc.training.vae import STEPS_BETWEEN_RECORDS, Share
+from rayqc.training.vae import STEPS_BETWEEN_RECORDS, Share, bare
 
 BETAS = (0.0, 0.9)
 """Adam's, without momentum, as is usual under a gradient penalty."""
 
 ALONE = Share()
-
-Network = TypeVar("Network", bound=nn.Module)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +66,30 @@ class GANState:
     """Every ten steps: step, and mean logits of real and of generated images."""
     qualities: list[dict[str, float]] = field(default_factory=list)
     """Of each checkpoint; see `gan_quality`."""
+
+
+def shape_of(entry: Gan, size: int, channels: int, classes: int) -> GANShape:
+    """The networks that a pool entry asks for, for images of this make."""
+    return GANShape(
+        size=size,
+        channels=channels,
+        classes=classes,
+        width=entry.width,
+        noise_dim=entry.noise_dim,
+    )
+
+
+def settings_of(entry: Gan, seed: int) -> GANSettings:
+    """How a pool entry is trained."""
+    return GANSettings(
+        steps=entry.steps,
+        batch_size=entry.batch_size,
+        penalty=entry.penalty,
+        ema=entry.ema,
+        augment=entry.augment,
+        seed=seed,
+        checkpoint_every=entry.checkpoint_every,
+    )
 
 
 def fresh_gan(
@@ -143,12 +165,6 @@ def keep_if_best(state: GANState, quality: dict[str, float]) -> None:
     if all(quality["loss"] < earlier["loss"] for earlier in state.qualities):
         state.best.load_state_dict(state.average.state_dict())
     state.qualities.append({"step": state.step, **quality})
-
-
-def bare(network: nn.Module, kind: type[Network]) -> Network:
-    """The network inside a data-parallel wrapper, or the network itself."""
-    found = getattr(network, "module", network)
-    return cast(Network, found)
 
 
 def _one_step(

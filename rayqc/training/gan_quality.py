@@ -17,6 +17,7 @@ from rayqc.models.features import edge_histograms
 from rayqc.models.gan import Generator
 from rayqc.models.vae import pixels_to_input
 from rayqc.training.softmax import train_softmax
+from rayqc.units import evenly
 
 SAMPLES = 2000
 LEAST_A_CLASS = 10
@@ -41,7 +42,7 @@ def gan_quality(
     parts = [edge_histograms(_samples(generator, part, rng)) for part in torch.split(made_N, BATCH)]
     with torch.enable_grad():
         head = train_softmax(torch.cat(parts), made_N, classes)
-    row_N = np.linspace(0, len(label_N) - 1, min(len(label_N), MOST_JUDGED)).astype(np.int64)
+    row_N = evenly(len(label_N), MOST_JUDGED)
     asked = torch.split(torch.from_numpy(images_NHWC[row_N]), BATCH)
     logit_NK = head(torch.cat([edge_histograms(pixels_to_input(part)) for part in asked]))
     own_N = torch.from_numpy(label_N[row_N])

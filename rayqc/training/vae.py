@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import cast
+from typing import TypeVar, cast
 
 import numpy as np
 import torch
@@ -23,6 +23,8 @@ from rayqc.models.vae import VAE, pixels_to_input
 from rayqc.training.augment import random_affine
 
 STEPS_BETWEEN_RECORDS = 10
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,4 +142,9 @@ def _draw(
 
 def bare_model(model: nn.Module) -> VAE:
     """The network inside a data-parallel wrapper, or the network itself."""
-    return cast(VAE, getattr(model, "module", model))
+    return bare(model, VAE)
+
+
+def bare(network: nn.Module, kind: type[Network]) -> Network:
+    """The same of a network of another kind."""
+    return cast(Network, getattr(network, "module", network))
