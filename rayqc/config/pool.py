@@ -71,9 +71,9 @@ class Gan(Generator):
     """Length of the noise that an image is made from."""
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.999
     """Of the moving average of the generator's weights, which makes the samples."""
-    augment: bool = True
-    """Differentiable augmentation: random affine maps and cutouts of all that the discriminator
-    sees."""
+    augment: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """Differentiable augmentation: the chance that the discriminator sees an image through a random
+    affine map, and that of a random cutout."""
     holdout: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """Share of the references it is not trained on, which choose the best checkpoint; spread over
     the classes, none from one with fewer than 3. 0 trains on all and chooses on them."""

@@ -20,6 +20,8 @@ from torch.nn import functional as F
 
 SLOPE = 0.2
 """Of the discriminator's leaky ReLU."""
+SEEN = 128
+"""Features of a whole image that the discriminator judges by."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,16 +86,18 @@ class Discriminator(nn.Module):
         self.first = nn.Conv2d(shape.channels, widths[0], 3, padding=1)
         pairs = itertools.pairwise(widths)
         self.convs = nn.ModuleList(nn.Conv2d(a, b, 4, stride=2, padding=1) for a, b in pairs)
-        self.output = nn.Linear(widths[-1], 1)
-        self.classes = nn.Embedding(shape.classes, widths[-1])
+        # Not a mean over places: that sees patches, never the whole, and lets classes collapse.
+        self.dense = nn.Linear(widths[-1] * (shape.size >> shape.levels) ** 2, SEEN)
+        self.output = nn.Linear(SEEN, 1)
+        self.classes = nn.Embedding(shape.classes, SEEN)
 
     def forward(self, x_NCHW: Tensor, label_N: Tensor) -> Tensor:
         """(N,) logits of pixels in [0, 1]."""
         hidden = F.leaky_relu(self.first(2 * x_NCHW - 1), SLOPE)
         for conv in self.convs:
             hidden = F.leaky_relu(conv(hidden), SLOPE)
-        pooled = hidden.sum((2, 3))
-        found: Tensor = self.output(pooled)[:, 0] + (self.classes(label_N) * pooled).sum(1)
+        seen = F.leaky_relu(self.dense(hidden.flatten(1)), SLOPE)
+        found: Tensor = self.output(seen)[:, 0] + (self.classes(label_N) * seen).sum(1)
         return found
 
 

@@ -7,6 +7,7 @@ scale 0.85 to 1.15, shear 10 degrees, each uniform), not tuned to a data set.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -49,3 +50,16 @@ def random_cutout(x_NCHW: Tensor, rng: torch.Generator) -> Tensor:
     column_NW = (torch.arange(width) / width - center_N2[:, 1:]).abs() < CUTOUT / 2
     blank_NHW = row_NH[:, :, None] & column_NW[:, None, :]
     return x_NCHW * ~blank_NHW[:, None].to(x_NCHW.device)
+
+
+def sometimes(
+    changes: Sequence[Callable[[Tensor, torch.Generator], Tensor]],
+    chance: float,
+    x_NCHW: Tensor,
+    rng: torch.Generator,
+) -> Tensor:
+    """The changes one after another, each for each image with this chance."""
+    for change in changes if chance else ():
+        chosen_N = (torch.rand(x_NCHW.shape[0], generator=rng) < chance).to(x_NCHW.device)
+        x_NCHW = torch.where(chosen_N[:, None, None, None], change(x_NCHW, rng), x_NCHW)
+    return x_NCHW

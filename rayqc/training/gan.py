@@ -25,7 +25,7 @@ from rayqc.config import Gan
 from rayqc.errors import DivergedError
 from rayqc.models.gan import Discriminator, GANShape, Generator
 from rayqc.models.vae import pixels_to_input
-from rayqc.training.augment import random_affine, random_cutout
+from rayqc.training.augment import random_affine, random_cutout, sometimes
 from rayqc.training.classifier import draw_batch
 from rayqc.training.vae import STEPS_BETWEEN_RECORDS, Share, bare
 
@@ -43,7 +43,7 @@ class GANSettings:
     batch_size: int
     penalty: float
     ema: float
-    augment: bool
+    augment: float
     seed: int
     checkpoint_every: int
 
@@ -188,7 +188,7 @@ def _one_step(
     weight = own_N.shape[0] * share.world / settings.batch_size
 
     def seen(x_NCHW: Tensor) -> Tensor:
-        return random_cutout(random_affine(x_NCHW, maps), maps) if settings.augment else x_NCHW
+        return sometimes((random_affine, random_cutout), settings.augment, x_NCHW, maps)
 
     fake_NCHW = state.generator(z_NZ[mine].to(device), own_N)
     real_NCHW = seen(real_NCHW).requires_grad_(True)

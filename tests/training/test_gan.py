@@ -7,7 +7,7 @@ import torch
 from rayqc.errors import ArtefactError, DivergedError
 from rayqc.models.gan import Discriminator, GANShape, Generator
 from rayqc.storage import Folder
-from rayqc.training.augment import random_cutout
+from rayqc.training.augment import random_cutout, sometimes
 from rayqc.training.checkpoint import load_state, save_state
 from rayqc.training.gan import GANSettings, fresh_gan, keep_if_best, train_gan
 from rayqc.training.gan_quality import gan_quality
@@ -27,7 +27,7 @@ def data(rng, count=30):
 
 
 def settings(**changes):
-    base = {"steps": 6, "batch_size": 8, "penalty": 0.5, "ema": 0.9, "augment": True}
+    base = {"steps": 6, "batch_size": 8, "penalty": 0.5, "ema": 0.9, "augment": 0.5}
     return GANSettings(**{**base, "seed": 0, "checkpoint_every": 3, **changes})
 
 
@@ -49,7 +49,7 @@ def test_shapes_and_parameter_counts():
     shape = GANShape(size=28, channels=1, classes=10)
     generator, discriminator = Generator(shape), Discriminator(shape)
     assert sum(p.numel() for p in generator.parameters()) == 430_657
-    assert sum(p.numel() for p in discriminator.parameters()) == 41_921
+    assert sum(p.numel() for p in discriminator.parameters()) == 444_161
     made = generator(torch.randn(3, 64), torch.arange(3))
     assert made.shape == (3, 1, 28, 28) and made.min() >= 0 and made.max() <= 1
     assert discriminator(made, torch.arange(3)).shape == (3,)
@@ -86,7 +86,7 @@ def test_shares_of_a_batch_add_up(rng):
         for rank in range(world):
             state = fresh_gan(SHAPE, 0.0, 0, "cpu")
             share = Share(rank=rank, world=world)
-            train_gan(state, images, label, settings(steps=1, augment=False), share)
+            train_gan(state, images, label, settings(steps=1, augment=0.0), share)
             grads.append(state.discriminator.output.bias.grad)
         found.append(torch.stack(grads).mean(0))
     torch.testing.assert_close(found[0], found[1], atol=0.05, rtol=0.1)
@@ -133,3 +133,11 @@ def test_cutout_blanks_a_square_and_leaves_gradients():
     assert (blank.sum((1, 2, 3)) > 0).all()
     cut.sum().backward()
     assert torch.equal(x.grad, 1 - blank)
+
+
+def test_changes_come_with_their_chance():
+    x, rng = torch.ones(400, 1, 10, 10), torch.Generator().manual_seed(0)
+    halved = sometimes((lambda x, rng: x / 2,) * 2, 0.5, x, rng).amax((1, 2, 3))
+    assert set(halved.tolist()) == {1.0, 0.5, 0.25}
+    assert 160 < (halved == 0.5).sum() < 240
+    assert torch.equal(sometimes((random_cutout,), 0.0, x, rng), x)
