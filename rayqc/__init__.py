@@ -14,6 +14,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from rayqc.imports import no_collection
+
 if TYPE_CHECKING:
     from rayqc.config import Config as Config
     from rayqc.config import load_config as load_config
@@ -69,7 +71,8 @@ __all__ = list(_HOMES)
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'rayqc' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"rayqc.{_HOMES[name]}"), name)
+    with no_collection():
+        return getattr(importlib.import_module(f"rayqc.{_HOMES[name]}"), name)
 
 
 def __dir__() -> list[str]:

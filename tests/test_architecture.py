@@ -33,6 +33,7 @@ FLOORS = {
     "config": 0,
     "errors": 0,
     "failpoints": 0,
+    "imports": 0,
     "printable": 0,
     "progress": 0,
     "remote": 0,
@@ -42,6 +43,7 @@ FLOORS = {
 GROUND_FLOOR_ORDER = (
     "errors",
     "failpoints",
+    "imports",
     "printable",
     "background",
     "remote",

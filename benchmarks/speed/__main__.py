@@ -125,6 +125,7 @@ def main() -> None:
             _say(
                 f"{width}: plain PyTorch {row['plain_ms']:.3f} ms an image, plain / rayqc "
                 f"{row['ratio']:.2f}, rayqc / matrix product {row['product']:.2f}"
+                + (f", plain / ONNX Runtime {row['onnx']:.2f}" if "onnx" in row else "")
             )
         return
     if asked.part == "train":

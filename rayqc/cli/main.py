@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import atexit
+import gc
 import shlex
 import signal
 import sys
@@ -35,6 +37,7 @@ def job(name: str) -> int:
 def _execute(arguments: argparse.Namespace) -> int:
     from rayqc.cli.console import Console  # noqa: PLC0415  (rich, not needed for --help)
 
+    atexit.register(gc.freeze)  # else the process, at its end, searches all it imported for garbage
     console = Console(quiet=arguments.quiet)
     terminated: list[int] = []
 

@@ -15,10 +15,12 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 import ray
+from ray import cloudpickle
 
 from rayqc.distributed.isolate import find_poison
 from rayqc.distributed.register import GIVE_UP, ISOLATE, LEAVE
 from rayqc.errors import StoppedError
+from rayqc.imports import no_collection
 from rayqc.ledger.commit import is_committed
 from rayqc.storage import Folder
 from rayqc.units import Unit
@@ -44,16 +46,19 @@ class UnitActor:
 
     def __init__(
         self,
-        make_worker: Callable[[], UnitWorker],
+        packed: bytes,
         folder: Folder,
         register: Any,
         minutes: float | None,
     ) -> None:
+        """`packed`: what makes the worker, by cloudpickle: Ray would unpack it less quickly."""
         context = ray.get_runtime_context()
         self.node = context.get_node_id()
         self.name = context.get_actor_id()
         ray.get(register.enrol.remote(self.name, context.current_actor))
-        self.make_worker, self.worker = make_worker, make_worker()
+        with no_collection():
+            self.make_worker: Callable[[], UnitWorker] = cloudpickle.loads(packed)
+        self.worker = self.make_worker()
         self.folder, self.register = folder, register
         self.minutes = minutes
         self.seconds = None if minutes is None else 60 * minutes

@@ -21,6 +21,7 @@ from typing import Any
 
 import ray
 import ray.data
+from ray import cloudpickle
 
 from rayqc.config import Config
 from rayqc.distributed.pools import through_actors
@@ -84,7 +85,12 @@ def run_units(
                 for block in _blocks(here, count)
             ]
             blocks = ray.data.from_items(items, override_num_blocks=len(items))
-            arguments = (make_worker, folder, register, config.filter.unit_minutes)
+            arguments = (
+                cloudpickle.dumps(make_worker),
+                folder,
+                register,
+                config.filter.unit_minutes,
+            )
             done = through_actors(blocks, UnitActor, arguments, count, gpu, batch_size=None)
             watchdog = Watchdog(name, config.resources.stuck_minutes, running)
             _Pass(done, register, {index: rows[index] for index in here}, stage).run(watchdog)
