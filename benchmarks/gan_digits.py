@@ -13,6 +13,7 @@ from __future__ import annotations
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -26,14 +27,15 @@ def judge_foreign(run: str, folder: str) -> dict[str, float]:
 
     Returns:
         AUROC against the doubtful of the joint score, of the label's and the quality's evidence
-        and of the sphere's distance / radius; share accepted; share doubtful before and after.
+        and of the sphere's distance / radius; share accepted and share doubtful among them, by
+        the joint statistic and by the label alone; share doubtful before.
     """
     pool = next(Path(folder).glob("train-*.parquet"))
     with tempfile.TemporaryDirectory() as out:
-        totals = rayqc.filter_pool(run, str(pool), f"{out}/kept")
-        shards = sorted(Path(out, "kept", "scores").glob("*.parquet"))
-        rows = [row for path in shards for row in pq.ParquetFile(path).read().to_pylist()]
-    rows.sort(key=lambda row: int(row["id"].partition("#")[2]))
+        rayqc.filter_pool(run, str(pool), f"{out}/kept")
+        rows = _scores(f"{out}/kept")
+        rayqc.refilter(f"{out}/kept", f"{out}/label", statistic="label", scores_only=True, run=run)
+        by_label_N = np.array([row["verdict"] == "accepted" for row in _scores(f"{out}/label")])
     path_N = [image["path"] for image in pq.read_table(pool)["image"].to_pylist()]
     truth = {row["path"]: row for row in pq.read_table(Path(folder, "truth.parquet")).to_pylist()}
     doubtful_N = np.array(
@@ -55,10 +57,19 @@ def judge_foreign(run: str, folder: str) -> dict[str, float]:
             name: auroc(score_N[~doubtful_N], score_N[doubtful_N])
             for name, score_N in scores.items()
         },
-        "accepted": totals["outcomes"]["accepted"] / totals["read"],
+        "accepted": float(kept_N.mean()),
         "before": float(doubtful_N.mean()),
         "after": float(doubtful_N[kept_N].mean()),
+        "accepted_by_label": float(by_label_N.mean()),
+        "after_by_label": float(doubtful_N[by_label_N].mean()),
     }
+
+
+def _scores(folder: str) -> list[dict[str, Any]]:
+    """Rows of the scores, in the pool's order."""
+    shards = sorted(Path(folder, "scores").glob("*.parquet"))
+    rows = [row for path in shards for row in pq.ParquetFile(path).read().to_pylist()]
+    return sorted(rows, key=lambda row: int(row["id"].partition("#")[2]))
 
 
 def main(run: str, folder: str) -> None:

@@ -141,8 +141,8 @@ def main() -> None:
     ]
     foreign = [
         "",
-        "| references a class | AUROC joint | label | quality | sphere | accepted "
-        "| doubtful before | after |",
+        "| references a class | AUROC joint | label | quality | sphere | doubtful before "
+        "| accepted, doubtful of them | the same by label |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for n in asked.per_class:
@@ -162,8 +162,9 @@ def main() -> None:
             found = judge_foreign(str(run), asked.foreign)
             foreign.append(
                 f"| {n} | {found['joint']:.3f} | {found['label']:.3f} | {found['quality']:.3f} | "
-                f"{found['sphere']:.3f} | {found['accepted']:.1%} | {found['before']:.1%} | "
-                f"{found['after']:.1%} |"
+                f"{found['sphere']:.3f} | {found['before']:.1%} | {found['accepted']:.1%}, "
+                f"{found['after']:.1%} | {found['accepted_by_label']:.1%}, "
+                f"{found['after_by_label']:.1%} |"
             )
         Path(out, "generators.md").write_text("\n".join(lines + foreign) + "\n")
 
