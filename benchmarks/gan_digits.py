@@ -23,7 +23,7 @@ from rayqc.regions.fitting import auroc
 
 
 def judge_foreign(run: str, folder: str) -> dict[str, float]:
-    """Filter the GAN's digits by the run.
+    """Filter the GAN's digits by the run, whose regions are calibrated and promise no `cv+`.
 
     Returns:
         AUROC against the doubtful of the joint score, of the label's and the quality's evidence
@@ -51,7 +51,7 @@ def judge_foreign(run: str, folder: str) -> dict[str, float]:
         "quality": column("quality_evidence"),
         "sphere": column("distance") / column("radius"),
     }
-    kept_N = scores["joint"] <= 1
+    kept_N = np.array([row["verdict"] == "accepted" for row in rows])
     return {
         **{
             name: auroc(score_N[~doubtful_N], score_N[doubtful_N])

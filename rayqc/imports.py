@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def no_collection() -> Iterator[None]:
-    """Importing leaves no garbage, which the collector takes a fifth of the time to find out."""
+    """The garbage collector rests: importing leaves none, and it takes a fifth to find that out."""
     collects = gc.isenabled()
     gc.disable()
     try:

@@ -28,7 +28,7 @@ def compare(rounds: int) -> dict[str, dict[str, float]]:
 
     `product` is the time of encoding over that of one matrix product of as much arithmetic.
     """
-    onnx = importlib.util.find_spec("onnxruntime") is not None
+    onnx = all(importlib.util.find_spec(name) for name in ("onnxruntime", "onnx", "onnxscript"))
     torch.set_num_threads(1)
     found = {}
     for name, count in IMAGES.items():

@@ -32,7 +32,6 @@ class Console:
                 console=self._err, show_time=False, show_level=False, show_path=False, markup=False
             )
         handler.setFormatter(_Plain())
-        handler.addFilter(_Once())
         logger = logging.getLogger("rayqc")
         logger.handlers = [handler]
         logger.setLevel(logging.ERROR if quiet else logging.INFO)
@@ -134,22 +133,6 @@ class _Plain(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         level = f"{record.levelname.lower()}: " if record.levelno >= logging.WARNING else ""
         return level + printable(record.getMessage())
-
-
-class _Once(logging.Filter):
-    """Each warning once: every stage lists its sources anew, and says again what it left out."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._said: set[str] = set()
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        if record.levelno != logging.WARNING:
-            return True
-        words = record.getMessage()
-        fresh = words not in self._said
-        self._said.add(words)
-        return fresh
 
 
 def _arms_table(found: dict[str, Any]) -> Table:

@@ -71,7 +71,7 @@ class Gan(Generator):
     """Length of the noise that an image is made from."""
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.999
     """Of the moving average of the generator's weights, which makes the samples."""
-    augment: Annotated[float, Field(ge=0, le=1)] = 0.5
+    augment: Annotated[float, Field(ge=0, le=1, strict=True)] = 0.5
     """Differentiable augmentation: the chance that the discriminator sees an image through a random
     affine map, and that of a random cutout."""
     holdout: Annotated[float, Field(ge=0, lt=1)] = 0.1

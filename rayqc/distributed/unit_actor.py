@@ -51,7 +51,7 @@ class UnitActor:
         register: Any,
         minutes: float | None,
     ) -> None:
-        """`packed`: what makes the worker, by cloudpickle: Ray would unpack it less quickly."""
+        """`packed`: what makes the worker, by cloudpickle: its imports are ours to hasten."""
         context = ray.get_runtime_context()
         self.node = context.get_node_id()
         self.name = context.get_actor_id()

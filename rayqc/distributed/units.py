@@ -74,6 +74,7 @@ def run_units(
     left = [index for index in range(len(units)) if index not in finished]
     register = open_register()
     running = functools.partial(_running, register)
+    packed = cloudpickle.dumps(make_worker)
     with progress.stage(name, sum(rows)) as stage, plain_errors(), _killed_at_the_end(register):
         if finished:
             stage.skip(sum(rows[index] for index in finished))
@@ -85,12 +86,7 @@ def run_units(
                 for block in _blocks(here, count)
             ]
             blocks = ray.data.from_items(items, override_num_blocks=len(items))
-            arguments = (
-                cloudpickle.dumps(make_worker),
-                folder,
-                register,
-                config.filter.unit_minutes,
-            )
+            arguments = (packed, folder, register, config.filter.unit_minutes)
             done = through_actors(blocks, UnitActor, arguments, count, gpu, batch_size=None)
             watchdog = Watchdog(name, config.resources.stuck_minutes, running)
             _Pass(done, register, {index: rows[index] for index in here}, stage).run(watchdog)

@@ -5,8 +5,8 @@ Shape suffixes: N images, C H W pixels, Z noise, K classes.
 Source: DCGAN (Radford et al. 2015) for the sizes; conditional batch normalisation and a
 projection discriminator (Miyato & Koyama 2018) for the classes. Ours: nearest-neighbour upsampling
 in place of transposed convolutions, which leave checks; the class stands beside the noise as well;
-and no spectral normalisation, with which classes were told apart ten times as late as with a
-gradient penalty (docs/generators.md).
+a dense layer in the discriminator in place of a sum over places; and a gradient penalty in place of
+spectral normalisation (docs/generators.md).
 """
 
 from __future__ import annotations

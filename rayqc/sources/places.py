@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import functools
 import logging
 import os
 import stat
@@ -56,10 +57,18 @@ def find_files(path: str, ending: str) -> tuple[Folder, list[str]]:
 
 
 def say_left_out(folder: Folder, what: str, names: Iterable[str]) -> None:
-    """One warning line with their number and the first; none where there are none."""
+    """One warning line with their number and the first; none where there are none.
+
+    A line is said once by a process, since every stage lists its sources anew.
+    """
     left_out = list(names)
     if left_out:
-        logger.warning("%s: left out %d %s, %s first", folder, len(left_out), what, left_out[0])
+        _say_once(f"{folder}: left out {len(left_out)} {what}, {left_out[0]} first")
+
+
+@functools.cache
+def _say_once(line: str) -> None:
+    logger.warning("%s", line)
 
 
 def _above(path: str) -> Folder:

@@ -1,4 +1,4 @@
-"""Random affine maps and flips of a whole batch at once, for use while training.
+"""Random affine maps, flips and cutouts of a whole batch at once, for use while training.
 
 Strengths are one standard recipe for small images (rotation 15 degrees, shift 10%,
 scale 0.85 to 1.15, shear 10 degrees, each uniform), not tuned to a data set.

@@ -2,9 +2,9 @@
 
 Discriminator and generator take one step each with the non-saturating loss (Goodfellow et al.
 2014), the discriminator under a penalty on its gradients at real images (R1, Mescheder et al.
-2018). Both see real and generated images through the same random maps (differentiable
-augmentation, Zhao et al. 2020), so that few references are not learned by heart; samples are made
-by the generator's moving average.
+2018). It sees real and generated images alike through random maps (differentiable augmentation,
+Zhao et al. 2020), each with a chance (Karras et al. 2020), so that few references are not learned
+by heart; samples are made by the generator's moving average.
 
 Shape suffixes: N images, C H W pixels, Z noise.
 """
