@@ -43,6 +43,7 @@ def test_settings_are_frozen():
         (BUNDLED + "classify: {arms: [real, real]}", "each arm may stand once"),
         (BUNDLED + "filter: {keep_pool: accepted}", "does not keep; keep them"),
         (BUNDLED + "pool: [{kind: gan, name: ../x}]", "`pool.0.name`: .* found '../x'"),
+        (BUNDLED + "pool: [{kind: gan, augment: true}]", "`pool.0.augment`: .* found True"),
         (BUNDLED + "pool: [{path: a, name: b/c}]", "name`: .* found 'b/c'"),
         (BUNDLED + "pool: [{kind: vae}]\nencoder: {kind: contrastive}", "needs encoder.kind: vae"),
         (BUNDLED + "pool: [{kind: exported, path: x}]", "noise_dim` is missing"),
