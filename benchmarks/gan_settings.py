@@ -8,40 +8,28 @@ on them are right about 3,000 other training digits; the share of references tha
 nearest; the mean distance of two samples of a class over that of two references. Distances are of
 pixels. Nothing is held out and the last average is taken, where a run keeps the best one.
 
-Shape suffixes: N, M images, P pixels.
+Shape suffixes: N, M images, H W C pixels.
 """
 
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 
 import numpy as np
 import torch
 import yaml
+from scipy.spatial.distance import cdist, pdist
 
 from benchmarks.generators import JUDGE, digits
 from rayqc.config import Gan
 from rayqc.experiments.draws import gan_samples
-from rayqc.training.classifier import ClassifierSettings, accuracy, train_classifier
+from rayqc.training.classifier import accuracy, train_classifier
 from rayqc.training.gan import fresh_gan, settings_of, shape_of, train_gan
 
 SAMPLES, ASKED, CLASSES = 2000, 3000, 10
-SMALL = ClassifierSettings(
-    steps=300,
-    batch_size=64,
-    learning_rate=3e-3,
-    width=16,
-    augment=False,
-    flip=False,
-    balanced=True,
-)
+SMALL = replace(JUDGE, steps=300, batch_size=64, width=16, augment=False)
 CLASSIFIERS = 2
-
-
-def distances(a_NP: np.ndarray, b_MP: np.ndarray) -> np.ndarray:
-    """(N, M) Euclidean distances."""
-    squares_NM = (a_NP**2).sum(1)[:, None] + (b_MP**2).sum(1) - 2 * a_NP @ b_MP.T
-    return np.asarray(np.sqrt(squares_NM.clip(0)))
 
 
 def variety(
@@ -54,9 +42,8 @@ def variety(
             images[label == k].reshape((label == k).sum(), -1).astype(np.float32) / 255
             for images, label in ((made_NHWC, made_N), (real_MHWC, real_M))
         )
-        met += np.unique(distances(a, b).argmin(1)).size
-        within = [distances(x, x)[np.triu_indices(len(x), 1)].mean() for x in (a, b)]
-        spread.append(within[0] / within[1])
+        met += np.unique(cdist(a, b).argmin(1)).size
+        spread.append(pdist(a).mean() / pdist(b).mean())
     return met / real_M.size, float(np.mean(spread))
 
 

@@ -86,7 +86,7 @@ class Discriminator(nn.Module):
         self.first = nn.Conv2d(shape.channels, widths[0], 3, padding=1)
         pairs = itertools.pairwise(widths)
         self.convs = nn.ModuleList(nn.Conv2d(a, b, 4, stride=2, padding=1) for a, b in pairs)
-        # Not a mean over places: that sees patches, never the whole, and lets classes collapse.
+        # Not a sum over places: that sees patches, never the whole, and lets classes collapse.
         self.dense = nn.Linear(widths[-1] * (shape.size >> shape.levels) ** 2, SEEN)
         self.output = nn.Linear(SEEN, 1)
         self.classes = nn.Embedding(shape.classes, SEEN)

@@ -38,8 +38,7 @@ def random_affine(x_NCHW: Tensor, rng: torch.Generator) -> Tensor:
 
 def random_flip(x_NCHW: Tensor, rng: torch.Generator) -> Tensor:
     """Each image mirrored left to right with probability one half."""
-    mirrored_N = (torch.rand(x_NCHW.shape[0], generator=rng) < 0.5).to(x_NCHW.device)
-    return torch.where(mirrored_N[:, None, None, None], x_NCHW.flip(3), x_NCHW)
+    return sometimes((lambda x_NCHW, rng: x_NCHW.flip(3),), 0.5, x_NCHW, rng)
 
 
 def random_cutout(x_NCHW: Tensor, rng: torch.Generator) -> Tensor:
