@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from rayqc.models.encoder import LatentEncoder
+from rayqc.encoders.batches import LatentEncoder
 from rayqc.models.vae import VAE, VAEShape
 from rayqc.training.vae import TrainingState, VAESettings, train_vae
 

@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 import rayqc
-from rayqc.regions.fitting import auroc
+from rayqc.regions.separation import auroc
 
 
 def judge_foreign(run: str, folder: str) -> dict[str, float]:

@@ -19,25 +19,27 @@ import torch
 
 from rayqc.config import Data
 from rayqc.config.settings import Regions as RegionSettings
-from rayqc.distributed.filter_work import FilterSpec, FilterWorker, PoolSource
+from rayqc.encoders.batches import LatentEncoder
+from rayqc.encoders.store import save_encoder
 from rayqc.experiments.baselines import fit_sphere
 from rayqc.images.decode import ImageShape, Limits
 from rayqc.images.references import decode_real
 from rayqc.ledger.plan import start_or_resume
-from rayqc.models.encoder import LatentEncoder
 from rayqc.models.vae import VAE, VAEShape
 from rayqc.regions import Candidates, save_regions
-from rayqc.regions.calibrated import STATISTICS
-from rayqc.regions.fitting import fit_calibrated, in_turn, settings_of
+from rayqc.regions.fitting import fit_calibrated, settings_of
+from rayqc.regions.joint import STATISTICS
 from rayqc.regions.neighbours import find_neighbours
+from rayqc.regions.scorer_tasks import in_turn
 from rayqc.regions.sphere import SphereRegions
-from rayqc.regions.statistics import Statistics
+from rayqc.regions.statistic_choice import StatisticChoice
 from rayqc.schema import image_bytes
 from rayqc.sources import open_source
 from rayqc.sources.select import select_references
 from rayqc.storage import Folder
-from rayqc.training.checkpoint import save_encoder
 from rayqc.units import number
+from rayqc.work.filter_unit import FilterSpec, FilterWorker
+from rayqc.work.match_classes import PoolSource
 
 PER_CLASS = 10
 
@@ -116,7 +118,7 @@ def _once(
         limits=Limits(),
         micro_batch=128,
         keep=("accepted", "rejected", "error"),
-        statistics=Statistics(default=statistic),
+        statistics=StatisticChoice(default=statistic),
     )
     worker = FilterWorker(spec)
     started = time.perf_counter()

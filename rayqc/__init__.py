@@ -17,52 +17,52 @@ from typing import TYPE_CHECKING, Any
 from rayqc.imports import no_collection
 
 if TYPE_CHECKING:
+    from rayqc.api.judged import inspect as inspect
+    from rayqc.api.judged import refilter as refilter
+    from rayqc.api.pools import filter_pool as filter_pool
+    from rayqc.api.pools import generate_until as generate_until
+    from rayqc.api.runs import classify as classify
+    from rayqc.api.runs import demo as demo
+    from rayqc.api.runs import filter as filter
+    from rayqc.api.runs import fit as fit
+    from rayqc.api.runs import generate as generate
+    from rayqc.api.runs import run as run
+    from rayqc.api.runs import train as train
+    from rayqc.api.tools import check as check
+    from rayqc.api.tools import clean as clean
+    from rayqc.api.tools import doctor as doctor
     from rayqc.config import Config as Config
-    from rayqc.config import load_config as load_config
     from rayqc.config import load_evaluation as load_evaluation
-    from rayqc.config import make_config as make_config
     from rayqc.errors import RayqcError as RayqcError
     from rayqc.errors import UserError as UserError
     from rayqc.experiments.evaluate import evaluate as evaluate
-    from rayqc.pipeline.commands import classify as classify
-    from rayqc.pipeline.commands import demo as demo
-    from rayqc.pipeline.commands import filter as filter
-    from rayqc.pipeline.commands import filter_pool as filter_pool
-    from rayqc.pipeline.commands import fit as fit
-    from rayqc.pipeline.commands import generate as generate
-    from rayqc.pipeline.commands import generate_until as generate_until
-    from rayqc.pipeline.commands import run as run
-    from rayqc.pipeline.commands import train as train
-    from rayqc.pipeline.judged import inspect as inspect
-    from rayqc.pipeline.judged import refilter as refilter
-    from rayqc.pipeline.tools import check as check
-    from rayqc.pipeline.tools import clean as clean
-    from rayqc.pipeline.tools import doctor as doctor
+    from rayqc.pipeline.settings import load_config as load_config
+    from rayqc.pipeline.settings import make_config as make_config
     from rayqc.progress import Progress as Progress
 
 _HOMES = {
-    "Config": "config",
-    "load_config": "config",
+    "Config": "pipeline.settings",
+    "load_config": "pipeline.settings",
     "load_evaluation": "config",
-    "make_config": "config",
+    "make_config": "pipeline.settings",
     "RayqcError": "errors",
     "UserError": "errors",
     "Progress": "progress",
-    "check": "pipeline.tools",
-    "classify": "pipeline.commands",
-    "clean": "pipeline.tools",
+    "check": "api.tools",
+    "classify": "api.runs",
+    "clean": "api.tools",
     "evaluate": "experiments.evaluate",
-    "demo": "pipeline.commands",
-    "doctor": "pipeline.tools",
-    "filter": "pipeline.commands",
-    "filter_pool": "pipeline.commands",
-    "fit": "pipeline.commands",
-    "generate": "pipeline.commands",
-    "generate_until": "pipeline.commands",
-    "inspect": "pipeline.judged",
-    "refilter": "pipeline.judged",
-    "run": "pipeline.commands",
-    "train": "pipeline.commands",
+    "demo": "api.runs",
+    "doctor": "api.tools",
+    "filter": "api.runs",
+    "filter_pool": "api.pools",
+    "fit": "api.runs",
+    "generate": "api.runs",
+    "generate_until": "api.pools",
+    "inspect": "api.judged",
+    "refilter": "api.judged",
+    "run": "api.runs",
+    "train": "api.runs",
 }
 
 __all__ = list(_HOMES)

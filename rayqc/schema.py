@@ -6,12 +6,24 @@ Plain Parquet: pyarrow, DuckDB, pandas, Ray and Hugging Face datasets read it wi
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
+from rayqc.kinds import SCORES
+
 SCHEMA_VERSION = 2
+NO_LABEL = -1
 
 IMAGE_TYPE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+
+
+def evidence_column(score: str) -> str:
+    """The column that holds the evidence of a score, in nats."""
+    return f"{score}_evidence"
+
 
 CANDIDATE_FIELDS = [
     pa.field("id", pa.string(), nullable=False),
@@ -26,8 +38,7 @@ SCORE_FIELDS = [
     pa.field("distance", pa.float32()),
     pa.field("radius", pa.float32()),
     pa.field("p_value", pa.float32()),
-    pa.field("label_evidence", pa.float32()),
-    pa.field("quality_evidence", pa.float32()),
+    *(pa.field(evidence_column(name), pa.float32()) for name in SCORES.names),
     pa.field("decided_by", pa.string()),
     pa.field("nearest_reference", pa.string()),
     pa.field("nearest_class", pa.string()),
@@ -41,8 +52,6 @@ PROBLEM = pa.field(
     "problem", pa.struct([pa.field("reason", pa.string()), pa.field("message", pa.string())])
 )
 """Last column of a source's table in which some image could not be read; null where it could."""
-
-VERDICTS = ("accepted", "rejected", "error")
 
 
 def _with_metadata(fields: list[pa.Field], classes: tuple[str, ...], image: bool) -> pa.Schema:
@@ -61,6 +70,45 @@ def _with_metadata(fields: list[pa.Field], classes: tuple[str, ...], image: bool
 def candidate_schema(classes: tuple[str, ...]) -> pa.Schema:
     """Columns of a pool: id, image, label, source, parent."""
     return _with_metadata(CANDIDATE_FIELDS, classes, image=True)
+
+
+def candidate_table(
+    classes: tuple[str, ...],
+    *,
+    ids: Any,
+    images: Any,
+    labels: Any,
+    sources: Any,
+    parents: Any = None,
+) -> pa.Table:
+    """Candidates in the columns of `candidate_schema`; each argument is N values or a column.
+
+    Args:
+        classes: names of the labels.
+        ids: str.
+        images: encoded bytes, or a struct<bytes, path> column.
+        labels: (N,) int64, -1 where there is none; or a column.
+        sources: str, where each image comes from.
+        parents: str, the reference that each was made from; None where there is none.
+    """
+    if isinstance(labels, np.ndarray):
+        labels = pa.array(labels, pa.int64(), mask=labels == NO_LABEL)
+    if not isinstance(images, pa.Array | pa.ChunkedArray):
+        images = pa.array([{"bytes": data, "path": None} for data in images], IMAGE_TYPE)
+    columns = {
+        "id": _strings(ids),
+        "image": images,
+        "label": labels,
+        "source": _strings(sources),
+        "parent": pa.nulls(len(labels), pa.string()) if parents is None else _strings(parents),
+    }
+    return pa.table(columns, schema=candidate_schema(classes))
+
+
+def _strings(values: Iterable[str] | pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
+    if isinstance(values, pa.Array | pa.ChunkedArray):
+        return values
+    return pa.array(values, pa.string())
 
 
 def verdict_schema(classes: tuple[str, ...]) -> pa.Schema:

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from benchmarks.speed.material import WIDTHS
-from rayqc.models.encoder import LatentEncoder
+from rayqc.encoders.batches import LatentEncoder
 from rayqc.models.vae import VAE, VAEShape, pixels_to_input
 
 IMAGES = {"light": 16_384, "eighth": 8_192, "paper": 512}

@@ -23,9 +23,9 @@ import pyarrow.parquet as pq
 import torch
 from PIL import Image
 
+from rayqc.encoders.store import load_encoder
 from rayqc.regions import load_regions
 from rayqc.storage import Folder
-from rayqc.training.checkpoint import load_encoder
 
 BATCH = 256
 

@@ -5,22 +5,18 @@ Neither needs Ray.
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from rayqc.config.base import Statistic
 from rayqc.errors import ConfigError, InputError
 from rayqc.ledger.owner import own, refuse_mixing
-from rayqc.ledger.stages import CONFIG, Trust, open_run
-from rayqc.pipeline.acceptance import judge_acceptance
-from rayqc.pipeline.artefacts import run_regions
 from rayqc.pipeline.inspect import inspect_image
+from rayqc.pipeline.judging import conclude
 from rayqc.pipeline.refilter import decide_again
-from rayqc.report.acceptance import acceptance_picture
+from rayqc.pipeline.run import Run
+from rayqc.pipeline.run_folder import CONFIG, Trust, open_run
+from rayqc.results import FilterResult, InspectResult
 from rayqc.storage import Folder
-
-Summary = dict[str, Any]
 
 
 def refilter(
@@ -33,7 +29,7 @@ def refilter(
     run: str | None = None,
     trust: Trust = None,
     redo: bool = False,
-) -> Summary:
+) -> FilterResult:
     """Take verdicts again from stored scores: seconds, no Ray, no image is decoded.
 
     Args:
@@ -50,18 +46,16 @@ def refilter(
         The new totals, and what was accepted of each class.
     """
     folder, filtered = _judged(source, run)
-    config = open_run(folder, None, False, trust=trust)
+    chosen = Run(folder, open_run(folder, None, False, trust=trust))
     target = Folder(out)
     refuse_mixing(folder, filtered, target)
-    level = config.regions.coverage if coverage is None else coverage
+    level = chosen.config.regions.coverage if coverage is None else coverage
     if not 0 < level <= 1:
         raise ConfigError(f"coverage must be in (0, 1], found {level}")
-    fitted = run_regions(folder, config)
+    fitted = chosen.regions
     with own(target):
         totals = decide_again(filtered, target, fitted, level, statistic, scores_only, redo)
-        acceptance = judge_acceptance(folder, target, config)
-        target.write("acceptance.png", acceptance_picture(acceptance, level))
-    return {**asdict(totals), "acceptance": acceptance}
+        return conclude(chosen, target, totals, coverage=level, own=False)
 
 
 def inspect(
@@ -71,7 +65,7 @@ def inspect(
     picture: str | None = None,
     run: str | None = None,
     trust: Trust = None,
-) -> Summary:
+) -> InspectResult:
     """Say why an image was judged as it was, and show it beside its nearest references.
 
     Args:
@@ -85,21 +79,21 @@ def inspect(
         The image's row, and where the picture is.
     """
     folder, filtered = _judged(source, run)
-    config = open_run(folder, None, False, trust=trust)
-    found, png = inspect_image(folder, filtered, config, id_)
-    place = Path(picture or "inspect.png")
-    place.write_bytes(png)
-    return {**found.row, "picture": str(place)}
+    chosen = Run(folder, open_run(folder, None, False, trust=trust))
+    judged, png = inspect_image(chosen, filtered, id_)
+    file = Path(picture or "inspect.png")
+    file.write_bytes(png)
+    return {**judged.row, "picture": str(file)}
 
 
 def _judged(source: str, run: str | None) -> tuple[Folder, Folder]:
     """The run, and the filter's output to look at."""
-    place = Folder(source)
-    if run is None and not place.exists(CONFIG):
+    folder = Folder(source)
+    if run is None and not folder.exists(CONFIG):
         raise InputError(
-            f"{place} is no run (no {CONFIG}); "
+            f"{folder} is no run (no {CONFIG}); "
             "name the run that judged it with --judged-by (run= in Python)"
         )
     if run is None:
-        return place, place.sub("filtered")
-    return Folder(run), place
+        return folder, folder.sub("filtered")
+    return Folder(run), folder

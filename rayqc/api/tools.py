@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import cast
 
 from rayqc.config import parse_config
 from rayqc.distributed.doctor import examine
@@ -11,17 +11,16 @@ from rayqc.errors import InputError
 from rayqc.ledger.clean import orphans, remove
 from rayqc.ledger.owner import own
 from rayqc.ledger.plan import LEDGER
-from rayqc.ledger.stages import CONFIG
 from rayqc.pipeline.check import check_images
+from rayqc.pipeline.run_folder import CONFIG
 from rayqc.progress import Progress
+from rayqc.results import CheckResult, CleanResult, DoctorResult
 from rayqc.storage import Folder
-
-Summary = dict[str, Any]
 
 
 def check(
     path: str, *, overrides: tuple[str, ...] = (), progress: Progress | None = None
-) -> Summary:
+) -> CheckResult:
     """Decode every image at a path as the filter would, and count what fails and why.
 
     Args:
@@ -36,7 +35,7 @@ def check(
     return check_images(path, settings, progress or Progress())
 
 
-def clean(place: str, *, dry_run: bool = False) -> Summary:
+def clean(place: str, *, dry_run: bool = False) -> CleanResult:
     """Delete what dead attempts left in a run or a filter's output, and no file that counts.
 
     Args:
@@ -54,18 +53,19 @@ def clean(place: str, *, dry_run: bool = False) -> Summary:
     is_run = folder.exists(CONFIG)
     if not is_run and not folder.exists(LEDGER):
         raise InputError(f"{folder} is neither a run (no {CONFIG}) nor a filter's output")
-    found = []
+    files = []
     with own(folder):
         for name in ("pool", "filtered") if is_run else ("",):
             below = folder.sub(name) if name else folder
             names = orphans(below)
             if not dry_run:
                 remove(below, names)
-            found += [below.path(one) for one in names]
-    return {"would_delete" if dry_run else "deleted": len(found), "files": found}
+            files += [below.path(name) for name in names]
+    counted = "would_delete" if dry_run else "deleted"
+    return cast("CleanResult", {counted: len(files), "files": files})
 
 
-def doctor(*, address: str = "local", num_cpus: int | None = None) -> Summary:
+def doctor(*, address: str = "local", num_cpus: int | None = None) -> DoctorResult:
     """Start or join Ray, look at every node, and warn of what will give trouble.
 
     Args:

@@ -9,7 +9,7 @@ from rayqc.config.load import (
     make_config,
     parse_config,
 )
-from rayqc.config.pool import Augment, Code, Exported, Files, Gan, Generator, Latent
+from rayqc.config.pool import Augment, Code, Exported, Files, Gan, Generator, Latent, MadeHere
 from rayqc.config.settings import Config, References, Resources
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "Gan",
     "Generator",
     "Latent",
+    "MadeHere",
     "References",
     "Resources",
     "differences",

@@ -2,18 +2,53 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from rayqc.kinds import PROMISES, SCORES, SOURCES, VIEWS
+
+
+def one_of(*names: str) -> AfterValidator:
+    """Admits these names only; says so as pydantic does of a `Literal`."""
+
+    def check(name: str) -> str:
+        if name not in names:
+            *first, last = map(repr, names)
+            expected = f"{', '.join(first)} or {last}" if first else last
+            raise PydanticCustomError(
+                "literal_error", "Input should be {expected}", {"expected": expected}
+            )
+        return name
+
+    return AfterValidator(check)
+
+
+class Enters:
+    """Stages whose result a setting enters, as an annotation of its field.
+
+    A section's annotation holds for all settings in it that have none of their own. What only
+    changes how the work is done, not what comes of it, enters none.
+    """
+
+    def __init__(self, *stages: str) -> None:
+        self.stages = stages
+
+
+FILES = "files"
+"""The kind of a source that is looked for at its path."""
+JOINT = "joint"
+"""The statistic that sums the evidence of all scores."""
 
 Share = Annotated[float, Field(ge=0, le=1)]
 PositiveInt = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0)]
 Policy = Literal["mild", "moderate", "strong"]
 Arm = Literal["real", "all", "random", "accepted", "rejected", "each"]
-View = Literal["edges", "patches", "network", "latent"]
-Statistic = Literal["label", "quality", "joint"]
-PromiseAsked = Literal["auto", "split", "cv+", "empirical"]
+View = Annotated[str, one_of(*VIEWS.names)]
+Statistic = Annotated[str, one_of(*SCORES.names, JOINT)]
+PromiseAsked = Annotated[str, one_of("auto", *PROMISES.names)]
 
 
 class Settings(BaseModel):
@@ -22,12 +57,21 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
+class NamesCode(Settings):
+    """A section that may name code to run, or a file that is as good as code."""
+
+    code_setting: ClassVar[str] = ""
+    """The setting that names it; empty where the section names none."""
+
+    def code(self) -> str | None:
+        """What the section names; None where it names none, or the user has not named it too."""
+        return getattr(self, self.code_setting) if self.code_setting else None
+
+
 class Data(Settings):
     """Where labelled images are."""
 
-    kind: Literal[
-        "files", "parquet", "folder", "tar", "mnist", "cifar10", "cifar100", "bundled"
-    ] = "files"
+    kind: Annotated[str, one_of(FILES, *SOURCES.names)] = FILES
     """`files` looks what is at `path`; the others say so. `bundled` is the package's own digits."""
     path: str | None = None
     """A Parquet or tar file or pattern, a folder of such files, of class folders, or of the

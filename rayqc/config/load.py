@@ -10,30 +10,26 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from rayqc.config.base import Settings
-from rayqc.config.evaluation import Accuracy, DataSet, Detection, Evaluation
-from rayqc.config.pool import Augment, Code, Exported, Gan, Latent
-from rayqc.config.settings import (
-    Classify,
-    Config,
-    Encoder,
-    Filter,
-    Image,
-    References,
-    Regions,
-    Resources,
-)
+from rayqc.config.evaluation import Evaluation
+from rayqc.config.reach import sections
+from rayqc.config.settings import Config
 from rayqc.errors import ConfigError
 
 Chosen = TypeVar("Chosen", bound=Settings)
 
 
-def load_config(path: str, overrides: list[str] | tuple[str, ...] = ()) -> Config:
+def load_config(
+    path: str, overrides: list[str] | tuple[str, ...] = (), kind: type[Config] = Config
+) -> Config:
     """Read settings from a YAML file and apply `a.b=c` overrides.
+
+    Args:
+        kind: the class of all settings; one with more sections where stages have their own.
 
     Raises:
         ConfigError: the file is missing or not YAML, a setting is unknown or out of range.
     """
-    return parse_config(_read(path), overrides, origin=path)
+    return parse_config(_read(path), overrides, path, kind)
 
 
 def load_evaluation(path: str | None, overrides: list[str] | tuple[str, ...] = ()) -> Evaluation:
@@ -50,10 +46,13 @@ def _read(path: str) -> str:
 
 
 def parse_config(
-    text: str, overrides: list[str] | tuple[str, ...] = (), origin: str = ""
+    text: str,
+    overrides: list[str] | tuple[str, ...] = (),
+    origin: str = "",
+    kind: type[Config] = Config,
 ) -> Config:
     """Settings from YAML text; `origin` names it in errors."""
-    return make_config(_tree(text, overrides, origin), origin)
+    return make_config(_tree(text, overrides, origin), origin, kind)
 
 
 def _tree(text: str, overrides: list[str] | tuple[str, ...], origin: str) -> dict[str, Any]:
@@ -70,16 +69,18 @@ def _tree(text: str, overrides: list[str] | tuple[str, ...], origin: str) -> dic
     return tree
 
 
-def make_config(tree: dict[str, Any], origin: str = "configuration") -> Config:
+def make_config(
+    tree: dict[str, Any], origin: str = "configuration", kind: type[Config] = Config
+) -> Config:
     """Settings from nested dictionaries, all troubles in one `ConfigError`."""
-    return _validated(Config, tree, origin)
+    return _validated(kind, tree, origin)
 
 
 def _validated(kind: type[Chosen], tree: dict[str, Any], origin: str) -> Chosen:
     try:
         return kind.model_validate(tree)
     except ValidationError as error:
-        troubles = [_trouble(dict(item)) for item in error.errors()]
+        troubles = [_trouble(dict(item), kind) for item in error.errors()]
         raise ConfigError(f"{origin}: " + "; ".join(dict.fromkeys(troubles))) from error
 
 
@@ -137,14 +138,14 @@ def _index(node: list[Any], key: str, override: str) -> int:
     return int(key)
 
 
-def _trouble(item: dict[str, Any]) -> str:
+def _trouble(item: dict[str, Any], kind: type[BaseModel]) -> str:
     """One of pydantic's findings as a line in this project's words."""
     # A union adds its members' names and types to the path; settings are plain lower-case words.
     keys = [key for key in map(str, item["loc"]) if key.isdecimal() or _is_setting(key)]
     path = ".".join(keys) or "settings"
     message = str(item["msg"]).removeprefix("Value error, ")
     if item["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(keys[-1], _known_settings(), n=1)
+        near = difflib.get_close_matches(keys[-1], _known_settings(kind), n=1)
         hint = f"; did you mean `{near[0]}`?" if near else ""
         return f"unknown setting `{path}`{hint}"
     if item["type"] == "missing":
@@ -158,24 +159,5 @@ def _is_setting(key: str) -> bool:
     return key.islower() and "[" not in key
 
 
-def _known_settings() -> list[str]:
-    sections: tuple[type[BaseModel], ...] = (
-        Config,
-        References,
-        Augment,
-        Gan,
-        Latent,
-        Code,
-        Exported,
-        Image,
-        Encoder,
-        Regions,
-        Filter,
-        Classify,
-        Resources,
-        Evaluation,
-        DataSet,
-        Detection,
-        Accuracy,
-    )
-    return [name for section in sections for name in section.model_fields]
+def _known_settings(kind: type[BaseModel]) -> list[str]:
+    return [name for section in (kind, *sections(kind).values()) for name in section.model_fields]

@@ -2,17 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+import functools
+import operator
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from rayqc.config.base import Data, Policy, PositiveInt, Settings, Statistic
+from rayqc.config.base import (
+    FILES,
+    JOINT,
+    Data,
+    NamesCode,
+    Policy,
+    PositiveInt,
+    Settings,
+    Statistic,
+    one_of,
+)
+from rayqc.kinds import GENERATORS, SOURCES
+from rayqc.targets import load_target
 
 PlainName = Annotated[str, Field(pattern=r"^[^/]+$")]
 
 
 class Files(Data):
     """A pool entry: images that are there already."""
+
+    # An entry of a generator's kind is never read as files: the list is for who mistypes a kind.
+    kind: Annotated[str, one_of(FILES, *SOURCES.names, *GENERATORS.names)] = FILES
+    """`files` looks what is at `path`; the others say so. `bundled` is the package's own digits."""
+    default_statistic: ClassVar[Statistic] = JOINT
 
     statistic: Statistic | None = None
     """What calibrated regions judge by: `label`, `quality`, or both, `joint`; null is joint."""
@@ -21,8 +40,22 @@ class Files(Data):
     """Goes before the ids of this entry's images; `files`, `files-2`, ... unless set."""
 
 
-class Augment(Settings):
+class MadeHere(NamesCode):
+    """A pool entry whose candidates are made by the run itself."""
+
+    default_statistic: ClassVar[Statistic] = JOINT
+    """What calibrated regions judge by where the entry's `statistic` is null."""
+
+    if TYPE_CHECKING:
+        kind: str
+        name: str | None
+        statistic: Statistic | None
+
+
+class Augment(MadeHere):
     """A pool entry: transformed copies of the references."""
+
+    default_statistic: ClassVar[Statistic] = "label"
 
     kind: Literal["augment"]
     """Says that the candidates are made here."""
@@ -38,7 +71,7 @@ class Augment(Settings):
     """Candidates made from each reference image."""
 
 
-class Generator(Settings):
+class Generator(MadeHere):
     """What all pool entries have in common that make images of a class on demand."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] | None = None
@@ -95,6 +128,8 @@ class Latent(Generator):
 class Code(Generator):
     """A pool entry: somebody's generator in Python (docs/generators.md)."""
 
+    code_setting: ClassVar[str] = "target"
+
     kind: Literal["python"]
     """Says that `target` makes candidates."""
     target: str
@@ -109,6 +144,8 @@ class Code(Generator):
 class Exported(Generator):
     """A pool entry: a generator's network in a file (docs/generators.md)."""
 
+    code_setting: ClassVar[str] = "path"  # a network is a program, and its reader may unpickle
+
     kind: Literal["exported"]
     """Says that a file's network makes candidates."""
     path: str
@@ -122,31 +159,36 @@ class Exported(Generator):
     """Images it is asked for at once, always so many."""
 
 
-TAGS = {
-    "augment": "Augment",
-    "gan": "Gan",
-    "vae": "Latent",
-    "python": "Code",
-    "exported": "Exported",
+SETTINGS: dict[str, type[Settings]] = {
+    name: load_target(entry.settings) for name, entry in GENERATORS.entries.items()
 }
+"""Kinds of generators, and the settings of a pool entry of each."""
 
 
 def _entry_tag(entry: Any) -> str:
+    """Name of the class that an entry is to be read as; what is no generator is files."""
     kind = entry.get("kind") if isinstance(entry, dict) else getattr(entry, "kind", None)
-    return TAGS.get(kind, "Files") if isinstance(kind, str) else "Files"
+    chosen = SETTINGS.get(kind, Files) if isinstance(kind, str) else Files
+    return chosen.__name__
 
 
-PoolEntry = Annotated[
-    Annotated[Files, Tag("Files")]
-    | Annotated[Augment, Tag("Augment")]
-    | Annotated[Gan, Tag("Gan")]
-    | Annotated[Latent, Tag("Latent")]
-    | Annotated[Code, Tag("Code")]
-    | Annotated[Exported, Tag("Exported")],
-    Discriminator(_entry_tag),
-]
+if TYPE_CHECKING:
+    PoolEntry = Files | MadeHere
+else:
+    PoolEntry = Annotated[
+        functools.reduce(
+            operator.or_,
+            (Annotated[made, Tag(made.__name__)] for made in (Files, *SETTINGS.values())),
+        ),
+        Discriminator(_entry_tag),
+    ]
+
+
+def statistic_of(entry: PoolEntry) -> Statistic:
+    """What an entry's images are judged by."""
+    return entry.statistic or entry.default_statistic
 
 
 def kind_of(entry: PoolEntry) -> str:
     """What an entry is called that has no name: its kind, or `files`."""
-    return "files" if isinstance(entry, Files) else entry.kind
+    return FILES if isinstance(entry, Files) else entry.kind

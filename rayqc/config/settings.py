@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import Field, model_validator
 
-from rayqc.config.base import Arm, Data, PositiveInt, PromiseAsked, Seed, Settings, Share, View
+from rayqc.config.base import (
+    Arm,
+    Data,
+    Enters,
+    NamesCode,
+    PositiveInt,
+    PromiseAsked,
+    Seed,
+    Settings,
+    Share,
+    View,
+    one_of,
+)
 from rayqc.config.pool import Augment, Gan, Latent, PoolEntry, kind_of
+from rayqc.kinds import ENCODERS, REGIONS
+
+WorkOnly = Enters()
+"""Changes how the work is done, not what comes of it."""
 
 
 class References(Data):
@@ -48,10 +64,12 @@ class Image(Settings):
         return self
 
 
-class Encoder(Settings):
+class Encoder(NamesCode):
     """The VAE (Halmuratov & Vesely, Tables 1 and 2) and its training, or another encoder."""
 
-    kind: Literal["vae", "supervised", "contrastive", "torchvision", "python"] = "vae"
+    code_setting: ClassVar[str] = "target"
+
+    kind: Annotated[str, one_of(*ENCODERS.names)] = "vae"
     """`vae`: the paper's. `supervised`, `contrastive`: a small network trained on the references'
     labels, or on telling views of them apart. `torchvision`: a model of that library with weights
     from a local file. `python`: `target`."""
@@ -88,22 +106,21 @@ class Encoder(Settings):
     leaves that figure out."""
     seed: Seed | None = None
     """Seeds initial weights, batches, noise and held-out references; null takes the run's."""
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Annotated[Literal["float32", "bfloat16"], Enters("fit", "filter")] = "float32"
     """Of encoding in `fit` and `filter` alike; training stays float32. bfloat16 (autocast) is for
     GPUs, and slower on most CPUs."""
-    checkpoint_every: PositiveInt = 250
+    checkpoint_every: Annotated[PositiveInt, WorkOnly] = 250
     """Steps between checkpoints."""
-    keep_checkpoints: PositiveInt = 2
+    keep_checkpoints: Annotated[PositiveInt, WorkOnly] = 2
     """How many checkpoints are kept."""
-    max_failures: Annotated[int, Field(ge=0)] = 3
+    max_failures: Annotated[int, Field(ge=0), WorkOnly] = 3
     """Worker failures that training survives by starting again at its last checkpoint."""
-    allow_collapse: bool = False
+    allow_collapse: Annotated[bool, WorkOnly] = False
     """Go on with an encoder that has fewer than 2 active units."""
 
     @model_validator(mode="after")
     def _names_what_it_needs(self) -> Encoder:
-        needed = {"torchvision": ("name", "weights"), "python": ("target",)}.get(self.kind, ())
-        missing = [key for key in needed if getattr(self, key) is None]
+        missing = [key for key in ENCODERS.entries[self.kind].needs if getattr(self, key) is None]
         if missing:
             raise ValueError(f"kind: {self.kind} needs {' and '.join(missing)}")
         return self
@@ -112,7 +129,7 @@ class Encoder(Settings):
 class Regions(Settings):
     """What is fitted to each class."""
 
-    kind: Literal["calibrated", "sphere", "sphere_loo"] = "calibrated"
+    kind: Annotated[str, one_of(*sorted(REGIONS.names))] = "calibrated"
     """`calibrated`: label and quality joined into one evidence and calibrated once. `sphere`: the
     paper's, in latent space. `sphere_loo`: the same with leave-one-out distances."""
     coverage: Annotated[float, Field(gt=0, le=1)] = 0.95
@@ -141,7 +158,7 @@ class Regions(Settings):
     """Mirrored ones as well; null flips colour images only."""
     most_references: PositiveInt = 10_000
     """References that scores are fitted and calibrated on at most, drawn at random."""
-    measure_images: Annotated[int, Field(ge=0)] = 1000
+    measure_images: Annotated[int, Field(ge=0), Enters("fit")] = 1000
     """How many test images, evenly spaced, `fit` measures the coverage of fresh images on."""
 
     @model_validator(mode="after")
@@ -154,28 +171,28 @@ class Regions(Settings):
 class Filter(Settings):
     """The pass over the pool."""
 
-    actors: PositiveInt | Literal["auto"] = "auto"
+    actors: Annotated[PositiveInt | Literal["auto"], WorkOnly] = "auto"
     """Encoding actors; auto is one a GPU, or else one a CPU."""
-    unit_rows: PositiveInt = 2048
+    unit_rows: Annotated[PositiveInt, WorkOnly] = 2048
     """Images a unit of work at most; a unit is what is redone after a crash."""
-    unit_minutes: Annotated[float, Field(gt=0)] | None = 30.0
+    unit_minutes: Annotated[Annotated[float, Field(gt=0)] | None, WorkOnly] = 30.0
     """A unit that takes longer hangs: its worker is ended, the unit is done again, and the image
     that did it is found. null waits for ever."""
-    micro_batch: PositiveInt = 128
+    micro_batch: Annotated[PositiveInt, WorkOnly] = 128
     """Images encoded at once; the last batch of a unit is padded to it."""
     shard_mb: Annotated[float, Field(gt=0)] = 128.0
     """Size of the final shards in 10^6 bytes."""
     keep_rejected: Literal["all", "none"] = "all"
     """`none` drops the rejected images (their scores stay)."""
-    keep_pool: Literal["all", "accepted", "none"] = "all"
+    keep_pool: Annotated[Literal["all", "accepted", "none"], Enters("generate", "filter")] = "all"
     """`all`: generators write their candidates to `pool/` first. `accepted`: the filter's actors
     make them, and only accepted images are written. `none`: scores only, no image; the same seeds
     make each again."""
-    max_error_share: Share = 0.01
+    max_error_share: Annotated[Share, WorkOnly] = 0.01
     """A larger share of unreadable images ends the run with exit code 3, all written."""
     max_accepted_per_class: PositiveInt | None = None
     """Cap per class, the most central first; the others are rejected as `over_cap`."""
-    limit: PositiveInt | None = None
+    limit: Annotated[PositiveInt | None, Enters("generate", "filter")] = None
     """Take only this many of the pool's images, evenly spaced over all of it."""
 
 
@@ -230,19 +247,19 @@ class Resources(Settings):
 class Config(Settings):
     """All settings of a run."""
 
-    seed: Seed = 0
+    seed: Annotated[Seed, Enters("train", "generate", "classify")] = 0
     """Seeds everything that has no seed of its own."""
-    image: Image = Image()
-    references: References
-    test: Data | None = None
+    image: Annotated[Image, Enters("train", "fit", "filter", "classify")] = Image()
+    references: Annotated[References, Enters("train", "fit", "generate", "filter", "classify")]
+    test: Annotated[Data | None, Enters("fit", "classify")] = None
     """Real images held back, for `classify` and for measured coverage. `references: bundled`
     brings its own."""
-    pool: list[PoolEntry] = [Augment(kind="augment")]
-    encoder: Encoder = Encoder()
-    regions: Regions = Regions()
-    filter: Filter = Filter()
-    classify: Classify = Classify()
-    resources: Resources = Resources()
+    pool: Annotated[list[PoolEntry], Enters("generate", "filter")] = [Augment(kind="augment")]
+    encoder: Annotated[Encoder, Enters("train", "fit", "filter")] = Encoder()
+    regions: Annotated[Regions, Enters("fit", "filter")] = Regions()
+    filter: Annotated[Filter, Enters("filter")] = Filter()
+    classify: Annotated[Classify, Enters("classify")] = Classify()
+    resources: Annotated[Resources, WorkOnly] = Resources()
 
     @model_validator(mode="after")
     def _can_be_done(self) -> Config:

@@ -21,10 +21,12 @@ from rayqc.images.decode import ImageShape, Limits, decode_batch, limits_of
 from rayqc.images.references import decode_real
 from rayqc.ledger.manifest import load_files
 from rayqc.progress import Progress
+from rayqc.results import TrainingRecord
 from rayqc.schema import image_bytes
 from rayqc.storage import Folder, read_json, read_table, write_json
 from rayqc.training.arms import Images, LabelledPool, arm_rows
 from rayqc.training.classifier import ClassifierSettings, accuracy, train_classifier
+from rayqc.verdicts import ACCEPTED, REJECTED
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +51,7 @@ def run_arms(
     classes: int,
     config: Config,
     progress: Progress,
-) -> list[dict[str, Any]]:
+) -> list[TrainingRecord]:
     """Train and test a classifier for each arm and seed; finished ones are not trained again.
 
     Args:
@@ -113,8 +115,12 @@ def train_arm(
     )
     device = "cuda" if gpu else "cpu"
     model = train_classifier(images_NHWC, label_N, classes, settings, seed, device)
-    found = accuracy(model, test.images_NHWC, test.label_N, device)
-    record = {"arm": job.arm, "seed": job.seed, "accuracy": found, "added": int(rows.size)}
+    record: TrainingRecord = {
+        "arm": job.arm,
+        "seed": job.seed,
+        "accuracy": accuracy(model, test.images_NHWC, test.label_N, device),
+        "added": int(rows.size),
+    }
     write_json(results, job.name, record)
 
 
@@ -140,7 +146,7 @@ def _pixels(table: pa.Table, image: ImageShape, limits: Limits) -> Images:
 def _load_pool(filtered: Folder, image: ImageShape, limits: Limits, config: Config) -> LabelledPool:
     """The judged images that any arm needs, an even draw of them where they are too many."""
     files = load_files(filtered)
-    shards = files.get("accepted", []) + files.get("rejected", [])
+    shards = files.get(ACCEPTED, []) + files.get(REJECTED, [])
     total = sum(shard.rows for shard in shards)
     share = config.classify.max_images / total if total > config.classify.max_images else 1.0
     images = [np.zeros((0, *image.pixels), np.uint8)]
@@ -155,7 +161,7 @@ def _load_pool(filtered: Folder, image: ImageShape, limits: Limits, config: Conf
         data = image_bytes(table)
         images.append(decode_batch(data, image, limits)[0])
         labels.append(np.asarray(table["label"]))
-        accepted.append(np.array(table["verdict"].to_pylist()) == "accepted")
+        accepted.append(np.array(table["verdict"].to_pylist()) == ACCEPTED)
         entries += [_entry_of(id_, names) for id_ in table["id"].to_pylist()]
     return LabelledPool(
         images_NHWC=np.concatenate(images),

@@ -16,6 +16,7 @@ from ray._raylet import (  # type: ignore[attr-defined]
 )
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from rayqc.results import DoctorResult
 from rayqc.version import __version__
 
 PACKAGES = ("ray", "torch", "torchvision", "pyarrow", "numpy")
@@ -50,7 +51,7 @@ def node_facts() -> dict[str, Any]:
     }
 
 
-def examine() -> dict[str, Any]:
+def examine() -> DoctorResult:
     """Facts of the driver's machine and of each node, and warnings."""
     nodes = [node for node in ray.nodes() if node["Alive"]]
     task = ray.remote(num_cpus=0)(node_facts)

@@ -12,13 +12,13 @@ from rayqc.distributed.pools import through_actors
 from rayqc.distributed.resources import actor_count, gpus_wanted
 from rayqc.distributed.session import plain_errors
 from rayqc.distributed.watch import Watchdog, in_thread
+from rayqc.encoders.batches import LatentEncoder
+from rayqc.encoders.store import load_encoder
 from rayqc.images.decode import Limits, limits_of
 from rayqc.images.references import decode_real
-from rayqc.models.encoder import LatentEncoder
 from rayqc.progress import Progress
 from rayqc.schema import image_bytes
 from rayqc.storage import Folder
-from rayqc.training.checkpoint import load_encoder
 from rayqc.units import slices
 
 ROWS_A_BLOCK = 512

@@ -7,38 +7,20 @@ from typing import Any
 
 from rayqc.config import Config
 from rayqc.config.settings import Filter
-from rayqc.distributed.filter_work import UNKNOWN, FilterSpec, FilterWorker, PoolSource
 from rayqc.distributed.reduce import compact
 from rayqc.distributed.resources import gpus_wanted
 from rayqc.distributed.units import run_units
-from rayqc.errors import InputError
 from rayqc.images.decode import limits_of
 from rayqc.ledger.manifest import Totals
 from rayqc.ledger.plan import start_or_resume
 from rayqc.progress import Progress
-from rayqc.regions.statistics import Statistics
+from rayqc.regions.statistic_choice import StatisticChoice
 from rayqc.schema import score_schema, verdict_schema
-from rayqc.sources import Source
 from rayqc.storage import Folder
 from rayqc.units import Unit
-
-IMAGE_KINDS = ("accepted", "rejected", "error")
-
-
-def match_classes(source: Source, prefix: str, classes: tuple[str, ...]) -> PoolSource:
-    """A pool whose classes are matched to the references' by name.
-
-    Raises:
-        InputError: not one class in common.
-    """
-    index = {name: label for label, name in enumerate(classes)}
-    to_class = tuple(index.get(name, UNKNOWN) for name in source.classes)
-    if all(label == UNKNOWN for label in to_class):
-        raise InputError(
-            f"the pool shares no class with the references: it has {_few(source.classes)}, "
-            f"they have {_few(classes)}; classes are matched by name"
-        )
-    return PoolSource(source=source, prefix=prefix, to_class=to_class)
+from rayqc.verdicts import ACCEPTED, REJECTED, VERDICTS
+from rayqc.work.filter_unit import FilterSpec, FilterWorker
+from rayqc.work.match_classes import PoolSource
 
 
 def filter_pool(
@@ -47,7 +29,7 @@ def filter_pool(
     sources: list[PoolSource],
     units: list[Unit],
     config: Config,
-    statistics: Statistics,
+    statistics: StatisticChoice,
     work: dict[str, Any],
     classes: tuple[str, ...],
     progress: Progress,
@@ -75,7 +57,7 @@ def filter_pool(
         sources=tuple(sources),
         limits=limits_of(config.image),
         micro_batch=settings.micro_batch,
-        keep=tuple(kind for kind in IMAGE_KINDS if kind not in _dropped(settings)),
+        keep=tuple(kind for kind in VERDICTS if kind not in _dropped(settings)),
         statistics=statistics,
         device="cuda" if gpu else "cpu",
         precision=config.encoder.precision,
@@ -91,11 +73,7 @@ def filter_pool(
 
 def _dropped(settings: Filter) -> set[str]:
     """Verdicts whose images are not written."""
-    dropped = {"accepted", "rejected", "error"} if settings.keep_pool == "none" else set()
-    if settings.keep_rejected == "none" or settings.keep_pool == "accepted":
-        dropped.add("rejected")
+    dropped = set(VERDICTS) if settings.keep_pool == "none" else set()
+    if settings.keep_rejected == "none" or settings.keep_pool == ACCEPTED:
+        dropped.add(REJECTED)
     return dropped
-
-
-def _few(names: tuple[str, ...]) -> str:
-    return ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")

@@ -18,19 +18,20 @@ from rayqc.distributed.reduce import latent_matrix, reduce_spheres
 from rayqc.distributed.tasks import run_tasks, share
 from rayqc.images.decode import ImageShape, limits_of
 from rayqc.images.references import decode_real
+from rayqc.kinds import REGIONS
 from rayqc.progress import Progress
 from rayqc.regions import Candidates, Regions
-from rayqc.regions.calibrated import KIND as CALIBRATED
-from rayqc.regions.fitting import FitTask, Fitted, fit_calibrated, fit_task, settings_of
+from rayqc.regions.base import RegionKind
+from rayqc.regions.fitting import fit_calibrated, settings_of
 from rayqc.regions.neighbours import Neighbours, find_neighbours
-from rayqc.regions.scores.label import LabelSettings
-from rayqc.regions.sphere import KIND as SPHERE
+from rayqc.regions.scorer_tasks import FittedScorer, ScorerTask, fit_task
+from rayqc.regions.views.base import LabelSettings
 from rayqc.schema import image_bytes
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fit:
-    """What a fit found."""
+class RegionsFit:
+    """What a fit gave."""
 
     regions: Regions
     neighbours: Neighbours
@@ -47,7 +48,7 @@ def fit_regions(
     encoder_digest: str,
     seen: bool,
     progress: Progress,
-) -> Fit:
+) -> RegionsFit:
     """Regions of the kind that is set, and each class's sphere beside them.
 
     Args:
@@ -56,14 +57,14 @@ def fit_regions(
         seen: the encoder was trained on the references.
     """
     chosen = config.regions
-    sphere_kind = SPHERE if chosen.kind == CALIBRATED else chosen.kind
-    sphere = reduce_spheres(latents, classes, chosen.coverage, encoder_digest, sphere_kind)
+    kind: RegionKind = REGIONS[chosen.kind]
+    sphere = reduce_spheres(latents, classes, chosen.coverage, encoder_digest, kind.sphere)
     latent_ND = latent_matrix(references)
     neighbours = find_neighbours(
         references["id"].to_pylist(), latent_ND, sphere.centers_KD, sphere.radius_K
     )
-    if chosen.kind != CALIBRATED:
-        return Fit(regions=sphere, neighbours=neighbours, separation={})
+    if not kind.calibrated:
+        return RegionsFit(regions=sphere, neighbours=neighbours, separation={})
     rows = _chosen_rows(references.num_rows, chosen.most_references, config.seed)
     some = references.take(pa.array(rows))
     known = Candidates(
@@ -76,7 +77,7 @@ def fit_regions(
     settings = settings_of(chosen, image.channels, seen)
     shared = share(known)
 
-    def run(tasks: Sequence[FitTask]) -> list[Fitted]:
+    def run(tasks: Sequence[ScorerTask]) -> list[FittedScorer]:
         jobs = [(task, shared, len(classes), settings.label, config.seed) for task in tasks]
         with progress.stage("fold", len(jobs), "scorers") as stage:
             return run_tasks(_fit_one, jobs, stage, minutes=config.resources.stuck_minutes)
@@ -90,12 +91,12 @@ def fit_regions(
         run,
         "latent" in settings.label.views and seen,
     )
-    return Fit(regions=regions, neighbours=neighbours, separation=separation)
+    return RegionsFit(regions=regions, neighbours=neighbours, separation=separation)
 
 
 def _fit_one(
-    task: FitTask, references: Candidates, classes: int, settings: LabelSettings, seed: int
-) -> Fitted:
+    task: ScorerTask, references: Candidates, classes: int, settings: LabelSettings, seed: int
+) -> FittedScorer:
     torch.set_num_threads(1)
     return fit_task(task, references, classes, settings, seed)
 

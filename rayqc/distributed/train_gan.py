@@ -24,6 +24,7 @@ from rayqc.progress import Progress
 from rayqc.storage import Folder
 from rayqc.training.checkpoint import load_state, save_state
 from rayqc.training.gan import (
+    GANRecord,
     GANState,
     fresh_gan,
     keep_if_best,
@@ -92,7 +93,7 @@ def gan_loop(setup: dict[str, Any]) -> None:
         state, images_NHWC[~held_N], label_N[~held_N], settings, share, report, record, str(device)
     )
     if share.rank == 0:
-        facts = {
+        facts: GANRecord = {
             "steps": state.step,
             "workers": share.world,
             "best": min(state.qualities, key=lambda found: found["loss"]),

@@ -1,18 +1,14 @@
-"""The encoder: the VAE on Ray Train (DDP workers, checkpoints, restarts), or another kind."""
+"""The VAE on Ray Train: data-parallel workers, checkpoints, restarts."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import torch
 from ray.train.torch import prepare_model
 
 from rayqc.config import Config
-from rayqc.config.settings import Encoder
-from rayqc.distributed.resources import gpus_wanted
-from rayqc.distributed.tasks import run_tasks
 from rayqc.distributed.trainer import (
     Training,
     begin_worker,
@@ -21,116 +17,20 @@ from rayqc.distributed.trainer import (
     run_trainer,
     tell_step,
 )
-from rayqc.errors import ConfigError
-from rayqc.images.decode import ImageShape, decode_batch, limits_of
-from rayqc.models.backbones import (
-    FULL_WIDTH,
-    Foreign,
-    Pretrained,
-    pretrained_weights,
-    source_digest,
-)
-from rayqc.models.encoder import LatentEncoder
+from rayqc.encoders.base import MadeEncoder
+from rayqc.encoders.batches import LatentEncoder
+from rayqc.encoders.store import TrainedEncoder, load_encoder, save_encoder
+from rayqc.encoders.vae import measure
+from rayqc.images.decode import ImageShape
 from rayqc.models.vae import VAE, VAEShape
 from rayqc.progress import Progress
-from rayqc.schema import image_bytes
 from rayqc.storage import Folder
-from rayqc.training.backbones import train_contrastive, train_supervised
-from rayqc.training.checkpoint import (
-    TrainedEncoder,
-    load_checkpoint,
-    load_encoder,
-    save_checkpoint,
-    save_encoder,
-)
-from rayqc.training.classifier import ClassifierSettings
-from rayqc.training.holdout import choose_holdout, measure
+from rayqc.training.checkpoint import load_checkpoint, save_checkpoint
+from rayqc.training.holdout import choose_holdout
 from rayqc.training.vae import TrainingState, VAESettings, bare_model, train_vae
 from rayqc.units import evenly
 
 MOST_MEASURED = 1000
-
-
-def train_encoder(
-    references: pa.Table,
-    classes: tuple[str, ...],
-    image: ImageShape,
-    model: Folder,
-    config: Config,
-    progress: Progress,
-) -> TrainedEncoder:
-    """Make the encoder that is set and write it to `model`. Arguments as `train_vae_encoder`."""
-    chosen = config.encoder
-    if chosen.kind == "vae":
-        return train_vae_encoder(references, classes, image, model, config, progress)
-    if chosen.kind in ("torchvision", "python"):
-        return bring_encoder(chosen, image, classes, model)
-    gpu = gpus_wanted(config.resources.use_gpu)
-    with progress.stage("train", 1, "encoders") as stage:
-        jobs = [(references, classes, image, model, config, gpu)]
-        run_tasks(train_backbone, jobs, stage, gpu, config.resources.stuck_minutes)
-    return load_encoder(model, None)
-
-
-def train_backbone(
-    references: pa.Table,
-    classes: tuple[str, ...],
-    image: ImageShape,
-    model: Folder,
-    config: Config,
-    gpu: bool,
-) -> None:
-    """A task: a supervised or contrastive encoder, trained and written to `model`."""
-    chosen = config.encoder
-    torch.set_num_threads(1)
-    images_NHWC = decode_batch(image_bytes(references), image, limits_of(config.image))[0]
-    width = max(4, round(chosen.width * FULL_WIDTH))
-    settings = ClassifierSettings(
-        steps=chosen.steps,
-        batch_size=chosen.batch_size,
-        learning_rate=chosen.learning_rate,
-        width=width,
-        augment=True,
-        flip=image.channels == 3,
-        balanced=True,
-    )
-    seed, device = config.encoder_seed(), "cuda" if gpu else "cpu"
-    if chosen.kind == "supervised":
-        label_N = np.asarray(references["label"])
-        network = train_supervised(images_NHWC, label_N, len(classes), settings, seed, device)
-    else:
-        network = train_contrastive(images_NHWC, settings, seed, device)
-    shape = {"channels": image.channels, "width": width}
-    record = {"steps": chosen.steps, "latent_dim": network.latent_dim}
-    save_encoder(model, chosen.kind, network.cpu(), shape, image, classes, record)
-
-
-def bring_encoder(
-    chosen: Encoder, image: ImageShape, classes: tuple[str, ...], model: Folder
-) -> TrainedEncoder:
-    """An encoder trained elsewhere, checked and written to `model`.
-
-    Raises:
-        ConfigError: its weights or its target cannot be read.
-    """
-    shape: dict[str, Any]
-    network: Pretrained | Foreign
-    if chosen.kind == "torchvision":
-        shape = {"name": chosen.name, "input_size": chosen.input_size}
-        network = pretrained = Pretrained(str(chosen.name), chosen.input_size)
-        weights = pretrained_weights(str(chosen.weights))
-        missing = pretrained.network.load_state_dict(weights, strict=False).missing_keys
-        if missing:
-            raise ConfigError(
-                f"encoder.weights: {chosen.weights} is no {chosen.name}: it lacks {missing[:3]}"
-            )
-    else:
-        target = str(chosen.target)
-        shape = {"target": target, "options": chosen.options, "source": source_digest(target)}
-        shape |= {"size": image.size, "channels": image.channels}
-        network = Foreign(target, chosen.options, (image.size, image.channels))
-    record = {"latent_dim": network.latent_dim}
-    return save_encoder(model, chosen.kind, network, shape, image, classes, record)
 
 
 def train_vae_encoder(
@@ -183,9 +83,8 @@ def train_loop(setup: dict[str, Any]) -> None:
         facts = measure(encoder, images_NHWC[sample], held_N[sample])
         facts |= {"steps": state.step, "workers": share.world}
         facts |= {"history": state.history, "starts": state.starts}
-        save_encoder(
-            setup["place"], "vae", vae, vae.shape.as_dict(), image, setup["classes"], facts
-        )
+        made = MadeEncoder(network=vae, shape=vae.shape.as_dict(), record=facts)
+        save_encoder(setup["place"], "vae", made, image, setup["classes"])
 
 
 def _fresh_state(image: ImageShape, config: Config, device: torch.device) -> TrainingState:

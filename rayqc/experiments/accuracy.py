@@ -18,12 +18,9 @@ from rayqc.config.settings import Regions as RegionSettings
 from rayqc.experiments.draws import RealData, draw_references, make_faults, pick
 from rayqc.generators.policies import make_transform
 from rayqc.regions.base import Candidates
-from rayqc.regions.fitting import (
-    CalibrationSettings,
-    fit_calibrated,
-    in_turn,
-    settings_of,
-)
+from rayqc.regions.fitting import fit_calibrated, settings_of
+from rayqc.regions.promises.base import CalibrationSettings
+from rayqc.regions.scorer_tasks import in_turn
 from rayqc.training.arms import Images
 from rayqc.training.classifier import ClassifierSettings, accuracy, train_classifier
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from rayqc.encoders.batches import LatentEncoder
+from rayqc.encoders.vae import reconstruct
 from rayqc.errors import UserError
-from rayqc.models.encoder import LatentEncoder
 from rayqc.regions.base import Candidates, Regions
 from rayqc.regions.sphere import centers, class_sums, fit_spheres, own_distances
 
@@ -79,4 +80,4 @@ def realism(candidates: Candidates, references: Candidates) -> np.ndarray:
 
 def reconstruction_error(candidates: Candidates, encoder: LatentEncoder) -> np.ndarray:
     """The VAE's cross-entropy, in nats."""
-    return encoder.reconstruct(candidates.images_NHWC)[1]
+    return reconstruct(encoder, candidates.images_NHWC)[1]

@@ -5,6 +5,7 @@ Shape suffixes: N images.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import torch
 from rayqc.config.base import Statistic
 from rayqc.config.evaluation import Detection
 from rayqc.config.settings import Regions as RegionSettings
+from rayqc.encoders.batches import LatentEncoder
 from rayqc.experiments import baselines
 from rayqc.experiments.draws import (
     RealData,
@@ -22,17 +24,20 @@ from rayqc.experiments.draws import (
     train_encoder,
     train_gan_briefly,
 )
-from rayqc.models.encoder import LatentEncoder
 from rayqc.regions.base import Candidates, Regions
-from rayqc.regions.calibrated import STATISTICS, CalibratedRegions
-from rayqc.regions.fitting import auroc, fit_calibrated, in_turn, settings_of
-from rayqc.regions.joint import NOISE_SHARE, Odds
-from rayqc.regions.sphere import KIND, LEAVE_ONE_OUT
+from rayqc.regions.calibrated import CalibratedRegions
+from rayqc.regions.fitting import fit_calibrated, settings_of
+from rayqc.regions.joint import STATISTICS, Join, Odds
+from rayqc.regions.scorer_tasks import in_turn
+from rayqc.regions.scores.quality import NAME as QUALITY
+from rayqc.regions.scores.quality_scale import NOISE_SHARE, QualityScale
+from rayqc.regions.separation import auroc
+from rayqc.regions.sphere import LEAVE_ONE_OUT, SPHERE
 from rayqc.training.arms import Images
 
 FALSE_POSITIVES = 0.05
 SHARES = (0.2, 0.35, 0.5, 0.7, 1.0)
-"""Tried for `joint.NOISE_SHARE`, to leave each kind of fault out of that choice in turn."""
+"""Tried for `quality_scale.NOISE_SHARE`, to leave each kind of fault out of that choice in turn."""
 GENUINE = "genuine"
 MOST_COMPARED = 2000
 """Fresh images a draw that baselines are asked about: SSIM is slow."""
@@ -60,7 +65,7 @@ def measure_draw(
     run = in_turn(known, len(data.classes), settings.label, draw)
     regions, separation = fit_calibrated(known, data.classes, settings, draw, "", run)
     scores, coverage = _calibrated(regions, asked)
-    for kind in (KIND, LEAVE_ONE_OUT):
+    for kind in (SPHERE, LEAVE_ONE_OUT):
         if kind == LEAVE_ONE_OUT and per_class < 2:
             continue
         sphere = baselines.fit_sphere(known, data.classes, settings.coverage, kind)
@@ -94,7 +99,7 @@ def _calibrated(
 
     def odds_of(kind: str, share: float = NOISE_SHARE) -> list[Odds]:
         both = zip(regions.joins, raws[kind], strict=True)
-        return [join.odds(raw, share) for join, raw in both]
+        return [_with_noise_share(join, share).odds(raw) for join, raw in both]
 
     odds = {kind: odds_of(kind) for kind in asked}
     scores: dict[str, dict[str, np.ndarray]] = {}
@@ -111,6 +116,14 @@ def _calibrated(
             for kind in asked
         }
     return scores, coverage
+
+
+def _with_noise_share(join: Join, share: float) -> Join:
+    """The scales, with another place for even odds of quality."""
+    quality = join.scales[QUALITY]
+    if not isinstance(quality, QualityScale):
+        raise TypeError(f"expected the scale of quality, found {type(quality).__name__}")
+    return Join(scales={**join.scales, QUALITY: replace(quality, noise_share=share)})
 
 
 def _judged(

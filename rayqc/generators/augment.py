@@ -14,11 +14,13 @@ import pyarrow as pa
 import torch
 from torch import nn
 
+from rayqc.config import Augment
 from rayqc.errors import ConfigError
+from rayqc.generators.base import EntryPlace, GeneratorKind
 from rayqc.generators.policies import make_transform
 from rayqc.images.decode import Limits, decode_native
 from rayqc.images.encode import encode_png
-from rayqc.schema import IMAGE_TYPE, candidate_schema
+from rayqc.schema import candidate_table
 from rayqc.storage import Folder, canonical_json, digest, read_table
 from rayqc.units import Unit, slices
 
@@ -63,15 +65,14 @@ class AugmentSource:
         rows = unit.rows()
         parent_id = self._references()["id"].to_pylist()
         parents = [parent_id[row // self.per_reference] for row in rows]
-        images = [{"bytes": self._candidate(int(row)), "path": None} for row in rows]
-        columns = {
-            "id": pa.array([f"{self.name}/{row:09d}" for row in rows], pa.string()),
-            "image": pa.array(images, IMAGE_TYPE),
-            "label": pa.array(self.labels(unit)),
-            "source": pa.array([f"augment seed={self.seed}"] * len(rows), pa.string()),
-            "parent": pa.array(parents, pa.string()),
-        }
-        return pa.table(columns, schema=candidate_schema(self.classes))
+        return candidate_table(
+            self.classes,
+            ids=[f"{self.name}/{row:09d}" for row in rows],
+            images=[self._candidate(int(row)) for row in rows],
+            labels=self.labels(unit),
+            sources=[f"augment seed={self.seed}"] * len(rows),
+            parents=parents,
+        )
 
     def _candidate(self, row: int) -> bytes:
         pixels_HWC = self._reference_pixels(row // self.per_reference)
@@ -109,3 +110,27 @@ class AugmentSource:
         if self._rows is None:
             self._rows = read_table(self.references, self.table)
         return self._rows
+
+
+def augment_source(entry: Augment, place: EntryPlace) -> AugmentSource:
+    """The source of a pool entry's candidates."""
+    return AugmentSource(
+        references=place.model,
+        table=place.table,
+        classes=place.classes,
+        count=place.references,
+        references_digest=place.references_digest,
+        name=place.name,
+        seed=place.seed,
+        policy=entry.policy,
+        per_reference=entry.per_reference,
+        limits=place.limits,
+    )
+
+
+def check_policy(entry: Augment) -> None:
+    """Make the policy's transform, which says what is wrong with it."""
+    make_transform(entry.policy, channels=3)
+
+
+KIND = GeneratorKind(source=augment_source, check=check_policy, tried_first=True)

@@ -6,52 +6,59 @@ Shape suffixes: N images, B images of a batch, H W C pixels, Z noise.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict, cast
 
 import numpy as np
 import torch
 
-from rayqc.errors import ArtefactError, ConfigError
-from rayqc.generators.sampled import normal
+from rayqc.config import Gan
+from rayqc.errors import ConfigError
+from rayqc.generators.base import EntryPlace, GeneratorKind
+from rayqc.generators.sampled import SampledSource, normal, sampled_source
 from rayqc.models.gan import GANShape, Generator
-from rayqc.storage import (
-    Folder,
-    canonical_json,
-    digest,
-    read_json,
-    write_json,
-)
+from rayqc.storage import Folder, read_json
+from rayqc.storage.artefact import Artefact
 from rayqc.training.checkpoint import load_network, network_bytes
+from rayqc.training.gan import GANRecord
 
-GENERATOR_FORMAT = 1
 FACTS = "generator.json"
 WEIGHTS = "weights.safetensors"
+GAN = Artefact(
+    arrays=WEIGHTS,
+    record=FACTS,
+    format_version=1,
+    digest_key="digest",
+    mend="delete the folder, and it is trained again",
+)
 
 
-def save_gan(folder: Folder, network: Generator, made_of: str, record: dict[str, Any]) -> None:
+class GANFacts(TypedDict):
+    """What `generator.json` holds."""
+
+    format_version: int
+    kind: str
+    shape: dict[str, int]
+    digest: str
+    made_of: str
+    """Digest of the settings and references that it was trained with."""
+    record: GANRecord
+
+
+def save_gan(folder: Folder, network: Generator, made_of: str, record: GANRecord) -> None:
     """Write the weights, then `generator.json`, which names their digest.
 
     Args:
         made_of: digest of the settings and references that it was trained with.
         record: what training measured.
     """
-    weights = network_bytes(network)
     shape = network.shape.as_dict()
-    folder.write(WEIGHTS, weights)
-    facts = {
-        "format_version": GENERATOR_FORMAT,
-        "kind": "gan",
-        "shape": shape,
-        "digest": digest(weights + canonical_json(shape)),
-        "made_of": made_of,
-        "record": record,
-    }
-    write_json(folder, FACTS, facts)
+    facts = {"kind": "gan", "shape": shape, "made_of": made_of, "record": record}
+    GAN.write(folder, network_bytes(network), facts, shape)
 
 
-def gan_facts(folder: Folder) -> dict[str, Any] | None:
+def gan_facts(folder: Folder) -> GANFacts | None:
     """What `save_gan` wrote last, None where no training has ended."""
-    return dict(read_json(folder, FACTS)) if folder.exists(FACTS) else None
+    return cast("GANFacts", read_json(folder, FACTS)) if folder.exists(FACTS) else None
 
 
 def load_gan(folder: Folder) -> Generator:
@@ -60,18 +67,8 @@ def load_gan(folder: Folder) -> Generator:
     Raises:
         ArtefactError: another format version, or weights that are not the ones it names.
     """
-    facts = read_json(folder, FACTS)
-    if facts.get("format_version") != GENERATOR_FORMAT:
-        raise ArtefactError(
-            f"{folder.path(FACTS)} has format version {facts.get('format_version')}, this rayqc "
-            f"reads {GENERATOR_FORMAT}; delete the folder, and it is trained again"
-        )
-    found = digest(folder.read(WEIGHTS) + canonical_json(facts["shape"]))
-    if found != facts["digest"]:
-        raise ArtefactError(
-            f"{folder.path(WEIGHTS)} is damaged or swapped: digest {found[:12]}, {FACTS} says "
-            f"{facts['digest'][:12]}; delete the folder, and it is trained again"
-        )
+    facts = GAN.read_record(folder)
+    GAN.verify(folder, facts, facts["shape"])
     network = Generator(GANShape(**facts["shape"]))
     load_network(network, folder, WEIGHTS)
     return network.eval()
@@ -118,3 +115,11 @@ def to_pixels(x_BCHW: torch.Tensor) -> np.ndarray:
         raise ConfigError("a generator gave pixels that are NaN or infinite")
     scaled = (x_BCHW.float().clamp(0, 1) * 255).round()
     return np.asarray(scaled.to(torch.uint8).permute(0, 2, 3, 1).cpu())
+
+
+def gan_source(entry: Gan, place: EntryPlace) -> SampledSource:
+    """The source of a pool entry's candidates."""
+    return sampled_source(GANMaker(folder=place.folder), entry, place)
+
+
+KIND = GeneratorKind(source=gan_source, trained=True)

@@ -10,14 +10,17 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from rayqc.config import Latent
+from rayqc.encoders.batches import LatentEncoder
+from rayqc.encoders.store import DIGEST, MODEL, load_encoder
 from rayqc.errors import ConfigError
+from rayqc.generators.base import EntryPlace, GeneratorKind
 from rayqc.generators.gan import to_pixels
+from rayqc.generators.sampled import SampledSource, sampled_source
 from rayqc.images.decode import Limits, decode_batch
-from rayqc.models.encoder import LatentEncoder
 from rayqc.models.vae import VAE
 from rayqc.schema import image_bytes
 from rayqc.storage import Folder, read_json, read_table
-from rayqc.training.checkpoint import MODEL, load_encoder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +36,7 @@ class LatentMaker:
     @property
     def identity(self) -> str:
         """Of the encoder and the spread; the references are what it was trained on."""
-        return f"{read_json(self.model, MODEL)['encoder_digest']} {self.spread}"
+        return f"{read_json(self.model, MODEL)[DIGEST]} {self.spread}"
 
     def open(self, device: str) -> LatentSampler:
         """Encode the references, and decode from there."""
@@ -73,3 +76,14 @@ class LatentSampler:
         center_D = own_RD[rng.integers(len(own_RD))]
         noise_D = rng.standard_normal(own_RD.shape[1], np.float32)
         return np.asarray(center_D + self.noise_KD[label] * noise_D)
+
+
+def latent_source(entry: Latent, place: EntryPlace) -> SampledSource:
+    """The source of a pool entry's candidates."""
+    maker = LatentMaker(
+        model=place.model, table=place.table, spread=entry.spread, limits=place.limits
+    )
+    return sampled_source(maker, entry, place)
+
+
+KIND = GeneratorKind(source=latent_source)

@@ -15,9 +15,11 @@ from typing import Any, Protocol
 import numpy as np
 import pyarrow as pa
 
+from rayqc.config import Generator
 from rayqc.errors import ConfigError, RayqcError
+from rayqc.generators.base import EntryPlace
 from rayqc.images.encode import encode_png
-from rayqc.schema import IMAGE_TYPE, candidate_schema
+from rayqc.schema import candidate_table
 from rayqc.storage import canonical_json, digest
 from rayqc.units import Unit, slices
 
@@ -46,6 +48,10 @@ class Maker(Protocol):
     def open(self, device: str) -> Sampler:
         """Load it."""
         ...
+
+
+OWN_BATCH = 128
+"""Images that the run's own networks make at once; part of what decides their last digits."""
 
 
 @dataclass(kw_only=True)
@@ -79,6 +85,8 @@ class SampledSource:
 
     def units_of(self, label: int, start: int, stop: int, most_rows: int) -> list[Unit]:
         """Candidates [start, stop) of a class, in units that hold whole batches."""
+        if stop <= start:
+            return []  # else a batch that `start` lies within would be a unit without rows
         first, last = start // self.batch, -(-stop // self.batch)
         most = max(1, min(most_rows // self.batch, self.unit_batches or most_rows))
         return [
@@ -107,19 +115,18 @@ class SampledSource:
     def read(self, unit: Unit, max_bytes: int | None = None) -> pa.Table:
         """Make the unit's candidates, none of which is too large; see `Source`."""
         rows, label = unit.rows(), int(unit.path)
-        images: list[dict[str, Any]] = []
+        images: list[bytes] = []
         for number in np.unique(rows // self.batch):
             made_BHWC = self._batch(label, int(number))
             places = rows[rows // self.batch == number] % self.batch
-            images += [{"bytes": encode_png(made_BHWC[place]), "path": None} for place in places]
-        columns = {
-            "id": pa.array([f"{self.name}/{label:04d}-{row:09d}" for row in rows], pa.string()),
-            "image": pa.array(images, IMAGE_TYPE),
-            "label": pa.array(self.labels(unit)),
-            "source": pa.array([f"{self.name} seed={self.seed}"] * len(rows), pa.string()),
-            "parent": pa.nulls(len(rows), pa.string()),
-        }
-        return pa.table(columns, schema=candidate_schema(self.classes))
+            images += [encode_png(made_BHWC[place]) for place in places]
+        return candidate_table(
+            self.classes,
+            ids=[f"{self.name}/{label:04d}-{row:09d}" for row in rows],
+            images=images,
+            labels=self.labels(unit),
+            sources=[f"{self.name} seed={self.seed}"] * len(rows),
+        )
 
     def _batch(self, label: int, number: int) -> np.ndarray:
         first = number * self.batch
@@ -144,6 +151,25 @@ class SampledSource:
     def _seed(self, label: int, row: int) -> int:
         words = np.random.SeedSequence([self.seed, *self.name.encode(), label, row])
         return int(words.generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+def sampled_source(
+    maker: Maker,
+    entry: Generator,
+    place: EntryPlace,
+    batch: int = OWN_BATCH,
+    unit_batches: int | None = None,
+) -> SampledSource:
+    """The source of a pool entry's candidates; see `SampledSource`."""
+    return SampledSource(
+        maker=maker,
+        classes=place.classes,
+        per_class=entry.per_class,
+        name=place.name,
+        seed=place.seed,
+        batch=batch,
+        unit_batches=unit_batches,
+    )
 
 
 def checked(made: Any, count: int, who: str) -> np.ndarray:

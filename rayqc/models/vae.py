@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rayqc.errors import ConfigError
+from rayqc.models.latent import LatentNetwork
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,12 +51,13 @@ class VAEShape:
         return asdict(self)
 
 
-class VAE(nn.Module):
+class VAE(LatentNetwork):
     """Encoder to the mean and log-variance of a Gaussian, decoder back to pixels in [0, 1]."""
 
     def __init__(self, shape: VAEShape) -> None:
         super().__init__()
         self.shape = shape
+        self.latent_dim = shape.latent_dim
         first, second, hidden = shape.scaled(512), shape.scaled(1024), shape.scaled(400)
         side = shape.size // 4
         self.grid = (second, side, side)
@@ -77,11 +79,6 @@ class VAE(nn.Module):
                 "output": nn.Conv2d(first, shape.channels, 3, padding=1),
             }
         )
-
-    @property
-    def latent_dim(self) -> int:
-        """Latent dimensions D."""
-        return self.shape.latent_dim
 
     def latent(self, x_NCHW: Tensor) -> Tensor:
         """The mean alone: what an image is encoded to."""

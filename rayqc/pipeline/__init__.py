@@ -1,1 +1,1 @@
-"""The stages in order, and nothing else: train, fit, generate, filter, classify."""
+"""Runs and their stages; deciding again, looking closer, drawing until full, checking."""

@@ -6,12 +6,12 @@ import resource
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from rayqc.config import Data
 from rayqc.config.settings import Image
 from rayqc.images.decode import ImageShape, decode_batch, limits_of
 from rayqc.progress import Progress
+from rayqc.results import CheckResult
 from rayqc.schema import image_bytes
 from rayqc.sources import detect, open_source
 from rayqc.sources.base import Source
@@ -32,7 +32,7 @@ Batch = tuple[list[str], Sequence[bytes | Problem | None]]
 """Names, and bytes or why there are none."""
 
 
-def check_images(path: str, settings: Image, progress: Progress) -> dict[str, Any]:
+def check_images(path: str, settings: Image, progress: Progress) -> CheckResult:
     """Decode all images at a path, as filter and training would.
 
     Args:

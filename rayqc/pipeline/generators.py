@@ -4,100 +4,86 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from typing import Any
+from typing import cast
 
-from rayqc.config import Augment, Code, Config, Exported, Gan, Generator, Latent
+from rayqc.config import Gan, MadeHere
 from rayqc.distributed.resources import gpus_wanted
 from rayqc.distributed.train_gan import train_gan_generator
 from rayqc.errors import UntrustedCodeError
-from rayqc.generators.augment import AugmentSource
-from rayqc.generators.foreign import ExportedMaker, PythonMaker
-from rayqc.generators.gan import FACTS, GANMaker, gan_facts
-from rayqc.generators.latent import LatentMaker
-from rayqc.generators.sampled import Maker, SampledSource
-from rayqc.images.decode import limits_of
-from rayqc.pipeline.artefacts import REFERENCES, run_encoder
-from rayqc.progress import Progress
-from rayqc.schema import class_names
-from rayqc.storage import Folder, canonical_json, digest, read_json, read_table
+from rayqc.generators.base import EntryPlace, GeneratedSource, GeneratorKind
+from rayqc.generators.gan import FACTS, GANFacts, gan_facts
+from rayqc.generators.sampled import SampledSource
+from rayqc.kinds import GENERATORS
+from rayqc.pipeline.run import REFERENCES, Run
+from rayqc.storage import Folder, canonical_json, digest
 
 logger = logging.getLogger(__name__)
 
-BATCH = 128
-"""Images that the run's own networks make at once; part of what decides their last digits."""
-BATCHES_A_UNIT = 4
-"""Of Python code, which may take seconds an image: what a crash costs, and a unit's time limit."""
-GENERATORS = "generators"
+FOLDER = "generators"
+BEGUN = "training.txt"
 
-Own = AugmentSource | SampledSource
+OwnSources = dict[int, GeneratedSource]
+"""Pool entries that are made here, by their number in the configuration."""
 
 
-def own_sources(folder: Folder, config: Config) -> dict[int, Own]:
-    """Pool entries that are made here, by their place in the configuration.
+def kind_of(entry: MadeHere) -> GeneratorKind:
+    """The record of an entry's kind."""
+    kind: GeneratorKind = GENERATORS[entry.kind]
+    return kind
+
+
+def own_sources(run: Run) -> OwnSources:
+    """Sources of the pool entries that are made here.
 
     A GAN's must be trained by now; see `train_generators`.
     """
-    references = read_table(folder.sub("model"), REFERENCES, columns=["label"])
-    classes = class_names(references.schema, "label") or ()
-    found: dict[int, Own] = {}
-    for place, name in enumerate(config.pool_names()):
-        entry = config.pool[place]
-        if isinstance(entry, Augment):
-            found[place] = _augment(folder, config, entry, name, classes, references.num_rows)
-        elif isinstance(entry, Generator):
-            found[place] = SampledSource(
-                maker=_maker(folder, config, entry, name),
-                classes=classes,
-                per_class=entry.per_class,
-                name=name,
-                seed=config.seed,
-                batch=entry.batch_size if isinstance(entry, Code | Exported) else BATCH,
-                unit_batches=BATCHES_A_UNIT if isinstance(entry, Code) else None,
-            )
-    return found
+    named = enumerate(zip(run.config.pool_names(), run.config.pool, strict=True))
+    return {
+        number: kind_of(entry).source(entry, _place(run, name))
+        for number, (name, entry) in named
+        if isinstance(entry, MadeHere)
+    }
 
 
-def refuse_unnamed(config: Config) -> None:
+def on_devices(sources: OwnSources, run: Run) -> OwnSources:
+    """The sources, networks on a GPU where the work uses them. Needs a Ray session."""
+    if not gpus_wanted(run.config.resources.use_gpu):
+        return sources
+    return {
+        number: replace(source, device="cuda") if isinstance(source, SampledSource) else source
+        for number, source in sources.items()
+    }
+
+
+def refuse_unnamed(run: Run) -> None:
     """Find out before anything is claimed that a generator's code was not named.
 
     Raises:
         UntrustedCodeError: a pool entry's code stands in the run folder only.
     """
-    for name, entry in zip(config.pool_names(), config.pool, strict=True):
-        if (isinstance(entry, Code) and entry.target is None) or (
-            isinstance(entry, Exported) and entry.path is None
-        ):
+    for name, entry in zip(run.config.pool_names(), run.config.pool, strict=True):
+        if isinstance(entry, MadeHere) and entry.code_setting and entry.code() is None:
             raise UntrustedCodeError(
                 f"the run's pool entry {name} is code to run; if you know and trust it, say so "
                 "with --trust and the entry's target or path (trust= in Python)"
             )
 
 
-def on_devices(sources: dict[int, Own], config: Config) -> dict[int, Own]:
-    """The same, with networks on a GPU where the work uses them. Needs a Ray session."""
-    if not gpus_wanted(config.resources.use_gpu):
-        return sources
-    return {
-        place: replace(source, device="cuda") if isinstance(source, SampledSource) else source
-        for place, source in sources.items()
-    }
-
-
-def train_generators(folder: Folder, config: Config, progress: Progress) -> dict[str, float]:
+def train_generators(run: Run) -> dict[str, float]:
     """Train the GANs of the pool that are not trained yet; needs a Ray session.
 
     Returns:
         Of each GAN, by name, the best accuracy that a classifier trained on its samples had.
     """
-    found = {}
-    for name, entry in zip(config.pool_names(), config.pool, strict=True):
-        if not isinstance(entry, Gan):
+    accuracy_by_name = {}
+    for name, entry in zip(run.config.pool_names(), run.config.pool, strict=True):
+        if not isinstance(entry, Gan) or not kind_of(entry).trained:
             continue
-        place = folder.sub(f"{GENERATORS}/{name}")
-        identity = made_of(folder, config, entry)
-        facts = gan_facts(place)
+        folder = run.folder.sub(f"{FOLDER}/{name}")
+        identity = made_of(run, entry)
+        facts = gan_facts(folder)
         if facts is None or facts["made_of"] != identity:
-            facts = _train(folder, config, entry, place, identity, progress)
+            facts = _train(run, entry, folder, identity)
         best = facts["record"]["best"]
         logger.info(
             "%s: best at step %d, %.1f%% of %s references told by a classifier of its samples",
@@ -106,79 +92,49 @@ def train_generators(folder: Folder, config: Config, progress: Progress) -> dict
             100 * best["accuracy"],
             "held-out" if facts["record"]["held_out"] else "its own",
         )
-        found[name] = best["accuracy"]
-    return found
+        accuracy_by_name[name] = best["accuracy"]
+    return accuracy_by_name
 
 
-def _train(
-    folder: Folder, config: Config, entry: Gan, place: Folder, identity: str, progress: Progress
-) -> dict[str, Any]:
-    begun = "training.txt"
-    if not place.exists(begun) or place.read(begun).decode() != identity:
-        place.delete([begun])
-        place.delete(place.names())  # another training's checkpoints are not to be gone on from
-        place.write(begun, identity.encode())
-    references = read_table(folder.sub("model"), REFERENCES)
-    trained = run_encoder(folder, config)
-    classes = len(class_names(references.schema, "label") or ())
-    place.delete([FACTS])
-    train_gan_generator(
-        references, classes, trained.image, place, entry, identity, config, progress
-    )
-    return dict(read_json(place, FACTS))
-
-
-def made_of(folder: Folder, config: Config, entry: Gan) -> str:
+def made_of(run: Run, entry: Gan) -> str:
     """Digest of all that decides a GAN."""
     apart = {"name", "statistic", "per_class", "share"}
     settings = entry.model_dump(mode="json", exclude=apart)
-    image = run_encoder(folder, config).image.pixels
-    references = digest(folder.sub("model").read(REFERENCES))
     # Batch statistics are each worker's own.
-    workers = config.resources.train_workers
-    return digest(canonical_json([settings, config.seed, list(image), references, workers]))
+    workers = run.config.resources.train_workers
+    image = list(run.encoder.image.pixels)
+    decisive = [settings, run.config.seed, image, run.references_digest, workers]
+    return digest(canonical_json(decisive))
 
 
-def _augment(
-    folder: Folder,
-    config: Config,
-    entry: Augment,
-    name: str,
-    classes: tuple[str, ...],
-    count: int,
-) -> AugmentSource:
-    model = folder.sub("model")
-    return AugmentSource(
-        references=model,
-        table=REFERENCES,
-        classes=classes,
-        count=count,
-        references_digest=digest(model.read(REFERENCES)),
-        name=name,
-        seed=config.seed,
-        policy=entry.policy,
-        per_reference=entry.per_reference,
-        limits=limits_of(config.image),
+def _train(run: Run, entry: Gan, folder: Folder, identity: str) -> GANFacts:
+    if not folder.exists(BEGUN) or folder.read(BEGUN).decode() != identity:
+        folder.delete([BEGUN])
+        folder.delete(folder.names())  # another training's checkpoints are not to be gone on from
+        folder.write(BEGUN, identity.encode())
+    folder.delete([FACTS])
+    train_gan_generator(
+        run.references,
+        len(run.classes),
+        run.encoder.image,
+        folder,
+        entry,
+        identity,
+        run.config,
+        run.progress,
     )
+    return cast("GANFacts", gan_facts(folder))
 
 
-def _maker(folder: Folder, config: Config, entry: Generator, name: str) -> Maker:
-    if isinstance(entry, Gan):
-        return GANMaker(folder=folder.sub(f"{GENERATORS}/{name}"))
-    if isinstance(entry, Latent):
-        return LatentMaker(
-            model=folder.sub("model"),
-            table=REFERENCES,
-            spread=entry.spread,
-            limits=limits_of(config.image),
-        )
-    if isinstance(entry, Code | Exported):
-        return code_maker(entry)
-    raise TypeError(f"no generator of kind {type(entry).__name__}")
-
-
-def code_maker(entry: Code | Exported) -> Maker:
-    """The maker of an entry that others made."""
-    if isinstance(entry, Code):
-        return PythonMaker(target=entry.target, options=entry.options)
-    return ExportedMaker.of(entry.path, entry.noise_dim, entry.low)
+def _place(run: Run, name: str) -> EntryPlace:
+    return EntryPlace(
+        name=name,
+        folder=run.folder.sub(f"{FOLDER}/{name}"),
+        model=run.model,
+        table=REFERENCES,
+        references=run.references.num_rows,
+        references_digest=run.references_digest,
+        classes=run.classes,
+        seed=run.config.seed,
+        limits=run.limits,
+    )

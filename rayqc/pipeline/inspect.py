@@ -8,12 +8,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rayqc.config import Config
+from rayqc.encoders.batches import LatentEncoder
 from rayqc.errors import InputError
-from rayqc.images.decode import ImageError, decode, limits_of
+from rayqc.images.decode import ImageError, decode
+from rayqc.ledger.commit import Part
 from rayqc.ledger.manifest import load_files
-from rayqc.models.encoder import LatentEncoder
-from rayqc.pipeline.artefacts import REFERENCES, run_encoder, run_regions
+from rayqc.pipeline.run import Run
 from rayqc.report.comparison import Shown, comparison
 from rayqc.storage import Folder, read_table
 
@@ -21,62 +21,61 @@ NEAREST = 5
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
+class JudgedImage:
     """A judged image."""
 
     row: dict[str, Any]
     image: bytes | None
 
 
-def inspect_image(run: Folder, filtered: Folder, config: Config, id_: str) -> tuple[Found, bytes]:
+def inspect_image(run: Run, filtered: Folder, id_: str) -> tuple[JudgedImage, bytes]:
     """One judged image, and a picture of it beside its nearest references (PNG bytes).
 
     Raises:
         InputError: no such id, or its image was not kept.
     """
-    found = find(filtered, id_)
-    trained, fitted = run_encoder(run, config), run_regions(run, config)
-    limits = limits_of(config.image)
-    references = read_table(run.sub("model"), REFERENCES, columns=["id", "image", "label"])
-    held = {row["id"]: row for row in references.to_pylist()}
-    shown = [Shown(image=found.image, caption=_caption(found.row, fitted.regions.classes))]
+    judged = find(filtered, id_)
+    encoder, fitted = run.encoder, run.regions
+    rows = run.references.select(["id", "image", "label"]).to_pylist()
+    reference_by_id = {row["id"]: row for row in rows}
+    strip = [Shown(image=judged.image, caption=_caption(judged.row, fitted.regions.classes))]
     try:
-        pixels = decode(found.image, trained.image, limits)
+        pixels = decode(judged.image, encoder.image, run.limits)
     except ImageError:
-        return found, comparison(shown, limits)
-    encoder = LatentEncoder(trained.network, 1, precision=config.encoder.precision)
-    latent_ND = encoder.encode(pixels[None].copy())
+        return judged, comparison(strip, run.limits)
+    batches = LatentEncoder(encoder.network, 1, precision=run.config.encoder.precision)
+    latent_ND = batches.encode(pixels[None].copy())
     neighbours = fitted.neighbours
-    for place, distance in neighbours.ranked(latent_ND[0], NEAREST):
-        row = held[neighbours.ids[place]]
+    for number, distance in neighbours.ranked(latent_ND[0], NEAREST):
+        row = reference_by_id[neighbours.ids[number]]
         name = fitted.regions.classes[row["label"]]
         caption = [row["id"][-22:], f"class {name}", f"distance {distance:.2f}"]
-        shown.append(Shown(image=row["image"]["bytes"], caption=caption))
-    return found, comparison(shown, limits)
+        strip.append(Shown(image=row["image"]["bytes"], caption=caption))
+    return judged, comparison(strip, run.limits)
 
 
-def find(filtered: Folder, id_: str) -> Found:
+def find(filtered: Folder, id_: str) -> JudgedImage:
     """The row of an id in `scores`, and its image from the shards."""
     files = load_files(filtered)
     wanted = pa.scalar(id_, pa.string())
     for part in files["scores"]:
         ids = read_table(filtered, part.path, columns=["id"])["id"]
-        place = pc.index(ids, wanted).as_py()
-        if place >= 0:
-            row = read_table(filtered, part.path).slice(place, 1).to_pylist()[0]
-            return Found(row=row, image=_image(filtered, files, row["verdict"], wanted))
+        number = pc.index(ids, wanted).as_py()
+        if number >= 0:
+            row = read_table(filtered, part.path).slice(number, 1).to_pylist()[0]
+            return JudgedImage(row=row, image=_image(filtered, files, row["verdict"], wanted))
     example = read_table(filtered, files["scores"][0].path, columns=["id"])["id"][:1].to_pylist()
     raise InputError(f"{filtered} judged no image of id {id_!r}; ids are such as {example}")
 
 
 def _image(
-    filtered: Folder, files: dict[str, Any], verdict: str, wanted: pa.Scalar
+    filtered: Folder, files: dict[str, list[Part]], verdict: str, wanted: pa.Scalar
 ) -> bytes | None:
     for part in files.get(verdict, []):
         ids = read_table(filtered, part.path, columns=["id"])["id"]
-        place = pc.index(ids, wanted).as_py()
-        if place >= 0:
-            table = read_table(filtered, part.path, columns=["image"]).slice(place, 1)
+        number = pc.index(ids, wanted).as_py()
+        if number >= 0:
+            table = read_table(filtered, part.path, columns=["image"]).slice(number, 1)
             data: bytes | None = table.to_pylist()[0]["image"]["bytes"]
             return data
     return None

@@ -10,79 +10,76 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from rayqc.config import Config
+from rayqc.config.base import JOINT
 from rayqc.distributed.encode import encode_images
 from rayqc.distributed.reduce import latent_matrix
-from rayqc.images.decode import limits_of
 from rayqc.images.references import decode_real
-from rayqc.pipeline.artefacts import run_encoder, test_images
-from rayqc.progress import Progress
-from rayqc.regions import Candidates, FittedRegions
-from rayqc.regions.calibrated import STATISTICS, CalibratedRegions
+from rayqc.pipeline.run import Run
+from rayqc.regions import Candidates, FittedRegions, Regions
+from rayqc.regions.calibrated import CalibratedRegions
+from rayqc.regions.joint import STATISTICS
+from rayqc.results import MeasuredShare
 from rayqc.schema import image_bytes
-from rayqc.storage import Folder
 
 LEAST_SEPARATION = 0.6
 
-Summary = dict[str, Any]
 
+def measured_coverage(run: Run, fitted: FittedRegions) -> dict[str, Any] | None:
+    """Share of real test images that each statistic accepts; no setting depends on it.
 
-def measured_coverage(
-    folder: Folder, config: Config, fitted: FittedRegions, progress: Progress
-) -> Summary | None:
-    """Share of real test images that each statistic accepts; no setting depends on it."""
+    Returns:
+        `images`, `near_copies`, and of each statistic a `results.MeasuredShare`.
+    """
     regions = fitted.regions
-    most = config.regions.measure_images
-    table = test_images(config, regions.classes, most) if most else None
+    most = run.config.regions.measure_images
+    table = run.test_images(most) if most else None
     if table is None:
         return None
-    latents = encode_images(table, folder.sub("model"), config, progress, "measure")
+    latents = encode_images(table, run.model, run.config, run.progress, "measure")
     fresh = Candidates(
         images_NHWC=decode_real(
-            table["id"].to_pylist(),
-            image_bytes(table),
-            run_encoder(folder, config).image,
-            limits_of(config.image),
+            table["id"].to_pylist(), image_bytes(table), run.encoder.image, run.limits
         ),
         latent_ND=latent_matrix(in_order(latents, table)),
         label_N=np.asarray(table["label"]),
     )
-    if isinstance(regions, CalibratedRegions):
-        verdicts = regions.judge_each(fresh, STATISTICS)
-        scores: dict[str, np.ndarray] = {
-            name: found.score_N for name, found in zip(STATISTICS, verdicts, strict=True)
-        }
-    else:
-        scores = {"distance": regions.judge(fresh, "joint").score_N}
     nearest_N = fitted.neighbours.nearest(fresh.latent_ND).distance_N
     return {
         "images": len(fresh),
         "near_copies": float((nearest_N < fitted.neighbours.copy_distance).mean()),
         **{
             name: _inside(score_N <= 1, fresh.label_N, regions.classes)
-            for name, score_N in scores.items()
+            for name, score_N in _scores(regions, fresh).items()
         },
     }
+
+
+def _scores(regions: Regions, fresh: Candidates) -> dict[str, np.ndarray]:
+    """(N,) scores by each statistic."""
+    if not isinstance(regions, CalibratedRegions):
+        return {"distance": regions.judge(fresh, JOINT).score_N}
+    verdicts = regions.judge_each(fresh, STATISTICS)
+    return {name: found.score_N for name, found in zip(STATISTICS, verdicts, strict=True)}
 
 
 def in_order(latents: Any, images: pa.Table) -> pa.Table:
     """The latents in the images' order, whatever order the actors finished in."""
     table = pa.concat_tables(latents.iter_batches(batch_format="pyarrow", batch_size=None))
-    place = {name: row for row, name in enumerate(table["id"].to_pylist())}
-    return table.take(pa.array([place[name] for name in images["id"].to_pylist()]))
+    row_of = {name: row for row, name in enumerate(table["id"].to_pylist())}
+    return table.take(pa.array([row_of[name] for name in images["id"].to_pylist()]))
 
 
-def warnings_of(separation: dict[str, float]) -> list[str]:
+def separation_warnings(separation: dict[str, float]) -> list[str]:
     """A line for each class that the label's score can hardly tell from others."""
     return [
-        f"class {name} is hardly told from the others by its own references (AUROC {found:.2f}, "
+        f"class {name} is hardly told from the others by its own references (AUROC {auroc:.2f}, "
         f"0.5 is chance): candidates with its label are accepted nearly at random"
-        for name, found in separation.items()
-        if found < LEAST_SEPARATION
+        for name, auroc in separation.items()
+        if auroc < LEAST_SEPARATION
     ]
 
 
-def _inside(inside_N: np.ndarray, label_N: np.ndarray, classes: tuple[str, ...]) -> Summary:
+def _inside(inside_N: np.ndarray, label_N: np.ndarray, classes: tuple[str, ...]) -> MeasuredShare:
     by_class = {
         name: float(inside_N[label_N == k].mean())
         for k, name in enumerate(classes)

@@ -19,14 +19,13 @@ from rayqc.ledger.manifest import Totals, is_finished, load_files, load_totals, 
 from rayqc.ledger.plan import LEDGER, MANIFEST, clear, start_or_resume
 from rayqc.regions import FittedRegions
 from rayqc.regions.base import verdicts_of
-from rayqc.regions.statistics import Statistics
+from rayqc.regions.statistic_choice import StatisticChoice
 from rayqc.report.acceptance import stored_scores
 from rayqc.schema import score_schema, verdict_schema
 from rayqc.storage import Folder, digest, read_json, read_table
+from rayqc.verdicts import ACCEPTED, ERROR, REJECTED, VERDICTS
 
 logger = logging.getLogger(__name__)
-
-IMAGES = ("accepted", "rejected", "error")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,12 +33,12 @@ class _Judge:
     """Everything that decides a new verdict."""
 
     fitted: FittedRegions
-    statistics: Statistics
+    statistics: StatisticChoice
     coverage: float
 
     def __call__(self, table: pa.Table) -> pa.Table:
         """The table with new verdicts; errors stay as they are."""
-        error_N = np.asarray(pc.equal(table["verdict"], "error"))
+        error_N = np.asarray(pc.equal(table["verdict"], ERROR))
         rows = np.flatnonzero(~error_N)
         sound = table if rows.size == table.num_rows else table.take(pa.array(rows))
         stored = stored_scores(sound, self.statistics)
@@ -92,7 +91,7 @@ def decide_again(
         )
     files = load_files(source)
     totals = load_totals(source)
-    if not scores_only and totals.outcomes.get("rejected") and "rejected" not in files:
+    if not scores_only and totals.outcomes.get(REJECTED) and REJECTED not in files:
         raise InputError(
             f"{source} keeps no rejected images (filter.keep_rejected: none), so they cannot be "
             "taken back; use --scores-only, or filter the pool again"
@@ -101,7 +100,9 @@ def decide_again(
         logger.warning("refilter applies no cap: what was rejected as %s is judged anew", OVER_CAP)
     if redo:
         clear(out)
-    statistics = Statistics(default=statistic) if statistic else Statistics(**work["statistics"])
+    statistics = (
+        StatisticChoice(default=statistic) if statistic else StatisticChoice(**work["statistics"])
+    )
     claim = {
         "stage": "refilter",
         "from": digest(source.read(MANIFEST)),
@@ -186,12 +187,12 @@ def _images(source: Folder, out: Folder, files: dict[str, list[Part]], judge: _J
     schema = verdict_schema(judge.fitted.regions.classes)
     columns = score_schema(judge.fitted.regions.classes).names
     moves = []
-    for kind in IMAGES:
+    for kind in VERDICTS:
         for part in files.get(kind, []):
             verdicts = judge(read_table(source, part.path, columns))["verdict"].unique().to_pylist()
-            moves.append(_Move(part=part, kinds=tuple(k for k in IMAGES if k in verdicts)))
+            moves.append(_Move(part=part, kinds=tuple(k for k in VERDICTS if k in verdicts)))
     names: dict[tuple[str, str], str] = {}
-    for kind in IMAGES:
+    for kind in VERDICTS:
         stayed = [move for move in moves if kind in move.kinds and move.part.kind == kind]
         came = [move for move in moves if kind in move.kinds and move.part.kind != kind]
         total = len(stayed) + len(came)
@@ -204,7 +205,7 @@ def _images(source: Folder, out: Folder, files: dict[str, list[Part]], judge: _J
             name = names[kind, move.part.path]
             rows = table.filter(pc.equal(table["verdict"], kind))
             written[kind, name] = write_part(out, kind, name, rows)
-    for kind in ("accepted", "rejected"):  # readers find a file of each
+    for kind in (ACCEPTED, REJECTED):  # readers find a file of each
         if not any(kind in move.kinds for move in moves):
             name = "train-00000-of-00001.parquet"
             written[kind, name] = write_part(out, kind, name, schema.empty_table())

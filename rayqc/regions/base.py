@@ -5,12 +5,14 @@ Shape suffixes: N images, H W C pixels, D latent, K classes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 
 from rayqc.config.base import Statistic
+from rayqc.verdicts import ACCEPTED, REJECTED
 
 DECIMALS = 5
 """Scores are rounded to so many, so that an image equal to a reference on the boundary is
@@ -51,10 +53,8 @@ class Verdicts:
     """int64, the other class whose region suits the candidate best; -1 where there is none."""
     p_value_N: np.ndarray | None = None
     """float32, share of genuine images that look at least as strange; see `conformal`."""
-    label_evidence_N: np.ndarray | None = None
-    """float32, nats; see `joint`."""
-    quality_evidence_N: np.ndarray | None = None
-    """float32, nats; see `joint`."""
+    evidence: dict[str, np.ndarray] = field(default_factory=dict)
+    """(N,) float32 nats by each score; see `joint`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,8 +65,8 @@ class Stored:
     statistic_N: np.ndarray
     """str, what each was judged by, or is to be."""
     distance_N: np.ndarray
-    label_evidence_N: np.ndarray
-    quality_evidence_N: np.ndarray
+    evidence: dict[str, np.ndarray]
+    """(N,) float32 nats by each score; NaN where nothing was written."""
     p_value_N: np.ndarray
 
 
@@ -109,13 +109,25 @@ class Regions(Protocol):
         ...
 
 
+@dataclass(frozen=True, kw_only=True)
+class RegionKind:
+    """How regions of a kind are fitted, and how they come back from their files."""
+
+    sphere: str
+    """The kind of sphere that is fitted to each class: the region itself, or told beside it."""
+    calibrated: bool
+    """Are scorers fitted and calibrated as well?"""
+    restore: Callable[[dict[str, Any], dict[str, np.ndarray]], Regions]
+    """Takes what `facts` and `arrays` gave."""
+
+
 def verdicts_of(score_N: np.ndarray, decided_by_N: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(N,) str each: accepted or rejected, and why."""
     inside_N = score_N <= 1
     reason_N = np.full(score_N.size, "inside_region", object)
     for name in set(decided_by_N[~inside_N].tolist()):
         reason_N[~inside_N & (decided_by_N == name)] = f"{name}_outside_region"
-    return np.array(["rejected", "accepted"], object)[inside_N.astype(np.int64)], reason_N
+    return np.array([REJECTED, ACCEPTED], object)[inside_N.astype(np.int64)], reason_N
 
 
 def best_other(cost_NK: np.ndarray, label_N: np.ndarray) -> np.ndarray:

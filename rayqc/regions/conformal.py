@@ -1,4 +1,4 @@
-"""What a threshold on scores of genuine images promises of fresh ones, in numbers and words.
+"""What a threshold on scores of genuine images promises of fresh ones, in numbers.
 
 Shape suffixes: N images, M calibration scores.
 
@@ -10,23 +10,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
-from rayqc.errors import TooFewReferencesError
-
 SAME = 1e-5
 """Relative difference below which two scores are equal: scores are stored as float32."""
-
-Promise = Literal["split", "cv+", "empirical"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Guarantee:
     """What is promised, and on what it stands."""
 
-    promise: Promise
+    promise: str
     coverage: float
     """The level asked for."""
     scores: int
@@ -75,39 +70,3 @@ def cv_plus_bound(scores: int, folds: int, coverage: float) -> float:
     alpha = 1 - coverage
     small = min(2 * (1 - 1 / folds) / (scores / folds + 1), (1 - folds / scores) / (folds + 1))
     return max(0.0, 1 - 2 * alpha - small)
-
-
-def guarantee(promise: Promise, scores: int, coverage: float, folds: int) -> Guarantee:
-    """The promise in numbers and words.
-
-    Raises:
-        TooFewReferencesError: `split` with too few scores to promise anything.
-    """
-    least = least_scores(coverage)
-    if promise == "split":
-        if scores < least:
-            raise TooFewReferencesError(
-                f"regions.promise: split needs at least {least} calibration scores to promise "
-                f"{coverage:.0%}, found {scores}; give more references, a larger "
-                "regions.calibration_share, or set regions.promise to empirical or auto"
-            )
-        bound: float | None = coverage
-        says = (
-            "averaged over draws of references, a fresh real image drawn like them, in the same "
-            f"class mix, is accepted with probability at least {coverage:.1%}"
-        )
-    elif promise == "cv+":
-        bound = cv_plus_bound(scores, folds, coverage)
-        says = (
-            "averaged over draws of references, a fresh real image drawn like them is accepted "
-            f"with probability at least {bound:.1%} (and usually near {coverage:.0%})"
-        )
-    else:
-        bound = None
-        says = (
-            "no promise: the score is refitted on all references and its threshold is that of "
-            "out-of-fold scores; what is measured on test images is all that is known"
-        )
-        if scores < least:
-            says += f" (with {scores} scores, fewer than {least}, the threshold is the largest)"
-    return Guarantee(promise=promise, coverage=coverage, scores=scores, bound=bound, says=says)

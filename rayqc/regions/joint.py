@@ -1,63 +1,57 @@
-"""Label and quality on one scale, and what they say together.
+"""All scores on one scale, and what they say together.
 
-Each is turned into log odds: how much likelier is what was seen in a faulty image than in a
-genuine one? Its *evidence* against an image is
+Each score's scale turns what it gave into log odds (`scores.base`). Its *evidence* against an image
+is
 
     log(1 + exp(log odds)),
 
-in nats, never negative, and the evidence of both is their sum. A score that is not struck
+in nats, never negative, and the joint evidence is the sum over scores. A score that is not struck
 adds next to nothing to one that is, where a maximum or a sum of tails would dilute.
-
-The scales come from out-of-fold scores of references: the label's by a logistic regression
-that tells own labels from wrong ones (Platt 1999), the quality's from the mean and spread of
-its logarithm, and from where white noise lies on that scale. No fault is made for them, so none is
-favoured.
 
 Shape suffixes: N images, K classes.
 """
 
 from __future__ import annotations
 
+import functools
+import operator
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from rayqc.config.base import Statistic
-from rayqc.regions.scores.label import log_odds
+from rayqc.config.base import JOINT, Statistic
+from rayqc.kinds import SCORES
+from rayqc.regions.scores.base import RawScore, Scale, ScoreKind
 
-NOISE_SHARE = 0.5
-"""Faulty images are taken to lie about so far on the way from the usual to white noise."""
-LEAST_NATS = 1.5
-"""Of quality, that even odds ask for, where white noise is hardly unusual."""
-SHRINK_CLASSES = 10.0
-"""A class's own mean and spread weigh against the common ones as n against this."""
-LEAST_LOG_SPREAD = 0.05
-WINSOR = 2.5
-NORMAL_QUARTILES = 1.349
-"""Between the quartiles of a normal distribution, in standard deviations."""
-MOST_SLOPE_PENALTY = 1e-3
-MOST_ODDS = 300.0
-"""Nats; keeps evidence finite and small enough for float32."""
+STATISTICS: tuple[Statistic, ...] = (*SCORES.names, JOINT)
 
 
 @dataclass(frozen=True, kw_only=True)
 class RawScores:
     """What the scores give before they are put on one scale, of N images."""
 
-    log_probability_NK: np.ndarray
-    """Of the label's score; not normalised."""
-    quality_N: np.ndarray
-    """Distances."""
-    noise_N: np.ndarray
-    """White noise's distances under the same labels, by the same score."""
+    by_score: dict[str, RawScore]
     label_N: np.ndarray
 
     def __getitem__(self, rows: np.ndarray) -> RawScores:
+        by_score = {
+            name: {key: value[rows] for key, value in raw.items()}
+            for name, raw in self.by_score.items()
+        }
+        return RawScores(by_score=by_score, label_N=self.label_N[rows])
+
+    @staticmethod
+    def concatenated(parts: Sequence[RawScores]) -> RawScores:
+        """The images of all parts, one part after another."""
         return RawScores(
-            log_probability_NK=self.log_probability_NK[rows],
-            quality_N=self.quality_N[rows],
-            noise_N=self.noise_N[rows],
-            label_N=self.label_N[rows],
+            by_score={
+                name: {
+                    key: np.concatenate([part.by_score[name][key] for part in parts]) for key in raw
+                }
+                for name, raw in parts[0].by_score.items()
+            },
+            label_N=np.concatenate([part.label_N for part in parts]),
         )
 
 
@@ -65,107 +59,69 @@ class RawScores:
 class Odds:
     """Log odds of fault against genuine, by each score, of N images."""
 
-    label_N: np.ndarray
-    quality_N: np.ndarray
+    by_score: dict[str, np.ndarray]
 
     def evidence(self, statistic: Statistic) -> np.ndarray:
         """(N,) float64 nats, 0 and more."""
-        return combine(np.logaddexp(0, self.label_N), np.logaddexp(0, self.quality_N), statistic)
+        by_score = {name: np.logaddexp(0, odds_N) for name, odds_N in self.by_score.items()}
+        return combine(by_score, statistic)
+
+    @staticmethod
+    def concatenated(parts: Sequence[Odds]) -> Odds:
+        """The images of all parts, one part after another."""
+        return Odds(
+            by_score={
+                name: np.concatenate([part.by_score[name] for part in parts])
+                for name in parts[0].by_score
+            }
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Join:
-    """The scales."""
+    """The scale of each score."""
 
-    slope: float
-    offset: float
-    mean_K: np.ndarray
-    """Of the logarithm of quality distances."""
-    spread_K: np.ndarray
-    noise: float
-    """White noise's, in spreads beyond the mean."""
+    scales: dict[str, Scale]
 
-    def even(self, noise_share: float = NOISE_SHARE) -> float:
-        """Nats of quality at even odds: the logarithm of those halfway to white noise."""
-        return float(np.log(max((noise_share * self.noise) ** 2 / 2, LEAST_NATS)))
-
-    def odds(self, raw: RawScores, noise_share: float = NOISE_SHARE) -> Odds:
+    def odds(self, raw: RawScores) -> Odds:
         """Raw scores to log odds."""
-        label_N = self.slope * log_odds(raw.log_probability_NK, raw.label_N) + self.offset
-        beyond_N = _beyond(raw.quality_N, self.mean_K[raw.label_N], self.spread_K[raw.label_N])
         return Odds(
-            label_N=np.clip(label_N, -MOST_ODDS, MOST_ODDS),
-            quality_N=np.minimum(beyond_N**2 / 2 - self.even(noise_share), MOST_ODDS),
+            by_score={
+                name: scale.log_odds(raw.by_score[name], raw.label_N)
+                for name, scale in self.scales.items()
+            }
         )
 
+    def facts(self) -> dict[str, float]:
+        """All of it that is not an array, as plain JSON."""
+        return {k: v for scale in self.scales.values() for k, v in scale.facts().items()}
 
-def combine(label_N: np.ndarray, quality_N: np.ndarray, statistic: Statistic) -> np.ndarray:
-    """(N,) evidence by a statistic, from the evidence by label and by quality alone."""
-    if statistic == "label":
-        return label_N
-    if statistic == "quality":
-        return quality_N
-    return np.asarray(label_N + quality_N)
+    def arrays(self) -> dict[str, np.ndarray]:
+        """All of it that is an array."""
+        return {k: v for scale in self.scales.values() for k, v in scale.arrays().items()}
 
 
-def fit_join(raw: RawScores) -> Join:
+def combine(evidence: Mapping[str, np.ndarray], statistic: Statistic) -> np.ndarray:
+    """(N,) evidence by a statistic, from the evidence by each score alone."""
+    if statistic != JOINT:
+        return evidence[statistic]
+    return np.asarray(functools.reduce(operator.add, evidence.values()))
+
+
+def fit_join(raw: RawScores, classes: int) -> Join:
     """The scales, from out-of-fold scores of references under their own labels."""
-    classes = raw.log_probability_NK.shape[1]
-    slope, offset = _logistic(raw, classes)
-    log_N = _winsorised(_log(raw.quality_N))
-    mean, variance = log_N.mean(), max(float(log_N.var()), LEAST_LOG_SPREAD**2)
-    count_K = np.bincount(raw.label_N, minlength=classes)
-    sum_K = np.bincount(raw.label_N, log_N, minlength=classes)
-    mean_K = (sum_K + SHRINK_CLASSES * mean) / (count_K + SHRINK_CLASSES)
-    square_K = np.bincount(raw.label_N, (log_N - mean_K[raw.label_N]) ** 2, minlength=classes)
-    spread_K = np.sqrt((square_K + SHRINK_CLASSES * variance) / (count_K + SHRINK_CLASSES))
-    noise_N = _beyond(raw.noise_N, mean_K[raw.label_N], spread_K[raw.label_N])
+    kinds: dict[str, ScoreKind] = {name: SCORES[name] for name in raw.by_score}
     return Join(
-        slope=slope,
-        offset=offset,
-        mean_K=mean_K,
-        spread_K=spread_K,
-        noise=float(np.median(noise_N)),
+        scales={
+            name: kind.fit_scale(raw.by_score[name], raw.label_N, classes)
+            for name, kind in kinds.items()
+        }
     )
 
 
-def _beyond(distance_N: np.ndarray, mean_N: np.ndarray, spread_N: np.ndarray) -> np.ndarray:
-    """(N,) spreads beyond the usual, 0 for what is nearer than it."""
-    return np.asarray(np.maximum((_log(distance_N) - mean_N) / spread_N, 0))
-
-
-def _logistic(raw: RawScores, classes: int) -> tuple[float, float]:
-    """Slope and offset that tell own labels from each wrong one, both sides weighing alike."""
-    if classes < 2:
-        return 1.0, 0.0
-    from scipy.optimize import minimize  # noqa: PLC0415  (slow, and only fit needs it)
-
-    own_N = log_odds(raw.log_probability_NK, raw.label_N)
-    wrong_N = np.concatenate(
-        [
-            log_odds(raw.log_probability_NK, (raw.label_N + shift) % classes)
-            for shift in range(1, min(classes, 10))
-        ]
-    )
-
-    def loss(parameters: np.ndarray) -> float:
-        slope, offset = parameters
-        own = np.logaddexp(0, slope * own_N + offset).mean()
-        wrong = np.logaddexp(0, -(slope * wrong_N + offset)).mean()
-        return float(own + wrong + MOST_SLOPE_PENALTY * slope**2)
-
-    slope, offset = minimize(loss, np.array([1.0, 0.0])).x
-    return max(float(slope), 0.0), float(offset)
-
-
-def _winsorised(values_N: np.ndarray) -> np.ndarray:
-    """Values beyond 2.5 robust standard deviations of the median set there: one odd reference
-    must not widen the scale that the odd ones are found by.
-    """
-    low, median, high = np.quantile(values_N, [0.25, 0.5, 0.75])
-    reach = WINSOR * max((high - low) / NORMAL_QUARTILES, LEAST_LOG_SPREAD)
-    return np.asarray(np.clip(values_N, median - reach, median + reach))
-
-
-def _log(distance_N: np.ndarray) -> np.ndarray:
-    return np.asarray(np.log(distance_N + 1e-3))
+def restore_join(
+    scores: Sequence[str], facts: dict[str, float], arrays: dict[str, np.ndarray]
+) -> Join:
+    """The scales of these scores, from what `Join.facts` and `arrays` gave."""
+    kinds: dict[str, ScoreKind] = {name: SCORES[name] for name in scores}
+    return Join(scales={name: kind.restore_scale(facts, arrays) for name, kind in kinds.items()})

@@ -12,6 +12,7 @@ observed distance that encloses at least the coverage.
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -20,9 +21,17 @@ import numpy as np
 
 from rayqc.config.base import Statistic
 from rayqc.errors import TooFewReferencesError
-from rayqc.regions.base import Candidates, Rejudged, Stored, Verdicts, best_other, score_of
+from rayqc.regions.base import (
+    Candidates,
+    RegionKind,
+    Rejudged,
+    Stored,
+    Verdicts,
+    best_other,
+    score_of,
+)
 
-KIND = "sphere"
+SPHERE = "sphere"
 LEAVE_ONE_OUT = "sphere_loo"
 MANY = 100_000
 """References of a class, from which on its distances are kept as so many order statistics."""
@@ -45,7 +54,7 @@ class SphereRegions:
     """int64, their labels."""
     coverage: float
     encoder_digest: str
-    kind: str = KIND
+    kind: str = SPHERE
 
     def judge(self, candidates: Candidates, statistic: Statistic = "joint") -> Verdicts:
         """See `Regions`. A sphere has one statistic, the distance."""
@@ -208,7 +217,7 @@ def leave_one_out(distance_N: np.ndarray, name: str) -> np.ndarray:
     if count < 2:
         raise TooFewReferencesError(
             f"regions.kind: {LEAVE_ONE_OUT} needs at least 2 references a class, class {name} has "
-            f"{count}; give more, or use regions.kind: {KIND}"
+            f"{count}; give more, or use regions.kind: {SPHERE}"
         )
     return distance_N * (count / (count - 1))
 
@@ -219,7 +228,7 @@ def fit_spheres(
     classes: tuple[str, ...],
     coverage: float,
     encoder_digest: str,
-    kind: str = KIND,
+    kind: str = SPHERE,
 ) -> SphereRegions:
     """Regions from what two passes over the latents gave: class sums, then distances.
 
@@ -243,3 +252,11 @@ def fit_spheres(
         encoder_digest=encoder_digest,
         kind=kind,
     )
+
+
+def _kind(name: str) -> RegionKind:
+    restore = functools.partial(SphereRegions.restore, name)
+    return RegionKind(sphere=name, calibrated=False, restore=restore)
+
+
+KIND, KIND_LEAVE_ONE_OUT = _kind(SPHERE), _kind(LEAVE_ONE_OUT)

@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from rayqc.config.base import Statistic
+from rayqc.config.base import JOINT, Statistic
 
 
 @dataclass(frozen=True, kw_only=True)
-class Statistics:
+class StatisticChoice:
     """One for each pool entry, and one for all others."""
 
-    default: Statistic = "joint"
+    default: Statistic = JOINT
     by_entry: dict[str, Statistic] = field(default_factory=dict)
     """Entry's name, which goes before its ids with a slash."""
 

@@ -5,30 +5,29 @@ Reads the stored scores one shard at a time.
 
 from __future__ import annotations
 
-import io
-import warnings
-from typing import Any
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from rayqc.kinds import SCORES
 from rayqc.ledger.manifest import load_files
-from rayqc.printable import printable
 from rayqc.regions import Regions
 from rayqc.regions.base import Stored
-from rayqc.regions.statistics import Statistics
+from rayqc.regions.statistic_choice import StatisticChoice
+from rayqc.results import Acceptance, ClassAcceptance, EntryAcceptance
+from rayqc.schema import evidence_column
 from rayqc.storage import Folder, read_table
+from rayqc.verdicts import ACCEPTED, ERROR
 
 COVERAGES = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.925, 0.95, 0.975, 0.99)
 LEAST_SHARE = 0.2
 """A class of which less is accepted is warned of."""
 COLUMNS = ["id", "label", "verdict", "reason", "near_copy", "distance", "p_value"]
 COLUMNS += ["nearest_reference"]
-EVIDENCE = ["label_evidence", "quality_evidence"]
+COLUMNS += [evidence_column(name) for name in SCORES.names]
 
 
-def stored_scores(table: pa.Table, statistics: Statistics) -> Stored:
+def stored_scores(table: pa.Table, statistics: StatisticChoice) -> Stored:
     """A table of scores, errors left out, as regions take it."""
 
     def floats(name: str) -> np.ndarray:
@@ -38,15 +37,14 @@ def stored_scores(table: pa.Table, statistics: Statistics) -> Stored:
         label_N=np.asarray(table["label"], dtype=np.int64),
         statistic_N=statistics.of(table["id"].to_pylist()),
         distance_N=floats("distance"),
-        label_evidence_N=floats("label_evidence"),
-        quality_evidence_N=floats("quality_evidence"),
+        evidence={name: floats(evidence_column(name)) for name in SCORES.names},
         p_value_N=floats("p_value"),
     )
 
 
 def acceptance_facts(
-    filtered: Folder, regions: Regions, statistics: Statistics, references: int
-) -> dict[str, Any]:
+    filtered: Folder, regions: Regions, statistics: StatisticChoice, references: int
+) -> Acceptance:
     """Of each class: judged, accepted, near copies among them, reasons of the others, and the
     share accepted at each of `COVERAGES`. Of each pool entry: judged, accepted, near copies, and
     the share of the references that are an accepted image's nearest.
@@ -60,10 +58,10 @@ def acceptance_facts(
     curve_CK = np.zeros((len(COVERAGES), count), np.int64)
     reasons: list[dict[str, int]] = [{} for _ in range(count)]
     for part in load_files(filtered)["scores"]:
-        table = read_table(filtered, part.path, columns=COLUMNS + EVIDENCE)
-        table = table.filter(pc.not_equal(table["verdict"], "error"))
+        table = read_table(filtered, part.path, columns=COLUMNS)
+        table = table.filter(pc.not_equal(table["verdict"], ERROR))
         label_N = np.asarray(table["label"], dtype=np.int64)
-        accepted_N = np.asarray(pc.equal(table["verdict"], "accepted"))
+        accepted_N = np.asarray(pc.equal(table["verdict"], ACCEPTED))
         copy_N = np.asarray(table["near_copy"].fill_null(False))
         judged_K += np.bincount(label_N, minlength=count)
         accepted_K += np.bincount(label_N[accepted_N], minlength=count)
@@ -78,7 +76,7 @@ def acceptance_facts(
         for place, coverage in enumerate(COVERAGES):
             inside_N = regions.rejudge(stored, coverage).score_N <= 1
             curve_CK[place] += np.bincount(label_N[inside_N], minlength=count)
-    by_class = {
+    by_class: dict[str, ClassAcceptance] = {
         name: {
             "judged": int(judged_K[k]),
             "accepted": int(accepted_K[k]),
@@ -110,13 +108,14 @@ class _Entry:
 
     def add(self, table: pa.Table) -> None:
         """Rows of the entry."""
-        inside = table.filter(pc.equal(table["verdict"], "accepted"))
+        inside = table.filter(pc.equal(table["verdict"], ACCEPTED))
         self.judged += table.num_rows
         self.accepted += inside.num_rows
         self.copies += pc.sum(inside["near_copy"]).as_py() or 0
         self.met.update(inside["nearest_reference"].unique().drop_null().to_pylist())
 
-    def facts(self, references: int) -> dict[str, Any]:
+    def facts(self, references: int) -> EntryAcceptance:
+        """What was counted; `references`: how many there are."""
         return {
             "judged": self.judged,
             "accepted": self.accepted,
@@ -126,7 +125,7 @@ class _Entry:
         }
 
 
-def starved(facts: dict[str, Any]) -> list[str]:
+def starved(facts: Acceptance) -> list[str]:
     """A line for each class of which less than a fifth is accepted, with what turned it away."""
     lines = []
     for name, row in facts["by_class"].items():
@@ -140,33 +139,3 @@ def starved(facts: dict[str, Any]) -> list[str]:
                 "--statistic`) or ask for more coverage"
             )
     return lines
-
-
-def acceptance_picture(facts: dict[str, Any], coverage: float) -> bytes:
-    """PNG bytes: share accepted against coverage, of all and of each class."""
-    from matplotlib.figure import Figure  # noqa: PLC0415  (slow, and only pictures need it)
-
-    figure = Figure(figsize=(5.6, 4.0), dpi=120, layout="constrained")
-    axes = figure.add_subplot()
-    x = [100 * value for value in facts["coverages"]]
-    names = sorted(facts["by_class"], key=lambda name: facts["by_class"][name]["share"])
-    for name in names:
-        y = [100 * value for value in facts["by_class"][name]["curve"]]
-        ends = name in (names[0], names[-1])
-        axes.plot(x, y, color="#b0b0b8", linewidth=1.6 if ends else 0.8)
-    for name in {names[0], names[-1]} if names else ():
-        last = 100 * facts["by_class"][name]["curve"][-1]
-        text, place = f" {printable(name)}", (x[-1], last)
-        axes.annotate(text, place, fontsize=8, color="#60606a", va="center", parse_math=False)
-    axes.plot(x, [100 * v for v in facts["curve"]], color="#22774f", linewidth=2.4, label="all")
-    axes.plot(x, x, color="#c43e34", linewidth=1, linestyle=":", label="fresh real images")
-    axes.axvline(100 * coverage, color="#303038", linewidth=0.8)
-    axes.set_xlabel("coverage asked for, % of fresh real images")
-    axes.set_ylabel("accepted, % of the pool")
-    axes.set_ylim(0, 102)
-    axes.legend(loc="upper left", frameon=False, fontsize=8)
-    sink = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing")  # a box is shown in its place
-        figure.savefig(sink, format="png")
-    return sink.getvalue()

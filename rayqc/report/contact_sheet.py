@@ -13,8 +13,10 @@ from PIL import Image, ImageDraw
 from rayqc.images.decode import Limits, open_image, to_mode
 from rayqc.ledger.manifest import load_files
 from rayqc.printable import printable
+from rayqc.report.base import JudgedPool, Output
 from rayqc.report.font import font
 from rayqc.storage import Folder, read_table
+from rayqc.verdicts import ACCEPTED, REJECTED
 
 TILE = 44
 GAP = 2
@@ -23,7 +25,7 @@ MOST_CLASSES = 20
 LEFT = 96
 TOP = 64
 GROUPS = ("accepted, most central", "borderline, nearest to 1", "rejected, farthest out")
-COLOURS = {"accepted": (34, 139, 84), "rejected": (196, 62, 52)}
+COLOURS = {ACCEPTED: (34, 139, 84), REJECTED: (196, 62, 52)}
 INK, PALE, PAPER = (30, 30, 34), (120, 120, 128), (250, 250, 248)
 
 
@@ -70,7 +72,7 @@ def pick(scores: pa.Table, label: int) -> tuple[list[Pick], list[Pick], list[Pic
     """Images of one class to show: most central accepted, nearest to the boundary, farthest out."""
     mine = scores.filter(pc.and_(pc.equal(scores["label"], label), pc.is_finite(scores["score"])))
     score_N = np.asarray(mine["score"], dtype=float)
-    accepted_N = np.asarray(pc.equal(mine["verdict"], "accepted"))
+    accepted_N = np.asarray(pc.equal(mine["verdict"], ACCEPTED))
     order_N = np.argsort(score_N, kind="stable")
     central = order_N[accepted_N[order_N]][:PER_GROUP]
     far = order_N[~accepted_N[order_N]][::-1][:PER_GROUP]
@@ -80,7 +82,7 @@ def pick(scores: pa.Table, label: int) -> tuple[list[Pick], list[Pick], list[Pic
         return [
             Pick(
                 id=mine["id"][int(row)].as_py(),
-                verdict="accepted" if accepted_N[row] else "rejected",
+                verdict=ACCEPTED if accepted_N[row] else REJECTED,
                 score=float(score_N[row]),
             )
             for row in rows
@@ -104,7 +106,7 @@ def _extremes(filtered: Folder, classes: int) -> pa.Table:
 def _images(filtered: Folder, wanted: set[str]) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     files = load_files(filtered)
-    for part in files.get("accepted", []) + files.get("rejected", []):
+    for part in files.get(ACCEPTED, []) + files.get(REJECTED, []):
         ids = read_table(filtered, part.path, columns=["id"])["id"]
         chosen = pc.is_in(ids, pa.array(sorted(wanted), pa.string()))
         if pc.any(chosen).as_py():
@@ -138,3 +140,12 @@ def _left(column: int) -> int:
 def _short(name: str) -> str:
     shown = printable(name)
     return shown if len(shown) <= 10 else shown[:9] + "."
+
+
+def _sheet(pool: JudgedPool) -> bytes:
+    accepted, read = pool.totals.outcomes[ACCEPTED], pool.totals.read
+    title = f"rayqc: {accepted:,} of {read:,} accepted"
+    return contact_sheet(pool.folder, pool.classes, title, pool.limits)
+
+
+OUTPUT = Output(make=_sheet, of_runs_only=True, needs_images=True)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
+
+from rayqc.results import ArmResult, ClassifyResult, Interval, TrainingRecord
 
 LEVEL = 0.95
 PAIRS = (("accepted", "random"), ("accepted", "all"), ("accepted", "real"))
 
 
-def mean_interval(values: list[float]) -> dict[str, float | None]:
+def mean_interval(values: list[float]) -> Interval:
     """Mean and the half-width of its 95% Student interval; None where one value gives none."""
     from scipy import stats  # noqa: PLC0415  (slow, and only classify needs it)
 
@@ -22,16 +22,16 @@ def mean_interval(values: list[float]) -> dict[str, float | None]:
     return {"mean": float(found.mean()), "half_width": half}
 
 
-def summarise(records: list[dict[str, Any]]) -> dict[str, Any]:
+def summarise(records: list[TrainingRecord]) -> ClassifyResult:
     """Accuracy of each arm over seeds, and differences paired by seed.
 
     The intervals speak of the seeds (initial weights, batches, random subsets) of
     this run's references and test images, not of other draws of references.
     """
-    by_arm: dict[str, dict[int, dict[str, Any]]] = {}
+    by_arm: dict[str, dict[int, TrainingRecord]] = {}
     for record in records:
         by_arm.setdefault(record["arm"], {})[record["seed"]] = record
-    arms = {
+    arms: dict[str, ArmResult] = {
         arm: {
             "accuracy": mean_interval([record["accuracy"] for record in seeds.values()]),
             "seeds": len(seeds),

@@ -2,48 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
+
+from rayqc.results import ClassifyResult, FilterResult, FitResult, Interval, Table3
+from rayqc.verdicts import ACCEPTED
 
 RESULT_FORMAT = 1
 
-Facts = dict[str, Any]
 
-
-def build_result(stages: dict[str, Facts], classified: Facts, version: str) -> Facts:
+def build_result(table: Table3, parts: Mapping[str, Any], version: str) -> dict[str, Any]:
     """What `result.json` holds.
 
     Args:
-        stages: summaries of train, fit, generate and filter.
-        classified: summary of the classifier stage; empty when it was left out.
+        parts: what each stage adds, by its key.
     """
-    totals = stages["filter"]
     return {
         "format_version": RESULT_FORMAT,
         "rayqc_version": version,
-        "table3": table3(stages, classified),
-        "acceptance": totals["acceptance"],
-        "ledger": {key: value for key, value in totals.items() if key != "acceptance"},
-        "encoder": stages["train"],
-        "regions": stages["fit"],
-        "classify": classified,
+        "table3": table,
+        **parts,
     }
 
 
-def table3(stages: dict[str, Facts], classified: Facts) -> Facts:
+def table3(fitted: FitResult, filtered: FilterResult, classified: ClassifyResult) -> Table3:
     """The paper's columns (images a class, pool, accepted, accuracy before and after), and the
     control it lacks: as many images per class drawn at random.
+
+    Args:
+        classified: empty where the classifier stage was left out.
     """
-    counts = list(stages["fit"]["references"].values())
-    totals = stages["filter"]
+    counts = list(fitted["references"].values())
     arms = classified.get("arms", {})
 
-    def accuracy(arm: str) -> Facts | None:
+    def accuracy(arm: str) -> Interval | None:
         return arms[arm]["accuracy"] if arm in arms else None
 
     return {
         "images_a_class": {"min": min(counts), "max": max(counts)},
-        "pool": totals["read"],
-        "accepted": totals["outcomes"]["accepted"],
+        "pool": filtered["read"],
+        "accepted": filtered["outcomes"][ACCEPTED],
         "before": accuracy("real"),
         "after": accuracy("accepted"),
         "random": accuracy("random"),

@@ -10,9 +10,8 @@ import numpy as np
 import pyarrow as pa
 
 from rayqc.images.encode import encode_png
-from rayqc.schema import IMAGE_TYPE, candidate_schema
-from rayqc.sources.cifar import load_cifar10, load_cifar100
-from rayqc.sources.idx import load_mnist
+from rayqc.schema import candidate_table
+from rayqc.sources.base import SourceKind, Split
 from rayqc.storage import Folder
 from rayqc.units import Unit, slices
 
@@ -27,20 +26,14 @@ class LabelledArrays:
     fingerprint: str
 
 
-LOADERS: dict[str, Callable[[str, str], tuple[np.ndarray, np.ndarray, tuple[str, ...], str]]] = {
-    "mnist": load_mnist,
-    "cifar10": load_cifar10,
-    "cifar100": load_cifar100,
-}
+Loader = Callable[[str, str], LabelledArrays]
+"""Takes location and split; a function of a module, since sources are sent to other processes."""
 
 
 @functools.lru_cache(maxsize=1)
-def load(kind: str, location: str, split: str) -> LabelledArrays:
+def _loaded(load: Loader, location: str, split: str) -> LabelledArrays:
     """All images of a split; these data sets fit in memory."""
-    images, labels, classes, fingerprint = LOADERS[kind](location, split)
-    return LabelledArrays(
-        images_NHWC=images, label_N=labels, classes=classes, fingerprint=fingerprint
-    )
+    return load(location, split)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +41,7 @@ class ArraySource:
     """One split of a data set of pixel arrays; its images become PNG once, when read."""
 
     kind: str
+    load: Loader
     location: str
     split: str
     classes: tuple[str, ...]
@@ -67,29 +61,24 @@ class ArraySource:
     def read(self, unit: Unit, max_bytes: int | None = None) -> pa.Table:
         """See `Source`; the arrays are in memory already, so nothing is too large."""
         data, rows = self._data(), unit.rows()
-        images = [{"bytes": encode_png(data.images_NHWC[row]), "path": None} for row in rows]
-        columns = {
-            "id": pa.array([f"{self.split}#{row}" for row in rows], pa.string()),
-            "image": pa.array(images, IMAGE_TYPE),
-            "label": pa.array(data.label_N[rows]),
-            "source": pa.array([f"{self.kind} {self.split}"] * len(rows), pa.string()),
-            "parent": pa.nulls(len(rows), pa.string()),
-        }
-        return pa.table(columns, schema=candidate_schema(self.classes))
+        return candidate_table(
+            self.classes,
+            ids=[f"{self.split}#{row}" for row in rows],
+            images=[encode_png(data.images_NHWC[row]) for row in rows],
+            labels=data.label_N[rows],
+            sources=[f"{self.kind} {self.split}"] * len(rows),
+        )
 
     def _data(self) -> LabelledArrays:
-        return load(self.kind, self.location, self.split)
+        return _loaded(self.load, self.location, self.split)
 
 
-def _opener(kind: str) -> Callable[[str, str], ArraySource]:
-    def open_arrays(path: str, split: str) -> ArraySource:
+def arrays_kind(kind: str, load: Loader, shows: Callable[[str], bool]) -> SourceKind:
+    """The kind of a data set of pixel arrays."""
+
+    def open_arrays(path: str, split: Split) -> ArraySource:
         location = Folder(path).location  # absolute: actors work elsewhere
-        classes = load(kind, location, split).classes
-        return ArraySource(kind=kind, location=location, split=split, classes=classes)
+        classes = _loaded(load, location, split).classes
+        return ArraySource(kind=kind, load=load, location=location, split=split, classes=classes)
 
-    return open_arrays
-
-
-open_mnist = _opener("mnist")
-open_cifar10 = _opener("cifar10")
-open_cifar100 = _opener("cifar100")
+    return SourceKind(open=open_arrays, shows=shows, specific=True)

@@ -1,15 +1,17 @@
-"""What a source is."""
+"""What a source is, and what a kind of sources says of itself."""
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, Protocol
 
 import numpy as np
 import pyarrow as pa
 
 from rayqc.units import Unit
 
-NO_LABEL = -1
+Split = Literal["train", "test"]
 
 
 class Source(Protocol):
@@ -40,3 +42,21 @@ class Source(Protocol):
             StorageError: the disk or the object store failed.
         """
         ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceKind:
+    """How sources of a kind are opened, and how one is known where the settings say `files`."""
+
+    open: Callable[[str, Split], Source]
+    """Takes a path and a split.
+
+    Raises:
+        InputError: nothing there, or nothing that this kind reads.
+    """
+    endings: tuple[str, ...] = ()
+    """Of a file or pattern of this kind."""
+    shows: Callable[[str], bool] | None = None
+    """Is a folder of this kind if a file in it has this name?"""
+    specific: bool = False
+    """It is known by names that nothing else has, and asked before kinds known by their endings."""

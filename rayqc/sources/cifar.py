@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from rayqc.errors import InputError
+from rayqc.sources.arrays import LabelledArrays
 from rayqc.sources.classes import checked_classes
 from rayqc.sources.listing import list_files
 from rayqc.sources.reading import read_whole
@@ -26,29 +27,21 @@ ADMITTED = {
     ("_codecs", "encode"),
 }
 
-Loaded = tuple[np.ndarray, np.ndarray, tuple[str, ...], str]
 
-
-def load_cifar10(location: str, split: str) -> Loaded:
-    """Images (N, 32, 32, 3) uint8, labels (N,) int64, class names and a fingerprint.
+def load_batches(
+    location: str, batches: list[str], meta: str, labels: bytes, names: bytes
+) -> LabelledArrays:
+    """Images (N, 32, 32, 3) uint8 and their labels, of some batches of a download.
 
     Args:
-        location: a folder that holds, at any depth, `data_batch_1..5`, `test_batch` and
-            `batches.meta`.
+        location: a folder that holds the batches and `meta` at any depth.
+        meta: the file that names the classes.
+        labels: key of the labels in a batch.
+        names: key of the class names in `meta`.
 
     Raises:
         InputError: a file is missing or not a CIFAR batch.
     """
-    batches = [f"data_batch_{i}" for i in range(1, 6)] if split == "train" else ["test_batch"]
-    return _load(location, batches, "batches.meta", b"labels", b"label_names")
-
-
-def load_cifar100(location: str, split: str) -> Loaded:
-    """The same for CIFAR-100's `train`, `test` and `meta`, with the 100 fine labels."""
-    return _load(location, [split], "meta", b"fine_labels", b"fine_label_names")
-
-
-def _load(location: str, batches: list[str], meta: str, labels: bytes, names: bytes) -> Loaded:
     folder = Folder(location)
     raw = [_find(folder, name) for name in batches]
     parts = [_unpickle(data, f"{folder}/{name}") for data, name in zip(raw, batches, strict=True)]
@@ -64,7 +57,12 @@ def _load(location: str, batches: list[str], meta: str, labels: bytes, names: by
     flat = np.concatenate([part[b"data"] for part in parts]).astype(np.uint8)
     images_NHWC = flat.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
     label_N = np.concatenate([np.asarray(part[labels], dtype=np.int64) for part in parts])
-    return images_NHWC, label_N, _names(classes, f"{folder}/{meta}"), digest(b"".join(raw))
+    return LabelledArrays(
+        images_NHWC=images_NHWC,
+        label_N=label_N,
+        classes=_names(classes, f"{folder}/{meta}"),
+        fingerprint=digest(b"".join(raw)),
+    )
 
 
 def _names(classes: list[Any], where: str) -> tuple[str, ...]:

@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 
 from rayqc.errors import InputError
-from rayqc.schema import candidate_schema
-from rayqc.sources.base import NO_LABEL
+from rayqc.schema import NO_LABEL, candidate_table
+from rayqc.sources.base import SourceKind
 from rayqc.sources.classes import checked_classes
 from rayqc.sources.columns import image_array
 from rayqc.sources.cut import cut
@@ -59,15 +59,14 @@ class FolderSource:
         found = [read_file(folder, name, max_bytes) for name in names]
         data = [one if isinstance(one, bytes) else None for one in found]
         problems = [None if isinstance(one, bytes) else one for one in found]
-        label_N = self.labels(unit)
-        columns = {
-            "id": pa.array(names, pa.string()),
-            "image": image_array(data, names),
-            "label": pa.array(label_N, mask=label_N == NO_LABEL),
-            "source": pa.array([folder.path(name) for name in names], pa.string()),
-            "parent": pa.nulls(len(names), pa.string()),
-        }
-        return with_problems(pa.table(columns, schema=candidate_schema(self.classes)), problems)
+        table = candidate_table(
+            self.classes,
+            ids=names,
+            images=image_array(data, names),
+            labels=self.labels(unit),
+            sources=[folder.path(name) for name in names],
+        )
+        return with_problems(table, problems)
 
     def _taken(self, unit: Unit) -> list[str]:
         return [unit.names[row - unit.start] for row in unit.rows()]
@@ -93,3 +92,10 @@ def open_folder(path: str) -> FolderSource:
     say_left_out(folder, "other files", [name for name in listing.files if not is_image(name)])
     say_left_out(folder, "linked folders (loops, or there already)", listing.loops)
     return FolderSource(location=folder.location, classes=checked_classes(classes, str(folder)))
+
+
+# Class folders often lie beside the tar they came in, so that tars are looked for after them.
+KIND = SourceKind(
+    open=lambda path, split: open_folder(path),
+    shows=lambda name: is_image(name) and class_of(name) != "",
+)

@@ -11,6 +11,7 @@ import zlib
 import numpy as np
 
 from rayqc.errors import InputError
+from rayqc.sources.arrays import LabelledArrays, arrays_kind
 from rayqc.sources.listing import list_files
 from rayqc.sources.reading import read_whole
 from rayqc.storage import Folder, digest
@@ -21,8 +22,8 @@ MOST_BYTES = 1_000_000_000
 """Of a file that is unpacked: EMNIST, the largest of the kind, takes half of it."""
 
 
-def load_mnist(location: str, split: str) -> tuple[np.ndarray, np.ndarray, tuple[str, ...], str]:
-    """Images (N, 28, 28, 1) uint8, labels (N,) int64, class names and a fingerprint.
+def load_mnist(location: str, split: str) -> LabelledArrays:
+    """Images (N, 28, 28, 1) uint8 and their labels.
 
     Args:
         location: a folder that holds, at any depth, torchvision's `MNIST/raw` files.
@@ -40,7 +41,12 @@ def load_mnist(location: str, split: str) -> tuple[np.ndarray, np.ndarray, tuple
         )
     classes = tuple(str(digit) for digit in range(max(10, int(label_N.max(initial=0)) + 1)))
     tag = digest(images_raw + labels_raw)
-    return images_NHW[..., None], label_N.astype(np.int64), classes, tag
+    return LabelledArrays(
+        images_NHWC=images_NHW[..., None],
+        label_N=label_N.astype(np.int64),
+        classes=classes,
+        fingerprint=tag,
+    )
 
 
 def parse_idx(data: bytes, where: str) -> np.ndarray:
@@ -79,3 +85,6 @@ def _decompress(data: bytes, where: str) -> bytes:
     if len(found) > MOST_BYTES:
         raise InputError(f"{where} holds more than {MOST_BYTES:,} bytes, which no MNIST does")
     return found
+
+
+KIND = arrays_kind("mnist", load_mnist, lambda name: "idx3-ubyte" in name)

@@ -13,12 +13,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from rayqc.errors import InputError
-from rayqc.schema import candidate_schema
-from rayqc.sources.base import NO_LABEL
+from rayqc.schema import NO_LABEL, candidate_table
+from rayqc.sources.base import SourceKind
 from rayqc.sources.classes import classes_in_metadata
 from rayqc.sources.columns import as_images
 from rayqc.sources.cut import cut_groups
-from rayqc.sources.listing import fingerprint_of
+from rayqc.sources.listing import fingerprint_of, is_hidden
 from rayqc.sources.parquet_file import (
     DAMAGE,
     first_line,
@@ -60,7 +60,7 @@ class ParquetSource:
 
     def units(self, most_rows: int) -> list[Unit]:
         """Row ranges; see `Source`."""
-        folder = _folder(self.location)
+        folder = folder_of(self.location)
         found = []
         for name in self.files:
             facts = open_parquet_file(folder, name).metadata
@@ -85,21 +85,21 @@ class ParquetSource:
         rows = self._rows(unit, [self.image_column, self.label_column, *kept])
         origin = pa.array([self.location + "/" + unit.path] * rows.num_rows, pa.string())
         try:
-            columns = {
-                "id": pa.array([f"{unit.path}#{row}" for row in unit.rows()], pa.string()),
-                "image": as_images(rows[self.image_column], unit.path),
-                "label": self._as_labels(rows[self.label_column], unit),
-                "source": origin,
-                "parent": pa.nulls(rows.num_rows, pa.string()),
-            } | {name: rows[name] for name in kept}
-            table = pa.table(columns, schema=candidate_schema(self.classes))
+            own_columns = {f"{name}s": rows[name] for name in kept}
+            named = {"ids": [f"{unit.path}#{row}" for row in unit.rows()], "sources": origin}
+            table = candidate_table(
+                self.classes,
+                images=as_images(rows[self.image_column], unit.path),
+                labels=self._as_labels(rows[self.label_column], unit),
+                **{**named, **own_columns},
+            )
             table.validate(full=True)  # strings that are not UTF-8 would be found much later
         except pa.ArrowException as error:
             raise self._damaged(unit, error) from error
         if table["id"].null_count:
             raise self._damaged(unit, "an id is null")
         if self.location != BUNDLED:
-            refuse_replaced(_folder(self.location), unit)
+            refuse_replaced(folder_of(self.location), unit)
         return table
 
     def _rows(self, unit: Unit, columns: list[str]) -> pa.Table:
@@ -126,7 +126,7 @@ class ParquetSource:
 
     def _damaged(self, unit: Unit, error: object) -> InputError:
         """What to raise for a unit that cannot be read; the file as a whole may be another."""
-        folder = _folder(self.location)
+        folder = folder_of(self.location)
         self._open.clear()
         self._reader.clear()
         if self.location != BUNDLED:
@@ -141,7 +141,7 @@ class ParquetSource:
         key = (unit.path, unit.fingerprint)
         if key not in self._open:
             self._open.clear()
-            self._open[key] = open_parquet_file(_folder(self.location), unit.path)
+            self._open[key] = open_parquet_file(folder_of(self.location), unit.path)
         return self._open[key]
 
 
@@ -177,18 +177,6 @@ def open_parquet(path: str, split: str = "train") -> ParquetSource:
     )
 
 
-def open_bundled(split: str) -> ParquetSource:
-    """The package's own digits: real MNIST, 400 a class to train on, 100 a class to test on."""
-    found = open_parquet(str(Path(_folder(BUNDLED).location) / f"mnist5k-{split}.parquet"))
-    return ParquetSource(
-        location=BUNDLED,
-        files=found.files,
-        classes=found.classes,
-        image_column=found.image_column,
-        label_column=found.label_column,
-    )
-
-
 def _rebuild(
     location: str, files: tuple[str, ...], classes: tuple[str, ...], image: str, label: str
 ) -> ParquetSource:
@@ -197,7 +185,8 @@ def _rebuild(
     )
 
 
-def _folder(location: str) -> Folder:
+def folder_of(location: str) -> Folder:
+    """The folder at a location; the package's own digits lie where this process has them."""
     if location == BUNDLED:
         return Folder(str(Path(__file__).parent.parent / "data"))
     return Folder(location)
@@ -250,3 +239,10 @@ def _in_manifest(folder: Folder) -> list[str] | None:
     if outside:
         raise InputError(f"{folder.path('manifest.json')} names {outside[0]!r}, outside its folder")
     return paths
+
+
+KIND = SourceKind(
+    open=open_parquet,
+    endings=(".parquet",),
+    shows=lambda name: name.endswith(".parquet") and not is_hidden(name),
+)

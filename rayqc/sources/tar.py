@@ -10,12 +10,12 @@ import numpy as np
 import pyarrow as pa
 
 from rayqc.errors import InputError
-from rayqc.schema import candidate_schema
-from rayqc.sources.base import NO_LABEL
+from rayqc.schema import NO_LABEL, candidate_table
+from rayqc.sources.base import SourceKind
 from rayqc.sources.classes import checked_classes, numbered_classes
 from rayqc.sources.columns import image_array
 from rayqc.sources.cut import cut
-from rayqc.sources.listing import ENDINGS, class_of
+from rayqc.sources.listing import ENDINGS, class_of, is_hidden
 from rayqc.sources.places import find_files, say_left_out
 from rayqc.sources.problems import Problem, most_bytes, too_large, with_problems
 from rayqc.sources.reading import open_file, read_at, refuse_replaced
@@ -80,15 +80,14 @@ class TarSource:
                 for member, problem in zip(members, problems, strict=True)
             ]
         refuse_replaced(folder, unit)
-        label_N = self._labels(members)
-        columns = {
-            "id": pa.array([f"{unit.path}/{member.name}" for member in members], pa.string()),
-            "image": image_array(data, [member.name for member in members]),
-            "label": pa.array(label_N, mask=label_N == NO_LABEL),
-            "source": pa.array([where] * len(members), pa.string()),
-            "parent": pa.nulls(len(members), pa.string()),
-        }
-        return with_problems(pa.table(columns, schema=candidate_schema(self.classes)), problems)
+        table = candidate_table(
+            self.classes,
+            ids=[f"{unit.path}/{member.name}" for member in members],
+            images=image_array(data, [member.name for member in members]),
+            labels=self._labels(members),
+            sources=[where] * len(members),
+        )
+        return with_problems(table, problems)
 
     def _labels(self, members: list[Member]) -> np.ndarray:
         index = {name: label for label, name in enumerate(self.classes)}
@@ -181,3 +180,10 @@ def _rebuild(
     location: str, files: tuple[str, ...], classes: tuple[str, ...], layout: str
 ) -> TarSource:
     return TarSource(location=location, files=files, classes=classes, layout=layout)
+
+
+KIND = SourceKind(
+    open=lambda path, split: open_tar(path),
+    endings=(".tar",),
+    shows=lambda name: name.endswith(".tar") and not is_hidden(name),
+)

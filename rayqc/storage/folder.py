@@ -9,27 +9,20 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import hashlib
 import io
 import itertools
-import json
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import LocalStore, ObjectStore
-from safetensors import SafetensorError
-from safetensors.numpy import load as load_safetensors
-from safetensors.numpy import save as save_safetensors
 
-from rayqc.errors import ArtefactError, StorageError
-from rayqc.failpoints import reach
-from rayqc.remote import (
+from rayqc.errors import StorageError
+from rayqc.storage.failpoints import reach
+from rayqc.storage.remote import (
     interruptibly,
     may_pass,
     open_store,
@@ -40,7 +33,6 @@ from rayqc.remote import (
 
 T = TypeVar("T")
 
-ROWS_PER_GROUP = 1024
 WRITING = ("write", "create")
 """Verbs that make a folder which does not exist."""
 
@@ -249,65 +241,3 @@ def _facts(meta: Any) -> tuple[str, str]:
 def _fingerprint(meta: Any) -> str:
     tag = meta["e_tag"] or meta["last_modified"].isoformat()
     return f"{meta['size']} bytes, {tag}"
-
-
-def digest(data: bytes) -> str:
-    """SHA-256 of some bytes, in hex."""
-    return hashlib.sha256(data).hexdigest()
-
-
-def canonical_json(value: Any) -> bytes:
-    """JSON with sorted keys: equal values give equal bytes."""
-    return (json.dumps(value, sort_keys=True, indent=1, allow_nan=False) + "\n").encode()
-
-
-def read_json(folder: Folder, name: str) -> Any:
-    """A JSON file's value; `ArtefactError` when it is not JSON."""
-    try:
-        return json.loads(folder.read(name))
-    except ValueError as error:
-        raise ArtefactError(f"{folder.path(name)} is not valid JSON: {error}") from error
-
-
-def write_json(folder: Folder, name: str, value: Any) -> None:
-    """Write or replace a JSON file at once."""
-    folder.write(name, canonical_json(value))
-
-
-def table_bytes(table: pa.Table) -> bytes:
-    """A table as one Parquet file. Images are compressed already, so columns get light zstd."""
-    sink = io.BytesIO()
-    pq.write_table(table, sink, compression="zstd", row_group_size=ROWS_PER_GROUP)
-    return sink.getvalue()
-
-
-def table_of(data: bytes) -> pa.Table:
-    """What `table_bytes` was made of."""
-    return pq.ParquetFile(io.BytesIO(data)).read()
-
-
-def read_table(folder: Folder, name: str, columns: list[str] | None = None) -> pa.Table:
-    """A Parquet file as a table; `ArtefactError` when it is damaged."""
-    with contextlib.closing(folder.open(name)) as file:
-        try:
-            return pq.ParquetFile(file).read(columns=columns)
-        except (pa.ArrowInvalid, OSError) as error:
-            raise ArtefactError(f"{folder.path(name)} is not readable Parquet: {error}") from error
-
-
-def write_table(folder: Folder, name: str, table: pa.Table) -> None:
-    """Write or replace a Parquet file at once."""
-    folder.write(name, table_bytes(table))
-
-
-def arrays_bytes(arrays: dict[str, np.ndarray]) -> bytes:
-    """Arrays as one safetensors file."""
-    return save_safetensors({name: np.ascontiguousarray(a) for name, a in arrays.items()})
-
-
-def read_arrays(folder: Folder, name: str) -> dict[str, np.ndarray]:
-    """A safetensors file's arrays; `ArtefactError` when it is damaged."""
-    try:
-        return load_safetensors(folder.read(name))
-    except SafetensorError as error:
-        raise ArtefactError(f"{folder.path(name)} is not readable safetensors: {error}") from error

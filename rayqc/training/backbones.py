@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from rayqc.models.backbones import Backbone
+from rayqc.models.backbone import Backbone
 from rayqc.models.vae import pixels_to_input
 from rayqc.training.augment import random_affine, random_flip
 from rayqc.training.classifier import ClassifierSettings, train_classifier

@@ -1,56 +1,28 @@
-"""A training state and a trained encoder on disk: safetensors and JSON, never a pickle."""
+"""A training state on disk: safetensors and JSON, never a pickle."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
 
-from rayqc.errors import ArtefactError, UntrustedCodeError
-from rayqc.images.decode import ImageShape
-from rayqc.models.backbones import build, source_digest
-from rayqc.models.encoder import Encoder
-from rayqc.storage import (
-    Folder,
-    arrays_bytes,
-    canonical_json,
-    digest,
-    read_arrays,
-    read_json,
-    write_json,
-)
+from rayqc.errors import ArtefactError
+from rayqc.storage import Folder, arrays_bytes, read_arrays
+from rayqc.storage.artefact import Artefact, under
 from rayqc.training.vae import TrainingState, bare_model
 
-MODEL_FORMAT = 2
 WEIGHTS = "weights.safetensors"
-MODEL = "model.json"
-CHECKPOINT_FORMAT = 2
 CHECKPOINT = "checkpoint.json"
-TRAINED_HERE = ("vae", "supervised", "contrastive")
+STATE = Artefact(
+    arrays=WEIGHTS,
+    record=CHECKPOINT,
+    format_version=2,
+    digest_key="digest",
+    mend="train anew with --redo",
+)
 ADAM = ("step", "exp_avg", "exp_avg_sq")
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainedEncoder:
-    """An encoder ready to encode, and what is known of it."""
-
-    kind: str
-    network: Encoder
-    image: ImageShape
-    """Pixels it takes."""
-    digest: str
-    """SHA-256 over weights and shape: the encoder's identity."""
-    classes: tuple[str, ...]
-    record: dict[str, Any]
-    """What training measured: of a VAE, loss curve, active units, held-out reconstruction, ..."""
-
-    @property
-    def seen(self) -> bool:
-        """Was it trained on the references?"""
-        return self.kind in TRAINED_HERE
 
 
 def save_checkpoint(folder: Folder, state: TrainingState) -> None:
@@ -87,10 +59,7 @@ def save_state(
             for kind in ADAM:
                 key = f"adam.{kind}.{name}.{names[id(parameter)]}"
                 arrays[key] = moments[kind].detach().contiguous().cpu().numpy()
-    weights = arrays_bytes(arrays)
-    folder.write(WEIGHTS, weights)
-    record = {"format_version": CHECKPOINT_FORMAT, "digest": digest(weights), **facts}
-    write_json(folder, CHECKPOINT, record)
+    STATE.write(folder, arrays_bytes(arrays), facts)
 
 
 def load_state(
@@ -104,24 +73,12 @@ def load_state(
     Raises:
         ArtefactError: damaged, swapped, of another version, or of another network.
     """
-    found = dict(read_json(folder, CHECKPOINT))
-    if found.get("format_version") != CHECKPOINT_FORMAT:
-        raise ArtefactError(
-            f"{folder.path(CHECKPOINT)} has format version {found.get('format_version')}, this "
-            f"rayqc reads {CHECKPOINT_FORMAT}; train anew with --redo"
-        )
-    held = digest(folder.read(WEIGHTS))
-    if held != found["digest"]:
-        raise ArtefactError(
-            f"{folder.path(WEIGHTS)} is damaged or swapped: digest {held[:12]}, {CHECKPOINT} says "
-            f"{found['digest'][:12]}; train anew with --redo"
-        )
+    record = STATE.read_record(folder)
+    STATE.verify(folder, record)
     arrays = {name: torch.from_numpy(a.copy()) for name, a in read_arrays(folder, WEIGHTS).items()}
     for name, network in networks.items():
-        prefix = f"{name}."
-        weights = {n.removeprefix(prefix): t for n, t in arrays.items() if n.startswith(prefix)}
         try:
-            network.load_state_dict(weights)
+            network.load_state_dict(under(arrays, name))
         except RuntimeError as error:
             raise ArtefactError(
                 f"{folder.path(WEIGHTS)} is of another network: "
@@ -134,7 +91,7 @@ def load_state(
                     kind: t if kind == "step" else t.to(parameter.device)
                     for kind, t in moments.items()
                 }
-    return found
+    return record
 
 
 def network_bytes(network: nn.Module) -> bytes:
@@ -147,82 +104,3 @@ def load_network(network: nn.Module, folder: Folder, name: str) -> None:
     """Fill a network from a file that `network_bytes` gave."""
     arrays = read_arrays(folder, name)
     network.load_state_dict({key: torch.from_numpy(a.copy()) for key, a in arrays.items()})
-
-
-def save_encoder(
-    folder: Folder,
-    kind: str,
-    network: Encoder,
-    shape: dict[str, Any],
-    image: ImageShape,
-    classes: tuple[str, ...],
-    record: dict[str, Any],
-) -> TrainedEncoder:
-    """Write `weights.safetensors`, then `model.json`, which names the weights' digest.
-
-    Args:
-        shape: all that `models.backbones.build` needs besides the weights.
-    """
-    weights = network_bytes(network)
-    identity = digest(weights + canonical_json(shape))
-    folder.write(WEIGHTS, weights)
-    model = {
-        "format_version": MODEL_FORMAT,
-        "kind": kind,
-        "shape": shape,
-        "image": {"size": image.size, "channels": image.channels},
-        "encoder_digest": identity,
-        "classes": list(classes),
-        "record": record,
-    }
-    write_json(folder, MODEL, model)
-    return TrainedEncoder(
-        kind=kind, network=network, image=image, digest=identity, classes=classes, record=record
-    )
-
-
-def load_encoder(folder: Folder, trusted: str | None) -> TrainedEncoder:
-    """Read an encoder back.
-
-    Args:
-        trusted: the Python target that the user, not the folder, names; no other is imported.
-
-    Raises:
-        UntrustedCodeError: the encoder is Python code of another name.
-        ArtefactError: another format version, weights that are not the ones `model.json` names,
-            or a target whose source has changed.
-    """
-    model = read_json(folder, MODEL)
-    if model.get("format_version") != MODEL_FORMAT:
-        raise ArtefactError(
-            f"{folder.path(MODEL)} has format version {model.get('format_version')}, "
-            f"this rayqc reads {MODEL_FORMAT}; train again with --redo"
-        )
-    kind, shape = model["kind"], model["shape"]
-    weights = folder.read(WEIGHTS)
-    found = digest(weights + canonical_json(shape))
-    if found != model["encoder_digest"]:
-        raise ArtefactError(
-            f"{folder.path(WEIGHTS)} is damaged or swapped: digest {found[:12]}, "
-            f"{MODEL} says {model['encoder_digest'][:12]}; train again with --redo"
-        )
-    if kind == "python" and shape["target"] != trusted:
-        raise UntrustedCodeError(
-            f"{folder.path(MODEL)} names Python code to run, {shape['target']}; "
-            f"if you know and trust it, say so with --trust {shape['target']} (trust= in Python)"
-        )
-    if kind == "python" and source_digest(shape["target"]) != shape["source"]:
-        raise ArtefactError(
-            f"the source of {shape['target']} has changed since this run was trained; "
-            "train again with --redo"
-        )
-    network = build(kind, shape)
-    load_network(network, folder, WEIGHTS)
-    return TrainedEncoder(
-        kind=kind,
-        network=network.eval(),
-        image=ImageShape(**model["image"]),
-        digest=found,
-        classes=tuple(model["classes"]),
-        record=model["record"],
-    )

@@ -15,6 +15,7 @@ import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TypedDict
 
 import numpy as np
 import torch
@@ -66,6 +67,21 @@ class GANState:
     """Every ten steps: step, and mean logits of real and of generated images."""
     qualities: list[dict[str, float]] = field(default_factory=list)
     """Of each checkpoint; see `gan_quality`."""
+
+
+class GANRecord(TypedDict):
+    """What training a GAN measured, as it is kept beside its weights."""
+
+    steps: int
+    workers: int
+    best: dict[str, float]
+    """Quality of the checkpoint that is kept: step, accuracy, loss; see `gan_quality`."""
+    judged_on: int
+    """Images that chose it."""
+    held_out: bool
+    """Were they held out of training?"""
+    qualities: list[dict[str, float]]
+    history: list[dict[str, float]]
 
 
 def shape_of(entry: Gan, size: int, channels: int, classes: int) -> GANShape:

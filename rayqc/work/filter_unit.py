@@ -1,4 +1,4 @@
-"""One unit of the filter: read, decode, encode, score, write, commit. Knows no Ray.
+"""One unit of the filter: read, decode, encode, score, write, commit.
 
 Shape suffixes: N images, H W C pixels.
 """
@@ -13,37 +13,25 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from rayqc.encoders.batches import LatentEncoder
+from rayqc.encoders.store import load_encoder
 from rayqc.images.decode import Limits, Wrong, decode_batch
 from rayqc.ledger.commit import commit_unit
 from rayqc.ledger.plan import work_digest
-from rayqc.models.encoder import LatentEncoder
-from rayqc.regions import Candidates, FittedRegions, Verdicts, load_regions
-from rayqc.regions.base import verdicts_of
-from rayqc.regions.sphere import own_distances
-from rayqc.regions.statistics import Statistics
-from rayqc.schema import SCORE_FIELDS, candidate_schema, image_bytes, score_schema, verdict_schema
-from rayqc.sources import Source
+from rayqc.regions import Candidates, load_regions
+from rayqc.regions.statistic_choice import StatisticChoice
+from rayqc.schema import candidate_schema, image_bytes, score_schema, verdict_schema
 from rayqc.sources.problems import problems_of
 from rayqc.storage import Folder
-from rayqc.training.checkpoint import load_encoder
 from rayqc.units import Unit
+from rayqc.verdicts import VERDICTS
+from rayqc.work.columns import Judgement, VerdictColumns
+from rayqc.work.match_classes import UNKNOWN, PoolSource, own_labels
 
-UNKNOWN = -1
 POISON = "poison"
 """Reason of an image that takes its process down each time."""
 DECODE_THREADS = 4
 """Beside a GPU. Where one core does all, threads only wait for each other."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class PoolSource:
-    """A pool entry as the filter meets it."""
-
-    source: Source
-    prefix: str
-    """Goes before ids; empty for pools whose ids stand for themselves."""
-    to_class: tuple[int, ...]
-    """The source's label to the references' label, by class name; -1 where there is none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,18 +48,9 @@ class FilterSpec:
     micro_batch: int
     keep: tuple[str, ...]
     """Verdicts whose images are written; scores are in any case."""
-    statistics: Statistics
+    statistics: StatisticChoice
     device: str = "cpu"
     precision: str = "float32"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Judgement:
-    """Verdict columns of a unit's N rows."""
-
-    columns: dict[str, pa.Array]
-    verdict_N: np.ndarray
-    reason_N: np.ndarray
 
 
 class FilterWorker:
@@ -133,7 +112,7 @@ class FilterWorker:
             error_N[row] = error_N[row] or ("nonfinite", "the encoder gave NaN or infinity")
         sound_N = np.array([error is None for error in error_N], dtype=bool)
         everything = Candidates(images_NHWC=images_NHWC, latent_ND=latent_ND, label_N=label_N)
-        columns = _Columns(table.num_rows)
+        columns = VerdictColumns(table.num_rows)
         for statistic in np.unique(statistic_N[sound_N]):
             rows = np.flatnonzero(sound_N & (statistic_N == statistic))
             candidates = everything[rows]
@@ -165,7 +144,8 @@ class FilterWorker:
 
     def _commit(self, index: int, table: pa.Table, label_N: np.ndarray, judged: Judgement) -> None:
         classes = self.fitted.regions.classes
-        whole = pa.table({**_columns(table), **judged.columns}, schema=verdict_schema(classes))
+        own = {name: table[name] for name in table.column_names}
+        whole = pa.table({**own, **judged.columns}, schema=verdict_schema(classes))
         tables = {kind: whole.filter(pa.array(judged.verdict_N == kind)) for kind in self.spec.keep}
         tables["scores"] = whole.drop_columns(["image"]).cast(score_schema(classes))
         by_class: dict[str, dict[str, int]] = {}
@@ -179,79 +159,7 @@ class FilterWorker:
             index,
             self.work,
             tables,
-            outcomes={kind: counted[kind] for kind in ("accepted", "rejected", "error")},
+            outcomes={kind: counted[kind] for kind in VERDICTS},
             reasons=dict(Counter(judged.reason_N)),
             by_class=by_class,
         )
-
-
-class _Columns:
-    """Verdict columns of N rows, filled group by group; rows never filled stay null."""
-
-    def __init__(self, total: int) -> None:
-        self.filled_N = np.zeros(total, bool)
-        self.values: dict[str, np.ndarray] = {}
-
-    def fill(
-        self, rows: np.ndarray, candidates: Candidates, verdicts: Verdicts, fitted: FittedRegions
-    ) -> None:
-        """Set the columns of these rows."""
-        neighbours, classes = fitted.neighbours, np.array(fitted.regions.classes, object)
-        nearest = neighbours.nearest(candidates.latent_ND)
-        distance_N = own_distances(candidates.latent_ND, candidates.label_N, neighbours.centers_KD)
-        verdict_N, reason_N = verdicts_of(verdicts.score_N, verdicts.decided_by_N)
-        found = {
-            "score": verdicts.score_N,
-            "distance": distance_N.astype(np.float32),
-            "radius": neighbours.radius_K[candidates.label_N].astype(np.float32),
-            "p_value": verdicts.p_value_N,
-            "label_evidence": verdicts.label_evidence_N,
-            "quality_evidence": verdicts.quality_evidence_N,
-            "decided_by": verdicts.decided_by_N.astype(object),
-            "nearest_reference": np.array(
-                [neighbours.ids[place] for place in nearest.reference_N], object
-            ),
-            "nearest_class": np.where(verdicts.nearest_N < 0, None, classes[verdicts.nearest_N]),
-            "near_copy": nearest.distance_N < neighbours.copy_distance,
-            "verdict": verdict_N,
-            "reason": reason_N,
-        }
-        self.filled_N[rows] = True
-        for name, value_N in found.items():
-            if value_N is not None:
-                blank = np.zeros(self.filled_N.size, value_N.dtype)
-                self.values.setdefault(name, blank)[rows] = value_N
-
-    def judgement(self, error_N: list[Wrong | None]) -> Judgement:
-        """All columns of the schema, errors filled in."""
-        total = self.filled_N.size
-        verdict_N = np.full(total, "error", object)
-        reason_N = np.array([error[0] if error else None for error in error_N], object)
-        for column_N, name in ((verdict_N, "verdict"), (reason_N, "reason")):
-            if name in self.values:
-                column_N[self.filled_N] = self.values[name][self.filled_N]
-        columns = {}
-        for field in SCORE_FIELDS:
-            held = self.values.get(field.name)
-            if held is None:
-                columns[field.name] = pa.nulls(total, field.type)
-            else:
-                columns[field.name] = pa.array(held, field.type, mask=~self.filled_N)
-        columns["verdict"] = pa.array(verdict_N, pa.string())
-        columns["reason"] = pa.array(reason_N, pa.string())
-        columns["message"] = pa.array(
-            [error[1] if error else None for error in error_N], pa.string()
-        )
-        return Judgement(columns=columns, verdict_N=verdict_N, reason_N=reason_N)
-
-
-def own_labels(table: pa.Table, to_class: tuple[int, ...]) -> np.ndarray:
-    """(N,) labels among the references' classes, -1 for none."""
-    mapping_K = np.array([*to_class, UNKNOWN])
-    label_N = np.asarray(table["label"].fill_null(len(to_class)))
-    outside_N = (label_N < 0) | (label_N > len(to_class))
-    return mapping_K[np.where(outside_N, len(to_class), label_N)]
-
-
-def _columns(table: pa.Table) -> dict[str, pa.ChunkedArray]:
-    return {name: table[name] for name in table.column_names}

@@ -8,7 +8,7 @@ import signal
 import time
 from pathlib import Path
 
-from rayqc.distributed.filter_work import FilterWorker
+from rayqc.work.filter_unit import FilterWorker
 
 DEADLY = b"kills whoever decodes it"
 ENDLESS = b"is decoded for ever"

@@ -16,16 +16,17 @@ import torch
 import rayqc
 from rayqc import units as planning
 from rayqc.config import Data
-from rayqc.distributed.filter_work import FilterSpec, FilterWorker, PoolSource
 from rayqc.errors import ConflictError, ErrorBudgetExceeded, InputError
 from rayqc.images.decode import Limits
 from rayqc.images.encode import encode_png
 from rayqc.ledger.commit import load_commits
 from rayqc.ledger.plan import start_or_resume
-from rayqc.regions.statistics import Statistics
+from rayqc.regions.statistic_choice import StatisticChoice
 from rayqc.schema import candidate_schema, verdict_schema
 from rayqc.sources import open_source
 from rayqc.storage import Folder, read_table
+from rayqc.work.filter_unit import FilterSpec, FilterWorker
+from rayqc.work.match_classes import PoolSource
 from tests.conftest import TINY, shared, tiny
 
 COUNT = 10 * 5 * 6
@@ -147,7 +148,7 @@ def test_the_same_verdicts_for_any_number_of_threads(tiny_run, tmp_path):
                 limits=Limits(),
                 micro_batch=32,
                 keep=("accepted", "rejected", "error"),
-                statistics=Statistics(),
+                statistics=StatisticChoice(),
             )
         )
         for index, unit in enumerate(units):

@@ -29,7 +29,7 @@ def filter_with(monkeypatch, worker, run, pool, out, minutes=30.0):
     changed = changed.replace("unit_rows: 70", "unit_rows: 10")
     with monkeypatch.context() as patch:
         patch.setattr("rayqc.distributed.filter.FilterWorker", worker)
-        patch.setattr("rayqc.pipeline.commands.open_run", lambda *a, **k: _settings(changed))
+        patch.setattr("rayqc.api.pools.open_run", lambda *a, **k: _settings(changed))
         return rayqc.filter_pool(str(run), str(pool), str(out))
 
 

@@ -48,8 +48,8 @@ def proxy(server, monkeypatch):
         monkeypatch.delenv(name)
     for name, value in server.environment().items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr("rayqc.remote.FIRST_PAUSE", 0.005)
-    monkeypatch.setattr("rayqc.remote.LONGEST_PAUSE", 0.05)
+    monkeypatch.setattr("rayqc.storage.remote.FIRST_PAUSE", 0.005)
+    monkeypatch.setattr("rayqc.storage.remote.LONGEST_PAUSE", 0.05)
     server.plan, server.pause = never, 0.02
     server.asked.clear()
     server.faults.clear()
@@ -128,7 +128,7 @@ def test_a_lost_answer_leaves_the_owner_the_owner(folder, proxy):
 
 @pytest.mark.parametrize("how", ["errors", "hangs", "refuses"])
 def test_a_store_that_stays_down_is_one_error_in_time(proxy, folder, monkeypatch, how):
-    monkeypatch.setattr("rayqc.remote.RETRY_SECONDS", 1.0)
+    monkeypatch.setattr("rayqc.storage.remote.RETRY_SECONDS", 1.0)
     monkeypatch.setenv("AWS_READ_TIMEOUT", "300ms")
     proxy.plan, proxy.pause = always("slow" if how == "hangs" else "503"), 1.0
     if how == "refuses":
@@ -267,7 +267,7 @@ def test_of_twins_exactly_one_is_published(folder, proxy):
 def test_work_that_an_outage_stopped_is_resumed(folder, proxy, tmp_path, monkeypatch, after):
     """The store goes down for good after so many requests, and comes back later."""
     expected = undisturbed(tmp_path)
-    monkeypatch.setattr("rayqc.remote.RETRY_SECONDS", 0.2)
+    monkeypatch.setattr("rayqc.storage.remote.RETRY_SECONDS", 0.2)
     proxy.plan = lambda method, path: "503" if len(proxy.asked) >= after else None
     with pytest.raises(StorageError, match="503 Service Unavailable"):
         conclude(folder, start_or_resume(folder, {"s": 1}, units(total=60)))

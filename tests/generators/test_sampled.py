@@ -11,8 +11,9 @@ from PIL import Image
 from torch import nn
 
 from rayqc.errors import ArtefactError, ConfigError, UntrustedCodeError
-from rayqc.generators.foreign import ExportedMaker, PythonMaker
+from rayqc.generators.exported import ExportedMaker
 from rayqc.generators.gan import GANMaker, gan_facts, load_gan, save_gan
+from rayqc.generators.python import PythonMaker
 from rayqc.generators.sampled import SampledSource, checked
 from rayqc.models.gan import GANShape, Generator
 from rayqc.schema import candidate_schema

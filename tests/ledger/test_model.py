@@ -14,11 +14,10 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from rayqc import failpoints
 from rayqc.ledger.commit import committed_units, is_committed, load_commits
 from rayqc.ledger.manifest import finish, is_finished, load_files, load_totals
 from rayqc.ledger.plan import LEDGER, MANIFEST, is_ours, start_or_resume, work_digest
-from rayqc.storage import Folder, digest, read_table
+from rayqc.storage import Folder, digest, failpoints, read_table
 from tests.ledger.test_ledger import commit, judged, merge, units
 
 ROWS = 17

@@ -5,10 +5,12 @@ import pytest
 import torch
 import torchvision
 
+from rayqc.encoders.batches import LatentEncoder
+from rayqc.encoders.python import Foreign
+from rayqc.encoders.torchvision import Pretrained, pretrained_weights
 from rayqc.errors import ConfigError
-from rayqc.models.backbones import Foreign, Pretrained, load_target, pretrained_weights
-from rayqc.models.encoder import LatentEncoder
 from rayqc.models.features import FILTERS, edge_histograms, learn_patches
+from rayqc.targets import load_target
 
 
 class Means:

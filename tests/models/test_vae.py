@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from rayqc.encoders.batches import LatentEncoder
 from rayqc.errors import ConfigError
 from rayqc.models.classifier import Classifier
-from rayqc.models.encoder import LatentEncoder
 from rayqc.models.losses import kl_to_standard_normal, reconstruction_loss
 from rayqc.models.vae import VAE, VAEShape
 

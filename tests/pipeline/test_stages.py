@@ -3,19 +3,13 @@
 import pytest
 
 from rayqc.config import make_config
+from rayqc.config.reach import enters, stages_entered
 from rayqc.config.settings import Config
 from rayqc.errors import ConflictError, InputError
-from rayqc.ledger.stages import (
-    STAGES,
-    TOUCHES,
-    affected,
-    begin,
-    clear_stages,
-    done,
-    downstream,
-    is_done,
-    open_run,
-)
+from rayqc.kinds import STAGES as REGISTER
+from rayqc.pipeline.records import begin, clear_stages, done, is_done
+from rayqc.pipeline.run_folder import open_run
+from rayqc.pipeline.stage import affected, all_stages, downstream
 from rayqc.storage import Folder
 
 
@@ -23,8 +17,22 @@ def config(**sections):
     return make_config({"references": {"kind": "bundled"}, **sections})
 
 
-def test_every_setting_is_in_the_table():
-    assert set(Config.model_fields) <= set(TOUCHES)
+STAGES = REGISTER.names
+
+
+def test_every_section_says_which_stages_it_enters():
+    for name, field in Config.model_fields.items():
+        assert enters(field) is not None, name
+        assert set(stages_entered(Config, name)) <= set(STAGES)
+
+
+def test_records_and_register_agree():
+    """A stage needs only stages before it, and no two write the same."""
+    outputs = [output for stage in all_stages() for output in stage.outputs]
+    assert len(set(outputs)) == len(outputs)
+    for number, stage in enumerate(all_stages()):
+        assert stage.name == STAGES[number]
+        assert set(stage.needs) <= set(STAGES[:number])
 
 
 @pytest.mark.parametrize(
@@ -42,7 +50,7 @@ def test_every_setting_is_in_the_table():
     ],
 )
 def test_stages_a_change_affects(change, stages):
-    assert affected([change]) == stages
+    assert affected([change], Config) == stages
 
 
 def test_downstream():

@@ -8,18 +8,14 @@ import pytest
 from rayqc.config.settings import Regions
 from rayqc.errors import TooFewReferencesError
 from rayqc.regions.base import Candidates, Stored
-from rayqc.regions.calibrated import STATISTICS, CalibratedRegions
-from rayqc.regions.conformal import guarantee
-from rayqc.regions.fitting import (
-    auroc,
-    choose_calibration,
-    choose_promise,
-    fit_calibrated,
-    fit_task,
-    folds_of,
-    settings_of,
-)
-from rayqc.regions.statistics import Statistics
+from rayqc.regions.calibrated import CalibratedRegions
+from rayqc.regions.fitting import choose_promise, fit_calibrated, settings_of
+from rayqc.regions.joint import STATISTICS
+from rayqc.regions.promises.base import guarantee
+from rayqc.regions.promises.split import choose_calibration
+from rayqc.regions.scorer_tasks import fit_task, folds_of
+from rayqc.regions.separation import auroc
+from rayqc.regions.statistic_choice import StatisticChoice
 from tests.regions.test_scores import shapes
 
 CLASSES = ("up", "level")
@@ -103,7 +99,7 @@ def test_regions_come_back_from_facts_and_arrays(promise, known, fresh):
     for statistic in STATISTICS:
         first, second = (part.judge(fresh, statistic) for part in (regions, again))
         for field in dataclasses.fields(first):
-            np.testing.assert_array_equal(getattr(first, field.name), getattr(second, field.name))
+            np.testing.assert_equal(getattr(first, field.name), getattr(second, field.name))
 
 
 @pytest.mark.parametrize("promise", ["split", "cv+", "empirical"])
@@ -119,8 +115,7 @@ def test_judging_again_is_judging(promise, coverage, known, fresh):
             label_N=fresh.label_N,
             statistic_N=np.full(len(fresh), statistic, object),
             distance_N=np.zeros(len(fresh)),
-            label_evidence_N=judged.label_evidence_N,
-            quality_evidence_N=judged.quality_evidence_N,
+            evidence=judged.evidence,
             p_value_N=judged.p_value_N,
         )
         again, direct = regions.rejudge(stored, coverage), other.judge(fresh, statistic)
@@ -160,9 +155,11 @@ def test_auroc_is_the_chance_of_being_above(rng):
 
 
 def test_statistics_are_told_by_an_ids_beginning():
-    statistics = Statistics(default="joint", by_entry={"aug": "label"})
+    statistics = StatisticChoice(default="joint", by_entry={"aug": "label"})
     assert statistics.of(["aug/1", "augment/1", "x"]).tolist() == ["label", "joint", "joint"]
-    assert Statistics(default="quality", by_entry={"a": "label"}).of(["a/1", "b"]).tolist() == [
+    assert StatisticChoice(default="quality", by_entry={"a": "label"}).of(
+        ["a/1", "b"]
+    ).tolist() == [
         "label",
         "quality",
     ]

@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 from rayqc.errors import TooFewReferencesError
 from rayqc.regions.conformal import (
     cv_plus_bound,
-    guarantee,
     least_p_value,
     least_scores,
     p_values,
     rank_of,
     threshold,
 )
+from rayqc.regions.promises.base import guarantee
 
 
 @given(st.integers(1, 400), st.floats(0.5, 0.99))

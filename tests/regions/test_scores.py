@@ -1,25 +1,17 @@
 """Label, quality and their join, against slow oracles and at their edges."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from sklearn.covariance import LedoitWolf
 
 from rayqc.regions.base import Candidates
-from rayqc.regions.joint import (
-    LEAST_NATS,
-    NOISE_SHARE,
-    Odds,
-    RawScores,
-    combine,
-    fit_join,
-)
-from rayqc.regions.scores.label import (
-    LabelSettings,
-    fit_label,
-    log_odds,
-    restore_label,
-)
-from rayqc.regions.scores.quality import BEND, LEAST_SPREAD, SHRINK_MEANS, fit_quality
+from rayqc.regions.joint import Odds, RawScores, combine, fit_join
+from rayqc.regions.scores.label import fit_label, log_odds, restore_label
+from rayqc.regions.scores.quality import BEND, LEAST_SPREAD, SHRINK_MEANS, fit_usual
+from rayqc.regions.scores.quality_scale import LEAST_NATS, NOISE_SHARE
+from rayqc.regions.views.base import LabelSettings
 
 
 def shapes(count, rng, channels=1):
@@ -81,7 +73,7 @@ def test_the_latent_is_a_view(rng):
 def test_quality_against_the_definition(rng):
     statistics, label = rng.normal(size=(40, 5)), rng.integers(0, 3, 40)
     statistics[:, 4] = 1.0  # constant among the references
-    found = fit_quality(statistics, label, 3)
+    found = fit_usual(statistics, label, 3)
     bend = lambda d: BEND * np.arcsinh(d / BEND)  # noqa: E731
     means = []
     for k in range(3):
@@ -105,8 +97,19 @@ def test_quality_against_the_definition(rng):
         assert found.distance(fresh[[row]], own[[row]])[0] == pytest.approx(slow, rel=1e-6)
 
 
-def raw(rng, count=60, classes=4):
+def scores_of(log_probability_NK, quality_N, noise_N, label_N):
+    """Raw scores of label and quality."""
     return RawScores(
+        by_score={
+            "label": {"log_probability_NK": log_probability_NK},
+            "quality": {"distance_N": quality_N, "noise_N": noise_N},
+        },
+        label_N=label_N,
+    )
+
+
+def raw(rng, count=60, classes=4):
+    return scores_of(
         log_probability_NK=rng.normal(size=(count, classes)),
         quality_N=np.exp(rng.normal(size=count)),
         noise_N=np.full(count, np.exp(8.0)),
@@ -115,75 +118,73 @@ def raw(rng, count=60, classes=4):
 
 
 def test_evidence_is_the_log_of_one_and_the_odds(rng):
-    odds = Odds(label_N=rng.normal(size=30) * 3, quality_N=rng.normal(size=30) * 3)
-    label, quality = np.exp(odds.label_N), np.exp(odds.quality_N)
+    odds = Odds(by_score={"label": rng.normal(size=30) * 3, "quality": rng.normal(size=30) * 3})
+    label, quality = np.exp(odds.by_score["label"]), np.exp(odds.by_score["quality"])
     np.testing.assert_allclose(odds.evidence("label"), np.log(1 + label))
     np.testing.assert_allclose(odds.evidence("quality"), np.log(1 + quality))
     np.testing.assert_allclose(odds.evidence("joint"), np.log((1 + label) * (1 + quality)))
     for statistic in ("label", "quality", "joint"):
-        parts = odds.evidence("label"), odds.evidence("quality")
-        np.testing.assert_allclose(combine(*parts, statistic), odds.evidence(statistic))
+        parts = {"label": odds.evidence("label"), "quality": odds.evidence("quality")}
+        np.testing.assert_allclose(combine(parts, statistic), odds.evidence(statistic))
 
 
 def test_a_score_that_is_not_struck_adds_nothing_to_one_that_is():
-    odds = Odds(label_N=np.array([6.0, 6.0]), quality_N=np.array([-3.0, -200.0]))
+    odds = Odds(by_score={"label": np.array([6.0, 6.0]), "quality": np.array([-3.0, -200.0])})
     joint = odds.evidence("joint")
     assert joint[0] - joint[1] < 0.05
 
 
 def test_the_join_turns_wrong_labels_into_odds_above_those_of_right_ones(rng):
     scores = raw(rng, count=200)
-    scores.log_probability_NK[np.arange(200), scores.label_N] += 3
-    join = fit_join(scores)
-    assert join.slope > 0
-    wrong = RawScores(
-        log_probability_NK=scores.log_probability_NK,
-        quality_N=scores.quality_N,
-        noise_N=scores.noise_N,
-        label_N=(scores.label_N + 1) % 4,
-    )
-    right_N, wrong_N = join.odds(scores).label_N, join.odds(wrong).label_N
+    log_probability_NK = scores.by_score["label"]["log_probability_NK"]
+    log_probability_NK[np.arange(200), scores.label_N] += 3
+    join = fit_join(scores, 4)
+    assert join.scales["label"].slope > 0
+    wrong = dataclasses.replace(scores, label_N=(scores.label_N + 1) % 4)
+    right_N, wrong_N = (join.odds(part).by_score["label"] for part in (scores, wrong))
     assert np.mean(wrong_N > 0) > 0.7
     assert np.mean(right_N > 0) < 0.3
 
 
 def test_quality_odds_look_at_the_unusual_only(rng):
-    join = fit_join(raw(rng, count=500))
-    usual = RawScores(
+    join = fit_join(raw(rng, count=500), 4)
+    usual = scores_of(
         log_probability_NK=np.zeros((3, 4)),
         quality_N=np.array([1e-3, 0.2, 400.0]),
         noise_N=np.full(3, 1.0),
         label_N=np.zeros(3, int),
     )
-    found = join.odds(usual).quality_N
-    assert found[0] == found[1] == -join.even()
+    found = join.odds(usual).by_score["quality"]
+    assert found[0] == found[1] == -join.scales["quality"].even()
     assert found[2] > 5
 
 
 def test_even_odds_lie_halfway_to_white_noise(rng):
-    scores = raw(rng, count=500)
-    join = fit_join(scores)
-    assert join.noise == pytest.approx(8, rel=0.1)  # of a unit normal's spreads
-    middle = np.exp(join.mean_K[0] + NOISE_SHARE * join.noise * join.spread_K[0])
-    halfway = RawScores(
+    join = fit_join(raw(rng, count=500), 4)
+    scale = join.scales["quality"]
+    assert scale.noise == pytest.approx(8, rel=0.1)  # of a unit normal's spreads
+    middle = np.exp(scale.mean_K[0] + NOISE_SHARE * scale.noise * scale.spread_K[0])
+    halfway = scores_of(
         log_probability_NK=np.zeros((1, 4)),
         quality_N=np.array([middle]),
         noise_N=np.ones(1),
         label_N=np.zeros(1, int),
     )
-    beyond = (NOISE_SHARE * join.noise) ** 2 / 2
+    beyond = (NOISE_SHARE * scale.noise) ** 2 / 2
     expected = beyond - np.log(beyond)
-    assert join.odds(halfway).quality_N[0] == pytest.approx(expected, rel=1e-2)
-    assert join.even(noise_share=1e-9) == pytest.approx(np.log(LEAST_NATS))
+    assert join.odds(halfway).by_score["quality"][0] == pytest.approx(expected, rel=1e-2)
+    nearest = dataclasses.replace(scale, noise_share=1e-9)
+    assert nearest.even() == pytest.approx(np.log(LEAST_NATS))
 
 
 def test_one_odd_reference_hardly_moves_the_scale(rng):
     scores = raw(rng, count=100)
-    odd = RawScores(
-        log_probability_NK=scores.log_probability_NK,
-        quality_N=np.where(np.arange(100) == 7, 1e9, scores.quality_N),
-        noise_N=scores.noise_N,
-        label_N=scores.label_N,
+    quality = scores.by_score["quality"]
+    odd = scores_of(
+        scores.by_score["label"]["log_probability_NK"],
+        np.where(np.arange(100) == 7, 1e9, quality["distance_N"]),
+        quality["noise_N"],
+        scores.label_N,
     )
-    before, after = fit_join(scores), fit_join(odd)
+    before, after = (fit_join(part, 4).scales["quality"] for part in (scores, odd))
     np.testing.assert_allclose(after.spread_K, before.spread_K, rtol=0.2)

@@ -208,8 +208,7 @@ def test_another_coverage_is_judged_from_stored_distances(rng):
         label_N=fresh.label_N,
         statistic_N=np.full(50, "joint"),
         distance_N=away,
-        label_evidence_N=none,
-        quality_evidence_N=none,
+        evidence={"label": none, "quality": none},
         p_value_N=none,
     )
     np.testing.assert_allclose(

@@ -1,6 +1,6 @@
 """Warnings of starved classes and of classes that cannot be told apart."""
 
-from rayqc.pipeline.measure import warnings_of
+from rayqc.pipeline.measured import separation_warnings
 from rayqc.report.acceptance import LEAST_SHARE, starved
 
 
@@ -21,6 +21,6 @@ def test_a_starved_class_is_named_with_what_decided():
 
 
 def test_a_class_that_is_not_told_apart_is_named():
-    (line,) = warnings_of({"cat": 0.55, "dog": 0.9})
+    (line,) = separation_warnings({"cat": 0.55, "dog": 0.9})
     assert "class cat is hardly told from the others" in line
     assert "AUROC 0.55" in line

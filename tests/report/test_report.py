@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from rayqc.report.contact_sheet import PER_GROUP, pick
-from rayqc.report.result import build_result
-from rayqc.report.statistics import mean_interval, summarise
+from rayqc.report.intervals import mean_interval, summarise
+from rayqc.report.result import table3
 
 
 def test_interval_is_students():
@@ -35,21 +35,18 @@ def test_differences_are_paired_by_seed():
 
 
 def test_table_3_has_its_control_column():
-    stages = {
-        "train": {},
-        "fit": {"references": {"a": 3, "b": 5}},
-        "filter": {
-            "read": 10,
-            "outcomes": {"accepted": 4, "rejected": 5, "error": 1},
-            "by_class": {
-                "a": {"accepted": 4, "rejected": 1},
-                "b": {"rejected": 4},
-                "": {"error": 1},
-            },
-            "acceptance": {},
+    fitted = {"references": {"a": 3, "b": 5}}
+    filtered = {
+        "read": 10,
+        "outcomes": {"accepted": 4, "rejected": 5, "error": 1},
+        "by_class": {
+            "a": {"accepted": 4, "rejected": 1},
+            "b": {"rejected": 4},
+            "": {"error": 1},
         },
+        "acceptance": {},
     }
-    row = build_result(stages, {}, "1")["table3"]
+    row = table3(fitted, filtered, {})
     assert row["images_a_class"] == {"min": 3, "max": 5}
     assert (row["pool"], row["accepted"], row["before"]) == (10, 4, None)
 

@@ -337,7 +337,7 @@ def test_broken_mnist_files_are_refused(tmp_path, monkeypatch):
     bomb = tmp_path / "bomb"
     bomb.mkdir()
     idx(bomb, gzip.compress(bytes(2000)))
-    monkeypatch.setattr("rayqc.sources.idx.MOST_BYTES", 1000)
+    monkeypatch.setattr("rayqc.sources.mnist.MOST_BYTES", 1000)
     with pytest.raises(InputError, match=r"holds more than 1,000 bytes, which no MNIST does"):
         open_source(Data(path=str(bomb)))
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 
-from rayqc.models.backbones import Backbone
+from rayqc.models.backbone import Backbone
 from rayqc.training.backbones import train_contrastive, train_supervised
 from rayqc.training.classifier import ClassifierSettings
 from rayqc.training.softmax import PENALTY, SoftmaxHead, train_softmax

@@ -4,16 +4,13 @@ import numpy as np
 import pytest
 import torch
 
+from rayqc.encoders.base import MadeEncoder
+from rayqc.encoders.store import load_encoder, save_encoder
 from rayqc.errors import ArtefactError, DivergedError
 from rayqc.images.decode import ImageShape
 from rayqc.models.vae import VAE, VAEShape
 from rayqc.storage import Folder, read_json, write_json
-from rayqc.training.checkpoint import (
-    load_checkpoint,
-    load_encoder,
-    save_checkpoint,
-    save_encoder,
-)
+from rayqc.training.checkpoint import load_checkpoint, save_checkpoint
 from rayqc.training.vae import Share, TrainingState, VAESettings, train_vae
 
 SETTINGS = VAESettings(
@@ -98,9 +95,8 @@ IMAGE = ImageShape(size=8, channels=1)
 def test_an_encoder_reads_back_the_same(tmp_path):
     folder = Folder(str(tmp_path))
     vae = fresh().model
-    saved = save_encoder(
-        folder, "vae", vae, vae.shape.as_dict(), IMAGE, ("a", "b"), {"active_units": 3}
-    )
+    made = MadeEncoder(network=vae, shape=vae.shape.as_dict(), record={"active_units": 3})
+    saved = save_encoder(folder, "vae", made, IMAGE, ("a", "b"))
     found = load_encoder(folder, None)
     assert (found.digest, found.classes, found.record) == (saved.digest, ("a", "b"), saved.record)
     for name, tensor in vae.state_dict().items():
@@ -110,7 +106,8 @@ def test_an_encoder_reads_back_the_same(tmp_path):
 def test_a_foreign_or_damaged_encoder_is_refused(tmp_path):
     folder = Folder(str(tmp_path))
     vae = fresh().model
-    save_encoder(folder, "vae", vae, vae.shape.as_dict(), IMAGE, ("a",), {})
+    made = MadeEncoder(network=vae, shape=vae.shape.as_dict(), record={})
+    save_encoder(folder, "vae", made, IMAGE, ("a",))
     facts = read_json(folder, "model.json")
     write_json(folder, "model.json", {**facts, "format_version": 99})
     with pytest.raises(ArtefactError, match="format version 99, this rayqc reads 2"):

@@ -1,50 +1,36 @@
-"""Does an image look like its own class rather than another's?
+"""Score `label`: does an image look like its own class rather than another's?
 
 A softmax classifier on each of several views of the image, trained on augmented references;
-their log-probabilities are averaged.
+their log-probabilities are averaged. The scale is a logistic regression that tells own labels
+from wrong ones (Platt 1999).
 
-Shape suffixes: N images, H W C pixels, K classes, F features, V views.
+Shape suffixes: N images, H W C pixels, K classes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
-from torch.nn import functional as F
 
-from rayqc.config.base import View
-from rayqc.models.classifier import Classifier, fold
-from rayqc.models.features import PatchFeatures, edge_histograms, learn_patches
+from rayqc.kinds import VIEWS
 from rayqc.models.vae import pixels_to_input
 from rayqc.regions.base import Candidates
-from rayqc.training.augment import random_affine, random_flip
-from rayqc.training.classifier import ClassifierSettings, train_classifier
-from rayqc.training.softmax import SoftmaxHead, train_softmax
+from rayqc.regions.scores.base import MOST_ODDS, RawScore, ScoreKind
+from rayqc.regions.views.base import (
+    BATCH,
+    FittedView,
+    HeadView,
+    LabelSettings,
+    ViewKind,
+    ViewTask,
+)
+from rayqc.storage.artefact import prefixed, under
 
-AUGMENTED_ROWS = 2000
-MOST_COPIES = 40
-NETWORK_WIDTH = 8
-NETWORK_SHRINK = 2
-NETWORK_LEAST_SIDE = 16
-"""Smaller images are not shrunk."""
-NETWORK_STEPS = 150
-NETWORK_RATE = 1e-2
-NETWORK_BATCH = 32
-BATCH = 128
-"""Images at once: the patches' responses to so many stay in a core's cache."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class LabelSettings:
-    """How the label's score is made; see `config.Regions` for each setting."""
-
-    views: tuple[View, ...] = ("edges", "patches", "network")
-    augment: bool = True
-    flip: bool = False
+NAME = "label"
+LOG_PROBABILITY = "log_probability_NK"
+MOST_SLOPE_PENALTY = 1e-3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,51 +38,31 @@ class LabelScore:
     """Trained classifiers, one a view."""
 
     classes: int
-    heads: dict[str, SoftmaxHead]
-    patches: PatchFeatures | None = None
-    network: Classifier | None = None
+    views: dict[str, FittedView]
 
     @torch.inference_mode()
     def log_probability(self, candidates: Candidates) -> np.ndarray:
         """(N, K) mean over views of each class's log-probability; not normalised again."""
-        found_NK = np.zeros((len(candidates), self.classes), np.float32)
-        if not self.heads and self.network is None:
-            return found_NK  # of one class: there is nothing to tell apart
+        mean_NK = np.zeros((len(candidates), self.classes), np.float32)
+        if not self.views:
+            return mean_NK  # of one class: there is nothing to tell apart
         for start in range(0, len(candidates), BATCH):
             part = candidates[start : start + BATCH]
             # Copies: what comes from Ray or Arrow may not be written to, and torch asks for it.
             x_NCHW = pixels_to_input(torch.tensor(part.images_NHWC))
             latent_ND = torch.tensor(part.latent_ND)
-            views = [
-                F.log_softmax(head(self._view(name, x_NCHW, latent_ND)), dim=1)
-                for name, head in self.heads.items()
-            ]
-            if self.network is not None:
-                views.append(F.log_softmax(self.network(x_NCHW), dim=1))
-            found_NK[start : start + BATCH] = torch.stack(views).mean(0).numpy()
-        return found_NK
+            by_view = [view.log_probability(x_NCHW, latent_ND) for view in self.views.values()]
+            mean_NK[start : start + BATCH] = torch.stack(by_view).mean(0).numpy()
+        return mean_NK
 
-    def _view(self, name: str, x_NCHW: Tensor, latent_ND: Tensor) -> Tensor:
-        if name == "edges":
-            return edge_histograms(x_NCHW)
-        if name == "patches" and self.patches is not None:
-            features: Tensor = self.patches(x_NCHW)
-            return features
-        return latent_ND
+    def raw(self, candidates: Candidates) -> RawScore:
+        """See `FittedScore`: (N, K) `log_probability_NK`."""
+        return {LOG_PROBABILITY: self.log_probability(candidates)}
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """For `restore_label`."""
-        found = {
-            f"{name}.{key}": value
-            for name, head in self.heads.items()
-            for key, value in head.arrays().items()
-        }
-        for name, module in (("filters", self.patches), ("network", self.network)):
-            if module is not None:
-                found |= {f"{name}.{key}": t.numpy() for key, t in module.state_dict().items()}
-        if self.network is not None:
-            found["shrink"] = np.array([self.network.shrink])
-        return found
+        """See `FittedScore`."""
+        arrays = {k: v for view in self.views.values() for k, v in view.arrays().items()}
+        return prefixed(arrays, NAME)
 
 
 def log_odds(log_probability_NK: np.ndarray, label_N: np.ndarray) -> np.ndarray:
@@ -116,81 +82,88 @@ def fit_label(
 ) -> LabelScore:
     """Train a classifier on each view of the references and augmented copies of them.
 
-    The latent is not augmented. Equal seeds give equal scores.
+    Equal seeds give equal scores.
     """
-    images_NHWC, label_N = references.images_NHWC, references.label_N
-    views = settings.views if classes > 1 else ()
-    x_NCHW = pixels_to_input(torch.from_numpy(images_NHWC))
-    patches = learn_patches(x_NCHW, seed) if "patches" in views else None
-    copies_NCHW = _copies(x_NCHW, settings, seed)
-    copied_N = torch.from_numpy(np.tile(label_N, len(copies_NCHW) // len(x_NCHW)))
-    heads: dict[str, SoftmaxHead] = {}
-    if "edges" in views:
-        features_NF = _in_parts(edge_histograms, copies_NCHW)
-        heads["edges"] = train_softmax(features_NF, copied_N, classes)
-    if patches is not None:
-        heads["patches"] = train_softmax(_in_parts(patches, copies_NCHW), copied_N, classes)
-    if "latent" in views:
-        latent_ND = torch.from_numpy(references.latent_ND)
-        heads["latent"] = train_softmax(latent_ND, torch.from_numpy(label_N), classes)
-    network = None
-    if "network" in views:
-        network = fold(_network(images_NHWC, label_N, classes, settings, seed))
-    return LabelScore(classes=classes, heads=heads, patches=patches, network=network)
-
-
-def _in_parts(view: Callable[[Tensor], Tensor], x_NCHW: Tensor) -> Tensor:
-    return torch.cat([view(part) for part in torch.split(x_NCHW, BATCH)])
-
-
-def _copies(x_NCHW: Tensor, settings: LabelSettings, seed: int) -> Tensor:
-    """The images, and as many augmented copies of each as keep the whole near 2,000."""
-    count = min(MOST_COPIES, AUGMENTED_ROWS // len(x_NCHW))
-    rng = torch.Generator().manual_seed(seed)
-    found = [x_NCHW]
-    for _ in range(count if settings.augment else 0):
-        copy_NCHW = random_affine(x_NCHW, rng)
-        found.append(random_flip(copy_NCHW, rng) if settings.flip else copy_NCHW)
-    return torch.cat(found)
-
-
-def _network(
-    images_NHWC: np.ndarray, label_N: np.ndarray, classes: int, settings: LabelSettings, seed: int
-) -> Classifier:
-    chosen = ClassifierSettings(
-        steps=NETWORK_STEPS,
-        batch_size=NETWORK_BATCH,
-        learning_rate=NETWORK_RATE,
-        width=NETWORK_WIDTH,
-        shrink=NETWORK_SHRINK if min(images_NHWC.shape[1:3]) >= NETWORK_LEAST_SIDE else 1,
-        augment=settings.augment,
-        flip=settings.flip,
-        balanced=True,
+    task = ViewTask(
+        images_NHWC=references.images_NHWC,
+        latent_ND=references.latent_ND,
+        label_N=references.label_N,
+        classes=classes,
+        settings=settings,
+        seed=seed,
     )
-    return train_classifier(images_NHWC, label_N, classes, chosen, seed)
+    wanted = settings.views if classes > 1 else ()
+    kinds: dict[str, ViewKind] = {name: VIEWS[name] for name in VIEWS.names if name in wanted}
+    return _label_score(classes, {name: kind.learn(task) for name, kind in kinds.items()})
 
 
 def restore_label(arrays: dict[str, np.ndarray], classes: int, channels: int) -> LabelScore:
     """A score from what `LabelScore.arrays` gave."""
+    own = under(arrays, NAME)
+    restored = {name: kind.restore(own, classes, channels) for name, kind in VIEWS.items()}
+    return _label_score(classes, {k: view for k, view in restored.items() if view is not None})
 
-    def under(name: str) -> dict[str, np.ndarray]:
-        prefix = f"{name}."
-        return {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
 
-    def tensors(name: str) -> dict[str, Tensor]:
-        return {key: torch.from_numpy(value.copy()) for key, value in under(name).items()}
+def _label_score(classes: int, views: dict[str, FittedView]) -> LabelScore:
+    """Linear views before networks: the last digits of a mean depend on its order."""
+    ordered = sorted(views.items(), key=lambda item: not isinstance(item[1], HeadView))
+    return LabelScore(classes=classes, views=dict(ordered))
 
-    patches = network = None
-    if filters := tensors("filters"):
-        patches = PatchFeatures(channels)
-        patches.load_state_dict(filters)
-    if state := tensors("network"):
-        network = Classifier(channels, classes, NETWORK_WIDTH, int(arrays["shrink"][0]))
-        fold(network).load_state_dict(state)
-        network.to(memory_format=torch.channels_last)
-    heads = {
-        name: SoftmaxHead.restore(under(name))
-        for name in ("edges", "patches", "latent")
-        if under(name)
-    }
-    return LabelScore(classes=classes, heads=heads, patches=patches, network=network)
+
+@dataclass(frozen=True, kw_only=True)
+class LabelScale:
+    """A line through the log odds that the classifiers give."""
+
+    slope: float
+    offset: float
+
+    def log_odds(self, raw: RawScore, label_N: np.ndarray) -> np.ndarray:
+        """See `Scale`."""
+        odds_N = self.slope * log_odds(raw[LOG_PROBABILITY], label_N) + self.offset
+        return np.clip(odds_N, -MOST_ODDS, MOST_ODDS)
+
+    def facts(self) -> dict[str, float]:
+        """See `Scale`."""
+        return {"slope": self.slope, "offset": self.offset}
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """See `Scale`."""
+        return {}
+
+
+def fit_label_scale(raw: RawScore, label_N: np.ndarray, classes: int) -> LabelScale:
+    """Slope and offset that tell own labels from each wrong one, both sides weighing alike."""
+    if classes < 2:
+        return LabelScale(slope=1.0, offset=0.0)
+    from scipy.optimize import minimize  # noqa: PLC0415  (slow, and only fit needs it)
+
+    log_probability_NK = raw[LOG_PROBABILITY]
+    own_N = log_odds(log_probability_NK, label_N)
+    wrong_N = np.concatenate(
+        [
+            log_odds(log_probability_NK, (label_N + shift) % classes)
+            for shift in range(1, min(classes, 10))
+        ]
+    )
+
+    def loss(parameters: np.ndarray) -> float:
+        slope, offset = parameters
+        own = np.logaddexp(0, slope * own_N + offset).mean()
+        wrong = np.logaddexp(0, -(slope * wrong_N + offset)).mean()
+        return float(own + wrong + MOST_SLOPE_PENALTY * slope**2)
+
+    slope, offset = minimize(loss, np.array([1.0, 0.0])).x
+    return LabelScale(slope=max(float(slope), 0.0), offset=float(offset))
+
+
+def restore_label_scale(facts: dict[str, float], arrays: dict[str, np.ndarray]) -> LabelScale:
+    """A scale from what `LabelScale.facts` gave."""
+    return LabelScale(slope=facts["slope"], offset=facts["offset"])
+
+
+KIND = ScoreKind(
+    fit=fit_label,
+    restore=restore_label,
+    fit_scale=fit_label_scale,
+    restore_scale=restore_label_scale,
+)

@@ -1,8 +1,8 @@
-"""Is an image made like the references of its class?
+"""Score `quality`: is an image made like the references of its class?
 
 The Mahalanobis distance of its plain statistics (`images.statistics`) from the class's mean,
 under one covariance for all classes. Distance from the usual, so it looks both ways: too
-smooth counts as too rough does.
+smooth counts as too rough does. The scale is in `quality_scale`.
 
 Shape suffixes: N images, H W C pixels, S statistics, K classes.
 """
@@ -13,6 +13,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rayqc.images.statistics import image_statistics, told_apart
+from rayqc.regions.base import Candidates
+from rayqc.regions.scores.base import RawScore, ScoreKind
+from rayqc.regions.scores.quality_scale import (
+    DISTANCE,
+    NOISE_DISTANCE,
+    fit_quality_scale,
+    restore_quality_scale,
+)
+from rayqc.regions.views.base import LabelSettings
+from rayqc.storage.artefact import prefixed, under
+
+NAME = "quality"
+NOISE_IMAGES = 8
 LEAST_SPREAD = 0.15
 """Standard deviation that is added to every statistic's: what is constant among a few
 references (a black corner) may still vary a little."""
@@ -23,7 +37,7 @@ SHRINK_MEANS = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class QualityScore:
+class UsualStatistics:
     """Each class's usual statistics."""
 
     mean_KS: np.ndarray
@@ -36,16 +50,71 @@ class QualityScore:
         square_N = np.einsum("ns,st,nt->n", bent_NS, self.precision_SS, bent_NS, optimize=True)
         return np.asarray(np.sqrt(np.maximum(square_N, 0)))
 
-    def arrays(self) -> dict[str, np.ndarray]:
-        """All of it."""
+
+@dataclass(frozen=True, kw_only=True)
+class QualityScore:
+    """What is usual for each class, and how unusual white noise is."""
+
+    usual: UsualStatistics
+    levels: np.ndarray
+    """(2,) uint8, see `images.statistics.told_apart`."""
+    noise_K: np.ndarray
+    """White noise's distance under each label."""
+
+    def raw(self, candidates: Candidates) -> RawScore:
+        """See `FittedScore`: (N,) `distance_N`, and white noise's under the same labels."""
+        label_N = candidates.label_N
+        statistics_NS = clipped_statistics(candidates.images_NHWC, self.levels)
         return {
-            "mean_KS": self.mean_KS,
-            "spread_S": self.spread_S,
-            "precision_SS": self.precision_SS,
+            DISTANCE: self.usual.distance(statistics_NS, label_N),
+            NOISE_DISTANCE: self.noise_K[label_N],
         }
 
+    def arrays(self) -> dict[str, np.ndarray]:
+        """See `FittedScore`."""
+        usual = {
+            "mean_KS": self.usual.mean_KS,
+            "spread_S": self.usual.spread_S,
+            "precision_SS": self.usual.precision_SS,
+        }
+        return {**prefixed(usual, NAME), "levels": self.levels, "noise_K": self.noise_K}
 
-def fit_quality(statistics_NS: np.ndarray, label_N: np.ndarray, classes: int) -> QualityScore:
+
+def fit_quality(
+    references: Candidates, classes: int, settings: LabelSettings, seed: int
+) -> QualityScore:
+    """What is usual for the references, and what white noise of their shape is beside it."""
+    levels = told_apart(references.images_NHWC)
+    statistics_NS = clipped_statistics(references.images_NHWC, levels)
+    usual = fit_usual(statistics_NS, references.label_N, classes)
+    shape = (NOISE_IMAGES, *references.images_NHWC.shape[1:])
+    noise_NHWC = np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
+    noise_NS = clipped_statistics(noise_NHWC, levels)
+    noise_K = [
+        np.median(usual.distance(noise_NS, np.full(NOISE_IMAGES, k))) for k in range(classes)
+    ]
+    return QualityScore(usual=usual, levels=levels, noise_K=np.array(noise_K))
+
+
+def restore_quality(arrays: dict[str, np.ndarray], classes: int, channels: int) -> QualityScore:
+    """A score from what `QualityScore.arrays` gave."""
+    return QualityScore(
+        usual=UsualStatistics(**under(arrays, NAME)),
+        levels=arrays["levels"],
+        noise_K=arrays["noise_K"],
+    )
+
+
+def clipped_statistics(images_NHWC: np.ndarray, levels: np.ndarray) -> np.ndarray:
+    """(N, S) statistics of images whose pixels are clipped to the levels between which
+    differences count.
+    """
+    if levels[0] > 0 or levels[1] < 255:
+        images_NHWC = np.clip(images_NHWC, *levels)
+    return image_statistics(images_NHWC)
+
+
+def fit_usual(statistics_NS: np.ndarray, label_N: np.ndarray, classes: int) -> UsualStatistics:
     """Means a class, and the Ledoit-Wolf covariance of deviations from them.
 
     Source: Ledoit & Wolf 2004, by scikit-learn.
@@ -63,10 +132,18 @@ def fit_quality(statistics_NS: np.ndarray, label_N: np.ndarray, classes: int) ->
     deviation_NS = (statistics_NS - mean_KS[label_N]) * pull_N[:, None]
     spread_S = np.sqrt(deviation_NS.var(0) + LEAST_SPREAD**2)
     covariance_SS, _ = ledoit_wolf(_bend(deviation_NS / spread_S), assume_centered=True)
-    return QualityScore(
+    return UsualStatistics(
         mean_KS=mean_KS, spread_S=spread_S, precision_SS=np.linalg.pinv(covariance_SS)
     )
 
 
 def _bend(deviation_NS: np.ndarray) -> np.ndarray:
     return np.asarray(BEND * np.arcsinh(deviation_NS / BEND))
+
+
+KIND = ScoreKind(
+    fit=fit_quality,
+    restore=restore_quality,
+    fit_scale=fit_quality_scale,
+    restore_scale=restore_quality_scale,
+)

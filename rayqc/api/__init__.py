@@ -1,0 +1,1 @@
+"""The public functions: thin over `pipeline`, each with its session, its owner and its checks."""

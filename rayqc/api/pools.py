@@ -1,0 +1,134 @@
+"""A fitted run put to use: on any other pool, and on its generators until every class is full."""
+
+from __future__ import annotations
+
+from rayqc.config import Data
+from rayqc.config.base import JOINT, Statistic
+from rayqc.distributed.session import session
+from rayqc.errors import ConfigError, InputError
+from rayqc.generators.steering import Wanted
+from rayqc.ledger.manifest import load_totals
+from rayqc.ledger.owner import own, refuse_mixing
+from rayqc.ledger.plan import clear
+from rayqc.pipeline.judging import conclude, judge_sources, refuse_many_errors
+from rayqc.pipeline.records import is_done
+from rayqc.pipeline.run import Run
+from rayqc.pipeline.run_folder import Trust, open_run
+from rayqc.pipeline.until import draw_until
+from rayqc.progress import Progress
+from rayqc.regions.statistic_choice import StatisticChoice
+from rayqc.results import FilterResult, UntilResult
+from rayqc.sources import open_source
+from rayqc.storage import Folder
+from rayqc.units import number
+from rayqc.work.match_classes import match_classes
+
+
+def generate_until(
+    run: str,
+    out: str,
+    *,
+    until: int,
+    budget: int | None = None,
+    floor: float = 0.01,
+    trust: Trust = None,
+    redo: bool = False,
+    address: str = "local",
+    num_cpus: int | None = None,
+    progress: Progress | None = None,
+) -> UntilResult:
+    """Draw from a fitted run's generators until so many are accepted of every class.
+
+    Args:
+        run: a run whose `fit` is done and whose pool names a generator.
+        out: a folder of its own; the accepted images are a pool or training set there.
+        until: accepted images wanted of each class; the last draws may bring some more.
+        budget: candidates to draw at most, of all classes together; None sets no bound, which
+            needs a floor above 0.
+        floor: a class is given up by a generator once its share of accepted images is below this
+            beyond doubt; see `rayqc.generators.steering`.
+        trust: as for `fit`.
+        redo: clear `out` first when it holds other work.
+
+    Returns:
+        Of each class, how many were drawn and accepted, how it ended, and what an accepted image
+        cost, with intervals.
+    """
+    folder, target = Folder(run), Folder(out)
+    if not floor and budget is None:
+        raise ConfigError("with a floor of 0 no class is ever given up; set a budget as well")
+    if until < 1 or (budget is not None and budget < 1) or not 0 <= floor < 1:
+        raise ConfigError(
+            f"until is {until} and budget {budget}, expected at least 1; floor is {floor}, "
+            "expected at least 0 and below 1"
+        )
+    chosen = _fitted(folder, "generate", trust, progress)
+    refuse_mixing(folder, folder.sub("pool"), target)
+    wanted = Wanted(until=until, budget=budget, floor=floor)
+    with own(folder), own(target):
+        if redo:
+            clear(target)
+        with session(address, num_cpus):
+            result = draw_until(chosen, target, wanted)
+    refuse_many_errors(load_totals(target), chosen)
+    return result
+
+
+def filter_pool(
+    run: str,
+    pool: str,
+    out: str,
+    *,
+    actors: int | None = None,
+    limit: int | None = None,
+    statistic: Statistic = JOINT,
+    trust: Trust = None,
+    redo: bool = False,
+    address: str = "local",
+    num_cpus: int | None = None,
+    progress: Progress | None = None,
+) -> FilterResult:
+    """Judge any other pool by a fitted run; `out` gets what a run's `filtered/` holds.
+
+    Args:
+        run: a run whose `fit` is done.
+        pool: Parquet files or a folder of class folders; classes are matched by name.
+        out: a folder of its own.
+        actors: encoding actors; None takes the run's setting.
+        limit: take so many images only, evenly spaced over the pool.
+        statistic: what calibrated regions judge by: label, quality, or joint.
+        trust: as for `fit`.
+        redo: clear `out` first when it holds other work.
+
+    Returns:
+        The ledger's totals, and what was accepted of each class.
+    """
+    folder, target = Folder(run), Folder(out)
+    chosen = _fitted(folder, "filter", trust, progress)
+    refuse_mixing(folder, Folder(pool), target)
+    # The run's own limit was for its own pool.
+    chosen = chosen.with_filter(limit=limit, actors=actors or chosen.config.filter.actors)
+    source = match_classes(open_source(Data(path=pool)), "", chosen.encoder.classes)
+    units = number(source.source.units(chosen.config.filter.unit_rows), limit)
+    with own(target):
+        if redo:
+            clear(target)
+        with session(address, num_cpus):
+            statistics = StatisticChoice(default=statistic)
+            totals = judge_sources(chosen, target, [source], units, statistics)
+        level = chosen.config.regions.coverage
+        result = conclude(chosen, target, totals, coverage=level, own=False)
+    refuse_many_errors(totals, chosen)
+    return result
+
+
+def _fitted(folder: Folder, command: str, trust: Trust, progress: Progress | None) -> Run:
+    """A run that a command needs to be fitted.
+
+    Raises:
+        InputError: it is not.
+    """
+    config = open_run(folder, None, False, trust=trust)
+    if not is_done(folder, "fit"):
+        raise InputError(f"{folder}: `{command}` needs `fit` first; run `rayqc fit {folder}`")
+    return Run(folder, config, progress)

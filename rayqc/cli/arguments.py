@@ -1,0 +1,92 @@
+"""The arguments of commands: what each is called, and what argparse is told of it."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from rayqc.config.base import JOINT
+from rayqc.kinds import SCORES
+
+ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "config": ("CONFIG.yaml", {"help": "YAML file of settings"}),
+    "run": ("RUN", {"help": "run folder"}),
+    "path": ("PATH", {"help": "Parquet files, or any folder of images"}),
+    "id": ("ID", {"help": "an image's id, as in the shards"}),
+    "evaluation": ("CONFIG.yaml", {"nargs": "?", "help": "YAML file (default: bundled digits)"}),
+    "out": ("DIR", {"required": True, "help": "folder to write, a path or URL"}),
+    "out?": ("DIR", {"help": "folder for what --pool or --until gives"}),
+    "until": ("N", {"help": "accepted images wanted of each class"}),
+    "budget": ("N", {"help": "draw so many candidates at most, of all classes together"}),
+    "floor": (
+        "SHARE",
+        {"type": float, "help": "give a class up when surely less is accepted (default: 0.01)"},
+    ),
+    "set": (
+        "A.B=C",
+        {
+            "action": "append",
+            "default": [],
+            "help": "change a setting, such as encoder.steps=500; may stand several times",
+        },
+    ),
+    "limit": ("N", {"help": "take only N of the pool's images, evenly spaced"}),
+    "draws": ("N", {"help": "measure N draws now; running again goes on"}),
+    "actors": ("N", {"help": "encoding actors (default: the run's setting)"}),
+    "pool": ("PATH", {"help": "Parquet files or a folder of class folders, matched by class name"}),
+    "statistic": (
+        "NAME",
+        {
+            "choices": (*SCORES.names, JOINT),
+            "help": f"what calibrated regions judge by: {', '.join(SCORES.names)} or {JOINT}",
+        },
+    ),
+    "coverage": ("SHARE", {"type": float, "help": "of fresh real images to hold, such as 0.9"}),
+    "dry-run": ("", {"action": "store_true", "help": "only say what would be deleted"}),
+    "scores-only": ("", {"action": "store_true", "help": "write no images"}),
+    "trust": (
+        "TARGET",
+        {"action": "append", "help": "run this Python code, which the run folder names"},
+    ),
+    "judged-by": ("RUN", {"help": "the run that judged it, unless it is one"}),
+    "picture": ("FILE.png", {"help": "where to write the picture (default: inspect.png)"}),
+}
+"""Each argument: its placeholder and what argparse is told. Some are positional."""
+
+POSITIONAL = ("config", "run", "path", "id", "evaluation")
+COUNTS = ("limit", "draws", "actors", "until", "budget")
+
+
+def add_argument(parser: argparse.ArgumentParser, name: str, as_flags: bool) -> None:
+    """Add one of `ARGUMENTS`; `as_flags` makes a flag of what is positional."""
+    placeholder, told = ARGUMENTS[name]
+    told = dict(told)
+    if placeholder:
+        told["metavar"] = placeholder
+    if name in COUNTS:
+        told["type"] = _positive
+    if name not in POSITIONAL:
+        parser.add_argument(f"--{name.removesuffix('?')}", **told)
+    elif as_flags:
+        needed = told.pop("nargs", None) is None
+        parser.add_argument(f"--{name}", required=needed, **told)
+    else:
+        parser.add_argument(name, **told)
+
+
+def add_common(parser: argparse.ArgumentParser, address: str) -> None:
+    """Add what every command takes."""
+    text = "do anew what is done, or what changed settings affect"
+    parser.add_argument("--redo", action="store_true", help=text)
+    text = "local: a Ray of its own; auto: the cluster this machine is part of; or an address"
+    parser.add_argument("--address", default=address, help=f"{text} (default: {address})")
+    text = "CPUs of a local Ray (default: all)"
+    parser.add_argument("--num-cpus", type=_positive, metavar="N", help=text)
+    parser.add_argument("-q", "--quiet", action="store_true", help="errors and the result only")
+    parser.add_argument("-v", "--verbose", action="store_true", help="tracebacks of every error")
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1, found {text!r}")
+    return int(text)

@@ -1,0 +1,226 @@
+"""The commands: each names its work, its help, its arguments, and how its result is shown.
+
+A stage of a run is a command by itself; those that do more than one thing stand here again.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import rayqc
+from rayqc.cli import show
+from rayqc.errors import UserError
+from rayqc.pipeline.stage import Stage, all_stages
+from rayqc.shown import Shown, filter_lines
+
+Arguments = argparse.Namespace
+Common = dict[str, Any]
+"""Keyword arguments that every command of a run takes: redo, address, num_cpus, progress."""
+
+Show = Callable[[Any, str], Shown]
+"""Takes a result, and where its files are."""
+
+FLOOR = 0.01
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """One command of `rayqc`."""
+
+    help: str
+    arguments: tuple[str, ...]
+    """Names in `arguments.ARGUMENTS`."""
+    work: Callable[[Arguments, Common], Any]
+    show: Show
+    show_until: Show | None = None
+    """Of a command that does another thing with --until."""
+
+    def show_of(self, arguments: Arguments) -> Show:
+        """How the result of a command with these arguments is shown."""
+        if self.show_until is not None and arguments.until is not None:
+            return self.show_until
+        return self.show
+
+
+def _demo(arguments: Arguments, common: Common) -> Any:
+    return rayqc.demo(arguments.out, overrides=_overrides(arguments), **common)
+
+
+def _run(arguments: Arguments, common: Common) -> Any:
+    config = rayqc.load_config(arguments.config, _overrides(arguments))
+    return rayqc.run(config, arguments.out, **common)
+
+
+def _train(arguments: Arguments, common: Common) -> Any:
+    config = rayqc.load_config(arguments.config, _overrides(arguments))
+    return rayqc.train(config, arguments.out, **common)
+
+
+def _generate(arguments: Arguments, common: Common) -> Any:
+    aims = (arguments.budget, arguments.floor)
+    if arguments.until is None and arguments.out is None:
+        if any(aim is not None for aim in aims):
+            raise UserError("--budget and --floor go with --until")
+        return rayqc.generate(arguments.run, trust=arguments.trust, **common)
+    if arguments.until is None or arguments.out is None:
+        raise UserError("--until and --out go together: what is drawn needs a folder of its own")
+    return rayqc.generate_until(
+        arguments.run,
+        arguments.out,
+        until=arguments.until,
+        budget=arguments.budget,
+        floor=FLOOR if arguments.floor is None else arguments.floor,
+        trust=arguments.trust,
+        **common,
+    )
+
+
+def _filter(arguments: Arguments, common: Common) -> Any:
+    pool, out, actors = arguments.pool, arguments.out, arguments.actors
+    if pool is None and out is None:
+        if arguments.limit is not None:
+            raise UserError("--limit goes with --pool; for the run's own pool, `rayqc run --limit`")
+        return rayqc.filter(arguments.run, actors=actors, trust=arguments.trust, **common)
+    if pool is None or out is None:
+        raise UserError("--pool and --out go together: another pool needs a folder of its own")
+    chosen = {} if arguments.statistic is None else {"statistic": arguments.statistic}
+    return rayqc.filter_pool(
+        arguments.run,
+        pool,
+        out,
+        actors=actors,
+        limit=arguments.limit,
+        trust=arguments.trust,
+        **chosen,
+        **common,
+    )
+
+
+def _refilter(arguments: Arguments, common: Common) -> Any:
+    return rayqc.refilter(
+        arguments.run,
+        arguments.out,
+        coverage=arguments.coverage,
+        statistic=arguments.statistic,
+        scores_only=arguments.scores_only,
+        run=arguments.judged_by,
+        trust=arguments.trust,
+        redo=common["redo"],
+    )
+
+
+def _inspect(arguments: Arguments, common: Common) -> Any:
+    return rayqc.inspect(
+        arguments.run,
+        arguments.id,
+        picture=arguments.picture,
+        run=arguments.judged_by,
+        trust=arguments.trust,
+    )
+
+
+def _evaluate(arguments: Arguments, common: Common) -> Any:
+    settings = rayqc.load_evaluation(arguments.evaluation, arguments.set)
+    shared = {name: common[name] for name in ("address", "num_cpus", "progress")}
+    return rayqc.evaluate(settings, arguments.out, limit=arguments.draws, **shared)
+
+
+def _check(arguments: Arguments, common: Common) -> Any:
+    return rayqc.check(arguments.path, overrides=tuple(arguments.set), progress=common["progress"])
+
+
+def _clean(arguments: Arguments, common: Common) -> Any:
+    return rayqc.clean(arguments.run, dry_run=arguments.dry_run)
+
+
+def _doctor(arguments: Arguments, common: Common) -> Any:
+    return rayqc.doctor(address=common["address"], num_cpus=common["num_cpus"])
+
+
+def _overrides(arguments: Arguments) -> tuple[str, ...]:
+    limit = [] if arguments.limit is None else [f"filter.limit={arguments.limit}"]
+    return (*arguments.set, *limit)
+
+
+OF_A_RUN = ("run", "trust")
+STARTS_A_RUN = ("config", "out", "set", "limit")
+OF_STAGES: dict[str, tuple[Callable[[Arguments, Common], Any], tuple[str, ...]]] = {
+    "train": (_train, STARTS_A_RUN),
+    "generate": (_generate, ("run", "until", "out?", "budget", "floor", "trust")),
+    "filter": (_filter, ("run", "pool", "out?", "actors", "limit", "statistic", "trust")),
+}
+"""Stages whose commands do more than the stage: their work, and their arguments."""
+
+
+def _of_stage(stage: Stage) -> Command:
+    """The command of a stage."""
+
+    def work(arguments: Arguments, common: Common) -> Any:
+        from rayqc.api.runs import do_one_stage  # noqa: PLC0415  (loads Ray)
+
+        return do_one_stage(stage.name, arguments.run, trust=arguments.trust, **common)
+
+    own_work, arguments = OF_STAGES.get(stage.name, (work, OF_A_RUN))
+    return Command(
+        help=stage.help,
+        arguments=arguments,
+        work=own_work,
+        show=stage.show,
+        show_until=show.drawn_until if "until" in arguments else None,
+    )
+
+
+COMMANDS: dict[str, Command] = {
+    "demo": Command(
+        help="real digits through the whole job in a few minutes",
+        arguments=("out", "set", "limit"),
+        work=_demo,
+        show=show.whole_run,
+    ),
+    "run": Command(
+        help="all stages of a configuration",
+        arguments=STARTS_A_RUN,
+        work=_run,
+        show=show.whole_run,
+    ),
+    **{stage.name: _of_stage(stage) for stage in all_stages()},
+    "refilter": Command(
+        help="take verdicts again from stored scores, in seconds",
+        arguments=("run", "out", "coverage", "statistic", "scores-only", "judged-by", "trust"),
+        work=_refilter,
+        show=filter_lines,
+    ),
+    "inspect": Command(
+        help="say why an image was judged as it was, and show it",
+        arguments=("run", "id", "picture", "judged-by", "trust"),
+        work=_inspect,
+        show=show.inspected,
+    ),
+    "evaluate": Command(
+        help="measure the filter itself on real data, draw by draw",
+        arguments=("evaluation", "out", "set", "draws"),
+        work=_evaluate,
+        show=show.evaluated,
+    ),
+    "check": Command(
+        help="decode all images of a place, count what fails and why",
+        arguments=("path", "set"),
+        work=_check,
+        show=show.checked,
+    ),
+    "clean": Command(
+        help="delete what dead attempts left in a folder",
+        arguments=("run", "dry-run"),
+        work=_clean,
+        show=show.cleaned,
+    ),
+    "doctor": Command(
+        help="look at Ray's nodes and warn of what will give trouble",
+        arguments=(),
+        work=_doctor,
+        show=show.examined,
+    ),
+}

@@ -1,0 +1,91 @@
+"""Every setting as a page: `python -m rayqc.cli.settings_page > docs/settings.md`."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import yaml
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from rayqc.config.evaluation import Evaluation
+from rayqc.config.reach import enters, sections
+from rayqc.kinds import STAGES
+from rayqc.pipeline.settings import RunConfig
+
+OF_EVALUATE = "of `rayqc evaluate`"
+
+HEAD = """# Settings
+
+Made by `python -m rayqc.cli.settings_page > docs/settings.md`; a test holds it to the code.
+Settings are YAML; any of them can be given as `--set section.key=value`, entries of lists by number
+(`pool.0.policy`).
+`seed` (default 0) seeds everything that has no seed of its own. Only `references` has no default.
+"Changes" names the stages that do their work anew when the setting changes, besides those that need
+them.
+"""
+
+OF_RUNS: dict[str, type[BaseModel]] = sections(RunConfig)
+OTHERS: dict[str, type[BaseModel]] = {
+    OF_EVALUATE: Evaluation,
+    f"{OF_EVALUATE}, data: entries": sections(Evaluation)["data"],
+    f"{OF_EVALUATE}, detection": sections(Evaluation)["detection"],
+    f"{OF_EVALUATE}, accuracy": sections(Evaluation)["accuracy"],
+}
+
+
+def as_markdown() -> str:
+    """All settings as one Markdown page."""
+    of_runs = "".join(
+        _section(name, kind, _entered(name.partition(":")[0])) for name, kind in OF_RUNS.items()
+    )
+    return HEAD + of_runs + "".join(_section(name, kind, None) for name, kind in OTHERS.items())
+
+
+def _entered(section: str) -> tuple[str, ...]:
+    return enters(RunConfig.model_fields[section]) or ()
+
+
+def _section(name: str, kind: type[BaseModel], entered: tuple[str, ...] | None) -> str:
+    """A section's table; `entered`: stages that its settings enter, None where there are none."""
+    columns = ["key", "default", *(["changes"] if entered is not None else []), "what"]
+    rows = [_row(key, field, entered) for key, field in kind.model_fields.items()]
+    table = "\n".join([_line(columns), _line(["---"] * len(columns)), *rows])
+    return f"\n## {name}\n\n{kind.__doc__}\n\n{table}\n"
+
+
+def _row(key: str, field: FieldInfo, entered: tuple[str, ...] | None) -> str:
+    what = " ".join((field.description or "").split()).replace("|", "\\|")
+    cells = [f"`{key}`", _default(field.default)]
+    if entered is not None:
+        own = enters(field)
+        cells.append(_stages(entered if own is None else own))
+    return _line([*cells, what])
+
+
+def _stages(names: tuple[str, ...]) -> str:
+    """Names of stages; all of them as one word."""
+    if not names:
+        return "nothing"
+    return "all" if set(names) >= set(STAGES.names) else ", ".join(names)
+
+
+def _line(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _default(value: Any) -> str:
+    if value is PydanticUndefined:
+        return "required"
+    if isinstance(value, BaseModel):
+        return "see below"
+    if isinstance(value, list) and value and isinstance(value[0], BaseModel):
+        return "the bundled digits"
+    text = yaml.safe_dump(value, default_flow_style=True).replace("\n...", "").strip()
+    return f"`{text}`"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(as_markdown())

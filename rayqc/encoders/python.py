@@ -1,0 +1,70 @@
+"""Encoder kind `python`: somebody's own code, named by the user.
+
+Shape suffixes: N images, C H W pixels, D latent.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rayqc.encoders.base import EncoderKind, EncoderTask, MadeEncoder, NamedCode
+from rayqc.errors import ConfigError
+from rayqc.models.latent import LatentNetwork
+from rayqc.targets import load_target, source_digest
+
+
+class Foreign(LatentNetwork):
+    """An object that takes (N, C, H, W) pixels in [0, 1] to (N, D)."""
+
+    def __init__(self, target: str, options: dict[str, Any], shape: tuple[int, int]) -> None:
+        """`shape`: size and channels of the images it will be asked about."""
+        super().__init__()
+        self.made: Any = load_target(target)(**options)
+        size, channels = shape
+        with torch.inference_mode():
+            sample = self.made(torch.zeros(2, channels, size, size))
+        if not isinstance(sample, Tensor) or sample.ndim != 2 or sample.shape[0] != 2:
+            what = tuple(sample.shape) if isinstance(sample, Tensor) else type(sample).__name__
+            raise ConfigError(
+                f"encoder.target {target} gave {what} for 2 images; expected a tensor of shape "
+                "(2, latent dimensions)"
+            )
+        self.latent_dim = int(sample.shape[1])
+
+    def latent(self, x_NCHW: Tensor) -> Tensor:
+        """See `LatentNetwork`."""
+        latent_ND: Tensor = self.made(x_NCHW).float()
+        return latent_ND
+
+
+def make(task: EncoderTask) -> MadeEncoder:
+    """Call the target, and try what it gives on two images.
+
+    Raises:
+        ConfigError: no such target, or one that gives something else.
+    """
+    chosen, image = task.settings, task.image
+    target = str(chosen.target)
+    network = Foreign(target, chosen.options, (image.size, image.channels))
+    shape = {
+        "target": target,
+        "options": chosen.options,
+        "source": source_digest(target),
+        "size": image.size,
+        "channels": image.channels,
+    }
+    return MadeEncoder(network=network, shape=shape, record={"latent_dim": network.latent_dim})
+
+
+KIND = EncoderKind(
+    where="driver",
+    build=lambda shape: Foreign(
+        shape["target"], shape["options"], (shape["size"], shape["channels"])
+    ),
+    make=make,
+    saw_references=False,
+    code=lambda shape: NamedCode(target=shape["target"], source=shape["source"]),
+)

@@ -1,0 +1,110 @@
+"""A trained encoder on disk: safetensors and JSON, never a pickle."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from rayqc.encoders.base import EncoderKind, MadeEncoder, NamedCode
+from rayqc.errors import ArtefactError, UntrustedCodeError
+from rayqc.images.decode import ImageShape
+from rayqc.kinds import ENCODERS
+from rayqc.models.latent import LatentNetwork
+from rayqc.storage import Folder
+from rayqc.storage.artefact import Artefact
+from rayqc.targets import source_digest
+from rayqc.training.checkpoint import WEIGHTS, load_network, network_bytes
+
+MODEL = "model.json"
+DIGEST = "encoder_digest"
+ENCODER = Artefact(
+    arrays=WEIGHTS,
+    record=MODEL,
+    format_version=2,
+    digest_key=DIGEST,
+    mend="train again with --redo",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedEncoder:
+    """An encoder ready to encode, and what is known of it."""
+
+    kind: str
+    network: LatentNetwork
+    image: ImageShape
+    """Pixels it takes."""
+    digest: str
+    """SHA-256 over weights and shape: the encoder's identity."""
+    classes: tuple[str, ...]
+    record: dict[str, Any]
+    """What training measured: of a VAE, loss curve, active units, held-out reconstruction, ..."""
+
+    @property
+    def seen(self) -> bool:
+        """Was it trained on the references?"""
+        kind: EncoderKind = ENCODERS[self.kind]
+        return kind.saw_references
+
+
+def save_encoder(
+    folder: Folder, kind: str, made: MadeEncoder, image: ImageShape, classes: tuple[str, ...]
+) -> TrainedEncoder:
+    """Write `weights.safetensors`, then `model.json`, which names the weights' digest."""
+    record = {
+        "kind": kind,
+        "shape": made.shape,
+        "image": {"size": image.size, "channels": image.channels},
+        "classes": list(classes),
+        "record": made.record,
+    }
+    identity = ENCODER.write(folder, network_bytes(made.network), record, made.shape)
+    return TrainedEncoder(
+        kind=kind,
+        network=made.network,
+        image=image,
+        digest=identity,
+        classes=classes,
+        record=made.record,
+    )
+
+
+def load_encoder(folder: Folder, trusted: str | None) -> TrainedEncoder:
+    """Read an encoder back.
+
+    Args:
+        trusted: the Python target that the user, not the folder, names; no other is imported.
+
+    Raises:
+        UntrustedCodeError: the encoder is Python code of another name.
+        ArtefactError: another format version, weights that are not the ones `model.json` names,
+            or a target whose source has changed.
+    """
+    model = ENCODER.read_record(folder)
+    identity = ENCODER.verify(folder, model, model["shape"])
+    kind: EncoderKind = ENCODERS[model["kind"]]
+    if kind.code is not None:
+        _refuse_untrusted(kind.code(model["shape"]), trusted, folder)
+    network = kind.build(model["shape"])
+    load_network(network, folder, WEIGHTS)
+    return TrainedEncoder(
+        kind=model["kind"],
+        network=network.eval(),
+        image=ImageShape(**model["image"]),
+        digest=identity,
+        classes=tuple(model["classes"]),
+        record=model["record"],
+    )
+
+
+def _refuse_untrusted(code: NamedCode, trusted: str | None, folder: Folder) -> None:
+    if code.target != trusted:
+        raise UntrustedCodeError(
+            f"{folder.path(MODEL)} names Python code to run, {code.target}; "
+            f"if you know and trust it, say so with --trust {code.target} (trust= in Python)"
+        )
+    if source_digest(code.target) != code.source:
+        raise ArtefactError(
+            f"the source of {code.target} has changed since this run was trained; "
+            "train again with --redo"
+        )

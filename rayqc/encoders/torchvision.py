@@ -1,0 +1,108 @@
+"""Encoder kind `torchvision`: a model of that library, with weights from a local file.
+
+Shape suffixes: N images, C H W pixels, D latent.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from rayqc.config.settings import Encoder as EncoderSettings
+from rayqc.encoders.base import EncoderKind, EncoderTask, MadeEncoder
+from rayqc.errors import ConfigError
+from rayqc.models.latent import LatentNetwork
+from rayqc.storage import digest
+
+IMAGENET_MEAN, IMAGENET_SPREAD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+HEADS = ("fc", "classifier", "heads", "head")
+
+
+class Pretrained(LatentNetwork):
+    """A torchvision network without its head, on images resized to its training size."""
+
+    def __init__(self, name: str, size: int) -> None:
+        import torchvision  # noqa: PLC0415  (over a second)
+
+        super().__init__()
+        try:
+            network = torchvision.models.get_model(name, weights=None)
+        except ValueError as error:
+            raise ConfigError(f"encoder.name: torchvision has no model {name!r}") from error
+        head = next(
+            (part for part in HEADS if isinstance(getattr(network, part, None), nn.Module)), None
+        )
+        if head is None:
+            raise ConfigError(f"encoder.name: {name!r} has no head of a known name ({HEADS})")
+        setattr(network, head, nn.Identity())
+        self.network = network.eval()
+        self.size = size
+        with torch.inference_mode():
+            self.latent_dim = int(self.latent(torch.zeros(1, 3, size, size)).shape[1])
+
+    def latent(self, x_NCHW: Tensor) -> Tensor:
+        """See `LatentNetwork`; gray is repeated."""
+        x_NCHW = x_NCHW.expand(-1, 3, -1, -1)
+        x_NCHW = F.interpolate(x_NCHW, (self.size, self.size), mode="bilinear", antialias=True)
+        mean, spread = (
+            x_NCHW.new_tensor(values).view(1, 3, 1, 1)
+            for values in (IMAGENET_MEAN, IMAGENET_SPREAD)
+        )
+        features: Tensor = self.network((x_NCHW - mean) / spread)
+        return features.flatten(1)
+
+
+def pretrained_weights(path: str) -> dict[str, Tensor]:
+    """A state dict from a local file.
+
+    Raises:
+        ConfigError: the file cannot be read as one.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a pickle of anything fails in any way
+        raise ConfigError(
+            f"encoder.weights: cannot read {path} as a state dict: {error}"
+        ) from error
+    return dict(state)
+
+
+def make(task: EncoderTask) -> MadeEncoder:
+    """Load the weights into the model that is named.
+
+    Raises:
+        ConfigError: no such model, or weights that are not its own.
+    """
+    chosen = task.settings
+    network = Pretrained(str(chosen.name), chosen.input_size)
+    weights = pretrained_weights(str(chosen.weights))
+    missing = network.network.load_state_dict(weights, strict=False).missing_keys
+    if missing:
+        raise ConfigError(
+            f"encoder.weights: {chosen.weights} is no {chosen.name}: it lacks {missing[:3]}"
+        )
+    return MadeEncoder(
+        network=network,
+        shape={"name": chosen.name, "input_size": chosen.input_size},
+        record={"latent_dim": network.latent_dim},
+    )
+
+
+def input_digest(settings: EncoderSettings) -> str | None:
+    """Of the file of weights; None where it cannot be read, which `make` says in its own words."""
+    try:
+        return digest(Path(str(settings.weights)).read_bytes())
+    except OSError:
+        return None
+
+
+KIND = EncoderKind(
+    where="driver",
+    build=lambda shape: Pretrained(shape["name"], shape["input_size"]),
+    make=make,
+    saw_references=False,
+    input_digest=input_digest,
+)

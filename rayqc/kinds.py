@@ -1,0 +1,150 @@
+"""The register: everything that comes in kinds, one line each.
+
+A kind is a name in the settings and one file of the package. A table here names each kind's record
+as `package.module:NAME`, which is imported when it is first asked for: reading settings, or
+`rayqc --help`, loads none of them. CONTRIBUTING.md shows what a new kind of each table takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from rayqc.errors import ArtefactError
+from rayqc.targets import load_target
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A line of a table that says more than where the record is."""
+
+    target: str
+    """Where the record is."""
+    needs: tuple[str, ...] = ()
+    """Settings of its section that this kind asks for, although they have no default."""
+    settings: str = ""
+    """Where its class of settings is, for kinds that have one of their own. Its module is imported
+    when settings are read, so that module's head should import nothing large."""
+
+
+class Kinds:
+    """One table: names of kinds, and where the record of each is."""
+
+    def __init__(self, noun: str, **lines: str | Entry) -> None:
+        """`noun`: what these are kinds of, in errors."""
+        self.noun = noun
+        self.entries = {
+            name: Entry(line) if isinstance(line, str) else line for name, line in lines.items()
+        }
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The kinds' names, in the table's order."""
+        return tuple(self.entries)
+
+    def __getitem__(self, name: str) -> Any:
+        """The record of a kind.
+
+        Raises:
+            ArtefactError: no kind of this name. Names in settings are checked as they are read,
+                so that this one comes from a file.
+        """
+        if name not in self.entries:
+            raise ArtefactError(
+                f"this rayqc knows no {self.noun} of kind {name!r}; it knows "
+                + ", ".join(self.names)
+            )
+        return load_target(self.entries[name].target)
+
+    def items(self) -> Iterator[tuple[str, Any]]:
+        """Names and records, in the table's order."""
+        return ((name, self[name]) for name in self.names)
+
+
+SOURCES = Kinds(
+    "source",
+    parquet="rayqc.sources.parquet:KIND",
+    folder="rayqc.sources.folder:KIND",
+    tar="rayqc.sources.tar:KIND",
+    mnist="rayqc.sources.mnist:KIND",
+    cifar10="rayqc.sources.cifar10:KIND",
+    cifar100="rayqc.sources.cifar100:KIND",
+    bundled="rayqc.sources.bundled:KIND",
+)
+"""Where labelled images come from: `sources.base.SourceKind`. Of those that could be in a folder
+alike, the first one here is taken."""
+
+ENCODERS = Kinds(
+    "encoder",
+    vae="rayqc.encoders.vae:KIND",
+    supervised="rayqc.encoders.supervised:KIND",
+    contrastive="rayqc.encoders.contrastive:KIND",
+    torchvision=Entry("rayqc.encoders.torchvision:KIND", needs=("name", "weights")),
+    python=Entry("rayqc.encoders.python:KIND", needs=("target",)),
+)
+"""Images to latents: `encoders.base.EncoderKind`."""
+
+GENERATORS = Kinds(
+    "generator",
+    augment=Entry("rayqc.generators.augment:KIND", settings="rayqc.config.pool:Augment"),
+    gan=Entry("rayqc.generators.gan:KIND", settings="rayqc.config.pool:Gan"),
+    vae=Entry("rayqc.generators.latent:KIND", settings="rayqc.config.pool:Latent"),
+    python=Entry("rayqc.generators.python:KIND", settings="rayqc.config.pool:Code"),
+    exported=Entry("rayqc.generators.exported:KIND", settings="rayqc.config.pool:Exported"),
+)
+"""Makers of candidates, by a pool entry's kind: `generators.base.GeneratorKind`."""
+
+VIEWS = Kinds(
+    "label view",
+    edges="rayqc.regions.views.edges:KIND",
+    patches="rayqc.regions.views.patches:KIND",
+    network="rayqc.regions.views.network:KIND",
+    latent="rayqc.regions.views.latent:KIND",
+)
+"""What the label's classifiers look at: `regions.views.base.ViewKind`."""
+
+SCORES = Kinds(
+    "score",
+    label="rayqc.regions.scores.label:KIND",
+    quality="rayqc.regions.scores.quality:KIND",
+)
+"""Parts of the evidence against a candidate: `regions.scores.base.ScoreKind`. Each has a column
+NAME_evidence in the shards, and judges alone by `statistic: NAME`; `joint` is the sum of all."""
+
+PROMISES = Kinds(
+    "promise",
+    **{
+        "split": "rayqc.regions.promises.split:KIND",
+        "cv+": "rayqc.regions.promises.cv_plus:KIND",
+        "empirical": "rayqc.regions.promises.empirical:KIND",
+    },
+)
+"""Which references fit and which calibrate: `regions.promises.base.PromiseKind`."""
+
+REGIONS = Kinds(
+    "region",
+    sphere="rayqc.regions.sphere:KIND",
+    sphere_loo="rayqc.regions.sphere:KIND_LEAVE_ONE_OUT",
+    calibrated="rayqc.regions.calibrated:KIND",
+)
+"""What is fitted to each class: `regions.base.RegionKind`."""
+
+OUTPUTS = Kinds(
+    "output",
+    **{
+        "acceptance.png": "rayqc.report.acceptance_curve:OUTPUT",
+        "contact_sheet.png": "rayqc.report.contact_sheet:OUTPUT",
+    },
+)
+"""Files for people, written at a filter's end, by their names: `report.base.Output`."""
+
+STAGES = Kinds(
+    "stage",
+    train="rayqc.pipeline.stages.train:STAGE",
+    fit="rayqc.pipeline.stages.fit:STAGE",
+    generate="rayqc.pipeline.stages.generate:STAGE",
+    filter="rayqc.pipeline.stages.filter:STAGE",
+    classify="rayqc.pipeline.stages.classify:STAGE",
+)
+"""The stages of a run in their order: `pipeline.stage.Stage`."""

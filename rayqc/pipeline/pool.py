@@ -1,0 +1,62 @@
+"""The pool as the stages `generate` and `filter` meet it: sources and units of its entries."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from rayqc.config import Data, Files
+from rayqc.config.pool import statistic_of
+from rayqc.pipeline.generators import OwnSources
+from rayqc.pipeline.run import Run
+from rayqc.regions.statistic_choice import StatisticChoice
+from rayqc.sources import open_source
+from rayqc.units import Unit, number
+from rayqc.work.match_classes import PoolSource, match_classes
+
+
+def plan_pool(run: Run, own: OwnSources) -> list[Unit]:
+    """Units of all pool entries, `entry` being the number in the configuration.
+
+    A limit is an even sample over all of them.
+    """
+    units: list[Unit] = []
+    for entry_number, entry in enumerate(run.config.pool):
+        source = open_source(entry) if isinstance(entry, Files) else own[entry_number]
+        own_units = source.units(run.config.filter.unit_rows)
+        units += [replace(unit, entry=entry_number) for unit in own_units]
+    return number(units, run.config.filter.limit)
+
+
+def pool_on_disk(run: Run) -> bool:
+    """Are the candidates made here written to `pool/` before they are judged?"""
+    return run.config.filter.keep_pool == "all"
+
+
+def filter_sources_of(run: Run, own: OwnSources) -> tuple[list[PoolSource], list[Unit]]:
+    """What the filter judges: sources, and units whose `entry` counts them."""
+    classes = run.encoder.classes
+    sources: list[PoolSource] = []
+    units: list[Unit] = []
+    if own and pool_on_disk(run):
+        # The candidates made here are a pool on disk by now; `generate` applied the limit.
+        pool = open_source(Data(path=run.folder.sub("pool").location))
+        sources.append(match_classes(pool, "", classes))
+        units += pool.units(run.config.filter.unit_rows)
+    planned = plan_pool(run, own)
+    for entry_number, name in enumerate(run.config.pool_names()):
+        entry = run.config.pool[entry_number]
+        if isinstance(entry, Files):
+            sources.append(match_classes(open_source(entry), name, classes))
+        elif pool_on_disk(run):
+            continue
+        else:
+            sources.append(match_classes(own[entry_number], "", classes))
+        last = len(sources) - 1
+        units += [replace(unit, entry=last) for unit in planned if unit.entry == entry_number]
+    return sources, units
+
+
+def statistics_of(run: Run) -> StatisticChoice:
+    """What each pool entry is judged by."""
+    named = zip(run.config.pool_names(), run.config.pool, strict=True)
+    return StatisticChoice(by_entry={name: statistic_of(entry) for name, entry in named})

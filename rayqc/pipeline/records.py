@@ -1,0 +1,70 @@
+"""What a run folder records of its stages: begun, done, and what came of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from typing import Any
+
+from rayqc.errors import InputError
+from rayqc.kinds import STAGES
+from rayqc.ledger.plan import clear
+from rayqc.pipeline.stage import stage
+from rayqc.storage import Folder, read_json, write_json
+
+
+def status(run: Folder, name: str) -> dict[str, Any] | None:
+    """What is recorded of a stage; None before it began."""
+    return dict(read_json(run, _record(name))) if run.exists(_record(name)) else None
+
+
+def summary_of(run: Folder, name: str) -> Any:
+    """The summary of a stage that is done; None of any other."""
+    record = status(run, name)
+    return record["summary"] if record is not None and record["status"] == "done" else None
+
+
+def is_done(run: Folder, name: str) -> bool:
+    """Has the stage finished?"""
+    record = status(run, name)
+    return record is not None and record["status"] == "done"
+
+
+def begin(run: Folder, name: str) -> None:
+    """Record that a stage has begun.
+
+    Raises:
+        InputError: a stage it needs is not done.
+    """
+    missing = [needed for needed in stage(name).needs if not is_done(run, needed)]
+    if missing:
+        raise InputError(
+            f"{run}: `{name}` needs `{missing[0]}` first; run `rayqc {missing[0]} {run}`"
+        )
+    write_json(run, _record(name), {"status": "begun", "at": _now()})
+
+
+def done(run: Folder, name: str, seconds: float, summary: Any) -> None:
+    """Record that a stage has finished, and what it found."""
+    record = {"status": "done", "at": _now(), "seconds": round(seconds, 2), "summary": summary}
+    write_json(run, _record(name), record)
+
+
+def clear_stages(run: Folder, names: Iterable[str]) -> None:
+    """Forget stages and delete what they made, the latest first."""
+    for name in sorted(names, key=STAGES.names.index, reverse=True):
+        run.delete([_record(name)])
+        for output in stage(name).outputs:
+            if "." in output:
+                run.delete([output])
+                continue
+            clear(run.sub(output))
+            run.sub(output).delete(run.sub(output).names())
+
+
+def _record(name: str) -> str:
+    return f"stages/{name}.json"
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

@@ -1,0 +1,49 @@
+"""The settings of a run with the sections that stages bring along."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import create_model
+
+from rayqc.config import load
+from rayqc.config.base import Enters
+from rayqc.config.settings import Config as CoreConfig
+from rayqc.pipeline.stage import all_stages
+
+
+def _with_sections_of_stages() -> type[CoreConfig]:
+    """The class of all settings: the package's own, and a section a stage that brings one."""
+    brought: dict[str, Any] = {
+        stage.name: (Annotated[stage.settings, Enters(stage.name)], stage.settings())
+        for stage in all_stages()
+        if stage.settings is not None
+    }
+    if not brought:
+        return CoreConfig
+    return create_model("RunConfig", __base__=CoreConfig, __module__=__name__, **brought)
+
+
+RunConfig: type[CoreConfig] = _with_sections_of_stages()
+Config = RunConfig
+
+
+def load_config(path: str, overrides: list[str] | tuple[str, ...] = ()) -> CoreConfig:
+    """Read settings from a YAML file and apply `a.b=c` overrides.
+
+    Raises:
+        ConfigError: the file is missing or not YAML, a setting is unknown or out of range.
+    """
+    return load.load_config(path, overrides, RunConfig)
+
+
+def parse_config(
+    text: str, overrides: list[str] | tuple[str, ...] = (), origin: str = ""
+) -> CoreConfig:
+    """Settings from YAML text; `origin` names it in errors."""
+    return load.parse_config(text, overrides, origin, RunConfig)
+
+
+def make_config(tree: dict[str, Any], origin: str = "configuration") -> CoreConfig:
+    """Settings from nested dictionaries, all troubles in one `ConfigError`."""
+    return load.make_config(tree, origin, RunConfig)

@@ -1,0 +1,64 @@
+"""Stage `classify`: train classifiers with and without what was kept, on equal terms."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rayqc.pipeline.stage import Stage
+from rayqc.shown import Shown, percent, points
+
+if TYPE_CHECKING:
+    from rayqc.pipeline.run import Run
+    from rayqc.results import ClassifyResult
+
+
+def work(run: Run) -> ClassifyResult:
+    """Train and test every arm; nothing where the settings name none."""
+    from rayqc.distributed.classify import run_arms
+    from rayqc.errors import InputError
+    from rayqc.report.intervals import summarise
+    from rayqc.storage import write_json
+
+    summary: ClassifyResult = {}
+    if run.config.classify.arms:
+        test = run.test_images(None)
+        if test is None:
+            raise InputError(
+                "the classifier stage needs `test` images; the configuration names none"
+            )
+        records = run_arms(
+            run.references,
+            test,
+            run.filtered,
+            run.folder.sub("classify"),
+            run.encoder.image,
+            len(run.encoder.classes),
+            run.config,
+            run.progress,
+        )
+        summary = {**summarise(records), "test_images": test.num_rows}
+    write_json(run.folder, "classify.json", summary)
+    return summary
+
+
+def show(summary: ClassifyResult, place: str) -> Shown:
+    """Accuracy of each arm, and differences."""
+    arms, differences = summary.get("arms", {}), summary.get("differences", {})
+    return [
+        *(
+            f"{name}: {percent(arm['accuracy'])}, {arm['added']:,} images added"
+            for name, arm in arms.items()
+        ),
+        *(f"{name}: {points(value)}" for name, value in differences.items()),
+    ]
+
+
+STAGE = Stage(
+    name="classify",
+    help="train classifiers with and without what was kept",
+    needs=("filter",),
+    outputs=("classify", "classify.json", "result.json"),
+    work=work,
+    show=show,
+    result=lambda summary: {"classify": summary},
+)

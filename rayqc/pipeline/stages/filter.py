@@ -1,0 +1,41 @@
+"""Stage `filter`: judge the run's own pool."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rayqc.kinds import OUTPUTS
+from rayqc.pipeline.stage import Stage
+from rayqc.shown import filter_lines
+
+if TYPE_CHECKING:
+    from rayqc.pipeline.run import Run
+    from rayqc.results import FilterResult
+
+
+def work(run: Run) -> FilterResult:
+    """Judge every candidate, and make the pictures."""
+    from rayqc.pipeline.generators import on_devices, own_sources, refuse_unnamed
+    from rayqc.pipeline.judging import conclude, judge_sources
+    from rayqc.pipeline.pool import filter_sources_of, pool_on_disk, statistics_of
+
+    own = on_devices(own_sources(run), run)
+    if not pool_on_disk(run):
+        refuse_unnamed(run)
+    sources, units = filter_sources_of(run, own)
+    totals = judge_sources(run, run.filtered, sources, units, statistics_of(run))
+    return conclude(run, run.filtered, totals, coverage=run.config.regions.coverage, own=True)
+
+
+STAGE = Stage(
+    name="filter",
+    help="judge the run's own pool, or with --pool any other",
+    needs=("fit", "generate"),
+    outputs=("filtered", *OUTPUTS.names),
+    work=work,
+    show=filter_lines,
+    result=lambda summary: {
+        "acceptance": summary["acceptance"],
+        "ledger": {key: value for key, value in summary.items() if key != "acceptance"},
+    },
+)

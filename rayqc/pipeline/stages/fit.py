@@ -1,0 +1,102 @@
+"""Stage `fit`: encode the references, fit each class's region, measure it on real test images."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import asdict
+from typing import TYPE_CHECKING, cast
+
+from rayqc.pipeline.stage import Stage
+from rayqc.shown import Shown, Table, coverage_lines
+
+if TYPE_CHECKING:
+    from rayqc.pipeline.run import Run
+    from rayqc.results import FitResult, GuaranteeFacts
+
+logger = logging.getLogger(__name__)
+
+
+def work(run: Run) -> FitResult:
+    """Encode the references and fit the regions that are set."""
+    import numpy as np
+
+    from rayqc.distributed.encode import encode_images
+    from rayqc.distributed.fit import fit_regions
+    from rayqc.encoders.vae import refuse_collapse
+    from rayqc.pipeline.measured import in_order, measured_coverage, separation_warnings
+    from rayqc.pipeline.run import REFERENCES
+    from rayqc.regions import save_regions
+    from rayqc.regions.calibrated import CalibratedRegions
+    from rayqc.regions.sphere import expected_coverage
+    from rayqc.storage import write_table
+
+    config, encoder, references = run.config, run.encoder, run.references
+    refuse_collapse(encoder.record, config.encoder.allow_collapse)
+    latents = encode_images(references, run.model, config, run.progress, "fit")
+    ordered = in_order(latents, references)
+    write_table(run.folder, REFERENCES, ordered)
+    fit = fit_regions(
+        references.append_column("latent", ordered["latent"]),
+        latents,
+        encoder.image,
+        encoder.classes,
+        config,
+        encoder.digest,
+        encoder.seen,
+        run.progress,
+    )
+    fitted = save_regions(run.folder.sub("regions"), fit.regions, fit.neighbours)
+    run.keep(regions=fitted)
+    count_K = np.bincount(np.asarray(references["label"]), minlength=len(encoder.classes)).tolist()
+    summary: FitResult = {
+        "kind": fit.regions.kind,
+        "coverage": config.regions.coverage,
+        "references": dict(zip(encoder.classes, count_K, strict=True)),
+        "radius": dict(zip(encoder.classes, fit.neighbours.radius_K.tolist(), strict=True)),
+        "separation": fit.separation,
+        "measured": measured_coverage(run, fitted),
+    }
+    if isinstance(fit.regions, CalibratedRegions):
+        summary["guarantee"] = cast("GuaranteeFacts", asdict(fit.regions.guarantee))
+        summary["thresholds"] = fit.regions.facts()["thresholds"]
+        logger.info("fit: %s", fit.regions.guarantee.says)
+    else:
+        expected = [expected_coverage(count, config.regions.coverage) for count in count_K]
+        summary["expected_coverage"] = float(np.mean(expected))
+    for line in separation_warnings(fit.separation):
+        logger.warning(line)
+    return summary
+
+
+def show(summary: FitResult, place: str) -> Shown:
+    """What is promised and measured, and of each class its radius and how well it is told."""
+    rows = [
+        (
+            name,
+            f"{count:,}",
+            f"{summary['radius'][name]:.3f}",
+            f"{summary['separation'][name]:.3f}" if name in summary["separation"] else "-",
+        )
+        for name, count in summary["references"].items()
+    ]
+    table = Table(
+        columns=("class", "references", "radius", "separation"),
+        rows=rows,
+        title=f"{summary['kind']} regions; separation: AUROC of the label, own against others",
+    )
+    thresholds = [
+        f"threshold of {name}: {value:.3f} nats"
+        for name, value in summary.get("thresholds", {}).items()
+    ]
+    return [table, *coverage_lines(summary), *thresholds, f"in {place}"]
+
+
+STAGE = Stage(
+    name="fit",
+    help="fit each class's region to the references",
+    needs=("train",),
+    outputs=("regions", "references.parquet"),
+    work=work,
+    show=show,
+    result=lambda summary: {"regions": summary},
+)

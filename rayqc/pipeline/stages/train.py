@@ -1,0 +1,80 @@
+"""Stage `train`: draw the references and make the encoder."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from rayqc.pipeline.stage import Stage
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from rayqc.images.decode import ImageShape
+    from rayqc.pipeline.run import Run
+    from rayqc.results import EncoderRecord
+
+logger = logging.getLogger(__name__)
+
+
+def work(run: Run) -> EncoderRecord:
+    """Draw the references, try what can be tried, and train the encoder on them."""
+    from rayqc.distributed.train_encoder import train_encoder
+    from rayqc.encoders.vae import refuse_collapse
+    from rayqc.pipeline.environment import environment
+    from rayqc.pipeline.run import REFERENCES
+    from rayqc.sources import open_source
+    from rayqc.sources.select import select_references
+    from rayqc.storage import write_json, write_table
+
+    config = run.config
+    write_json(run.folder, "env.json", environment())
+    source = open_source(config.references)
+    wanted = config.references
+    references = select_references(source, wanted.per_class, wanted.seed, config.image.max_bytes)
+    write_table(run.model, REFERENCES, references)
+    shape = _shape_of(references, run)
+    logger.info(
+        "references: %d images of %d classes, %d x %d x %d",
+        references.num_rows,
+        len(source.classes),
+        *shape.pixels,
+    )
+    _try_generators(run)
+    encoder = train_encoder(references, source.classes, shape, run.model, config, run.progress)
+    refuse_collapse(encoder.record, config.encoder.allow_collapse)
+    run.keep(encoder=encoder)
+    return {key: value for key, value in encoder.record.items() if key != "history"}
+
+
+def _shape_of(references: pa.Table, run: Run) -> ImageShape:
+    from rayqc.images.references import infer_shape
+    from rayqc.schema import image_bytes
+
+    images = zip(references["id"].to_pylist(), image_bytes(references), strict=True)
+    return infer_shape(images, run.limits, run.config.image.size, run.config.image.channels)
+
+
+def _try_generators(run: Run) -> None:
+    """Make one candidate of each entry that can be tried: what fails should fail before hours
+    pass.
+    """
+    from rayqc.config import MadeHere
+    from rayqc.pipeline.generators import kind_of, own_sources
+    from rayqc.units import WHOLE
+
+    for number, source in own_sources(run).items():
+        entry = run.config.pool[number]
+        if isinstance(entry, MadeHere) and kind_of(entry).tried_first:
+            source.read(replace(source.units(WHOLE)[0], stop=1))
+
+
+STAGE = Stage(
+    name="train",
+    help="draw the references and train the VAE",
+    needs=(),
+    outputs=("model", "generators"),
+    work=work,
+    result=lambda summary: {"encoder": summary},
+)

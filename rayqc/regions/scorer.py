@@ -1,0 +1,51 @@
+"""The scorer: all scores, fitted on the same references.
+
+Shape suffixes: N images, K classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from rayqc.kinds import SCORES
+from rayqc.regions.base import Candidates
+from rayqc.regions.joint import RawScores
+from rayqc.regions.scores.base import FittedScore, ScoreKind
+from rayqc.regions.views.base import LabelSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scorer:
+    """Fitted scores, by name."""
+
+    scores: dict[str, FittedScore]
+
+    def __call__(self, candidates: Candidates) -> RawScores:
+        """Raw scores of images under their own labels."""
+        by_score = {name: score.raw(candidates) for name, score in self.scores.items()}
+        return RawScores(by_score=by_score, label_N=candidates.label_N)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """For `restore_scorer`."""
+        return {k: v for score in self.scores.values() for k, v in score.arrays().items()}
+
+
+def fit_scorer(references: Candidates, classes: int, settings: LabelSettings, seed: int) -> Scorer:
+    """Fit every score of the register on references; equal seeds give equal scorers."""
+    kinds: dict[str, ScoreKind] = dict(SCORES.items())
+    return Scorer(
+        scores={name: kind.fit(references, classes, settings, seed) for name, kind in kinds.items()}
+    )
+
+
+def restore_scorer(
+    scores: Sequence[str], arrays: dict[str, np.ndarray], classes: int, channels: int
+) -> Scorer:
+    """A scorer of these scores, from its arrays."""
+    kinds: dict[str, ScoreKind] = {name: SCORES[name] for name in scores}
+    return Scorer(
+        scores={name: kind.restore(arrays, classes, channels) for name, kind in kinds.items()}
+    )

@@ -1,0 +1,1 @@
+"""What the label's classifiers look at; one file a view."""

@@ -1,0 +1,74 @@
+"""Label view `network`: a small network of its own.
+
+Shape suffixes: N images, C H W pixels, D latent, K classes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from rayqc.models.classifier import Classifier, fold
+from rayqc.regions.views.base import ViewKind, ViewTask
+from rayqc.storage.artefact import prefixed, under
+from rayqc.training.classifier import ClassifierSettings, train_classifier
+
+NAME = "network"
+SHRINK = "shrink"
+WIDTH = 8
+SHRUNK = 2
+LEAST_SIDE = 16
+"""Smaller images are not shrunk."""
+STEPS = 150
+LEARNING_RATE = 1e-2
+BATCH_SIZE = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkView:
+    """A trained classifier, its batch norms folded into its convolutions."""
+
+    network: Classifier
+
+    def log_probability(self, x_NCHW: Tensor, latent_ND: Tensor) -> Tensor:
+        """See `FittedView`."""
+        return F.log_softmax(self.network(x_NCHW), dim=1)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """See `FittedView`."""
+        state = {key: t.numpy() for key, t in self.network.state_dict().items()}
+        return {**prefixed(state, NAME), SHRINK: np.array([self.network.shrink])}
+
+
+def learn(task: ViewTask) -> NetworkView:
+    """See `ViewKind`."""
+    training = ClassifierSettings(
+        steps=STEPS,
+        batch_size=BATCH_SIZE,
+        learning_rate=LEARNING_RATE,
+        width=WIDTH,
+        shrink=SHRUNK if min(task.images_NHWC.shape[1:3]) >= LEAST_SIDE else 1,
+        augment=task.settings.augment,
+        flip=task.settings.flip,
+        balanced=True,
+    )
+    network = train_classifier(task.images_NHWC, task.label_N, task.classes, training, task.seed)
+    return NetworkView(network=fold(network))
+
+
+def restore(arrays: dict[str, np.ndarray], classes: int, channels: int) -> NetworkView | None:
+    """See `ViewKind`."""
+    state = {key: torch.from_numpy(a.copy()) for key, a in under(arrays, NAME).items()}
+    if not state:
+        return None
+    network = Classifier(channels, classes, WIDTH, int(arrays[SHRINK][0]))
+    fold(network).load_state_dict(state)
+    network.to(memory_format=torch.channels_last)
+    return NetworkView(network=network)
+
+
+KIND = ViewKind(learn=learn, restore=restore)

@@ -1,0 +1,102 @@
+"""How a result is shown: lines and tables, without a word on how a terminal draws them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rayqc.verdicts import VERDICTS
+
+if TYPE_CHECKING:
+    from rayqc.results import Acceptance, FilterResult, FitResult, Interval, LedgerResult
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A small table; figures are set to the right."""
+
+    columns: tuple[str, ...]
+    rows: Sequence[tuple[str, ...]]
+    title: str | None = None
+
+
+Shown = list[str | Table]
+
+
+def plain_lines(result: Mapping[str, Any], place: str) -> Shown:
+    """Every plain value of a result, a line each; what is nested is left to its file.
+
+    Args:
+        place: where the result's files are; not shown.
+    """
+    return [
+        f"{name}: {plain(value)}"
+        for name, value in result.items()
+        if not isinstance(value, dict | list)
+    ]
+
+
+def plain(value: object) -> str:
+    """A value in a few characters."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def percent(value: Interval | None) -> str:
+    """A mean and its interval in percent; a dash where there is none."""
+    if value is None or value["mean"] is None:
+        return "-"
+    half = "" if value["half_width"] is None else f" ± {100 * value['half_width']:.1f}"
+    return f"{100 * value['mean']:.1f}{half}"
+
+
+def points(value: Interval) -> str:
+    """A difference and its interval in percentage points; a dash where there is none."""
+    mean, half = value["mean"], value["half_width"]
+    if mean is None:
+        return "-"
+    spread = "" if half is None else f" ± {100 * half:.1f}"
+    return f"{100 * mean:+.1f}{spread} points"
+
+
+def counts_table(totals: LedgerResult) -> Table:
+    """Images read, and how many of each verdict."""
+    counts = tuple(f"{totals['outcomes'].get(name, 0):,}" for name in VERDICTS)
+    return Table(columns=("read", *VERDICTS), rows=[(f"{totals['read']:,}", *counts)])
+
+
+def acceptance_table(acceptance: Acceptance) -> Table:
+    """What of each class was accepted."""
+    rows = [
+        (name, f"{row['judged']:,}", f"{row['accepted']:,}", f"{row['share']:.1%}")
+        for name, row in acceptance["by_class"].items()
+    ]
+    columns = ("class", "judged", "accepted", "share")
+    return Table(columns=columns, rows=rows, title="accepted by class")
+
+
+def filter_lines(result: FilterResult, place: str) -> Shown:
+    """What a filter or refilter gave."""
+    return [counts_table(result), acceptance_table(result["acceptance"]), f"in {place}"]
+
+
+def coverage_lines(fitted: FitResult) -> list[str]:
+    """What the regions promise of fresh real images, and what was measured."""
+    asked = f"coverage asked for: {fitted['coverage']:.0%} of fresh real images"
+    if "guarantee" in fitted:
+        promised = fitted["guarantee"]
+        asked += f"; {promised['promise']} on {promised['scores']:,} scores: {promised['says']}"
+    else:
+        asked += f"; {fitted['expected_coverage']:.1%} to be expected at most"
+    measured = fitted["measured"]
+    if not measured:
+        return [asked]
+    shares = {name: part for name, part in measured.items() if isinstance(part, dict)}
+    return [
+        asked,
+        *(
+            f"measured coverage, {name}: {part['pooled']:.1%} of {measured['images']:,} test "
+            f"images (class {part['lowest_class']}: {part['lowest']:.1%})"
+            for name, part in shares.items()
+        ),
+    ]

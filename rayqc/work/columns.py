@@ -1,0 +1,86 @@
+"""Verdict columns of a unit, filled group by group.
+
+Shape suffixes: N images.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from rayqc.images.decode import Wrong
+from rayqc.regions import Candidates, FittedRegions, Verdicts
+from rayqc.regions.base import verdicts_of
+from rayqc.regions.sphere import own_distances
+from rayqc.schema import SCORE_FIELDS, evidence_column
+from rayqc.verdicts import ERROR
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judgement:
+    """Verdict columns of a unit's N rows."""
+
+    columns: dict[str, pa.Array]
+    verdict_N: np.ndarray
+    reason_N: np.ndarray
+
+
+class VerdictColumns:
+    """Verdict columns of N rows, filled group by group; rows never filled stay null."""
+
+    def __init__(self, total: int) -> None:
+        self.filled_N = np.zeros(total, bool)
+        self.values: dict[str, np.ndarray] = {}
+
+    def fill(
+        self, rows: np.ndarray, candidates: Candidates, verdicts: Verdicts, fitted: FittedRegions
+    ) -> None:
+        """Set the columns of these rows."""
+        neighbours, classes = fitted.neighbours, np.array(fitted.regions.classes, object)
+        nearest = neighbours.nearest(candidates.latent_ND)
+        distance_N = own_distances(candidates.latent_ND, candidates.label_N, neighbours.centers_KD)
+        verdict_N, reason_N = verdicts_of(verdicts.score_N, verdicts.decided_by_N)
+        found = {
+            "score": verdicts.score_N,
+            "distance": distance_N.astype(np.float32),
+            "radius": neighbours.radius_K[candidates.label_N].astype(np.float32),
+            "p_value": verdicts.p_value_N,
+            **{evidence_column(name): value_N for name, value_N in verdicts.evidence.items()},
+            "decided_by": verdicts.decided_by_N.astype(object),
+            "nearest_reference": np.array(
+                [neighbours.ids[place] for place in nearest.reference_N], object
+            ),
+            "nearest_class": np.where(verdicts.nearest_N < 0, None, classes[verdicts.nearest_N]),
+            "near_copy": nearest.distance_N < neighbours.copy_distance,
+            "verdict": verdict_N,
+            "reason": reason_N,
+        }
+        self.filled_N[rows] = True
+        for name, value_N in found.items():
+            if value_N is not None:
+                blank = np.zeros(self.filled_N.size, value_N.dtype)
+                self.values.setdefault(name, blank)[rows] = value_N
+
+    def judgement(self, error_N: list[Wrong | None]) -> Judgement:
+        """All columns of the schema, errors filled in."""
+        total = self.filled_N.size
+        verdict_N = np.full(total, ERROR, object)
+        reason_N = np.array([error[0] if error else None for error in error_N], object)
+        for column_N, name in ((verdict_N, "verdict"), (reason_N, "reason")):
+            if name in self.values:
+                column_N[self.filled_N] = self.values[name][self.filled_N]
+        columns = {}
+        for field in SCORE_FIELDS:
+            held = self.values.get(field.name)
+            if held is None:
+                columns[field.name] = pa.nulls(total, field.type)
+            else:
+                columns[field.name] = pa.array(held, field.type, mask=~self.filled_N)
+        columns["verdict"] = pa.array(verdict_N, pa.string())
+        columns["reason"] = pa.array(reason_N, pa.string())
+        columns["message"] = pa.array(
+            [error[1] if error else None for error in error_N], pa.string()
+        )
+        return Judgement(columns=columns, verdict_N=verdict_N, reason_N=reason_N)
