@@ -23,6 +23,7 @@ from rayqc.ledger.manifest import load_files
 from rayqc.progress import Progress
 from rayqc.results import TrainingRecord
 from rayqc.schema import image_bytes
+from rayqc.seeds import POOL_DRAW
 from rayqc.storage import Folder, read_json, read_table, write_json
 from rayqc.training.arms import Images, LabelledPool, arm_rows
 from rayqc.training.classifier import ClassifierSettings, accuracy, train_classifier
@@ -156,7 +157,7 @@ def _load_pool(filtered: Folder, image: ImageShape, limits: Limits, config: Conf
     for number, shard in enumerate(shards):
         table = read_table(filtered, shard.path, columns=["id", "image", "label", "verdict"])
         if share < 1:
-            draw = np.random.default_rng([config.seed, 3, number])
+            draw = np.random.default_rng([config.seed, POOL_DRAW, number])
             table = table.take(pa.array(np.flatnonzero(draw.random(table.num_rows) < share)))
         data = image_bytes(table)
         images.append(decode_batch(data, image, limits)[0])

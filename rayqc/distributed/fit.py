@@ -27,6 +27,7 @@ from rayqc.regions.neighbours import Neighbours, find_neighbours
 from rayqc.regions.scorer_tasks import FittedScorer, ScorerTask, fit_task
 from rayqc.regions.views.base import LabelSettings
 from rayqc.schema import image_bytes
+from rayqc.seeds import SCORED_REFERENCES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,4 +105,6 @@ def _fit_one(
 def _chosen_rows(total: int, most: int, seed: int) -> np.ndarray:
     if total <= most:
         return np.arange(total)
-    return np.sort(np.random.default_rng([seed, 8]).choice(total, most, replace=False))
+    return np.sort(
+        np.random.default_rng([seed, SCORED_REFERENCES]).choice(total, most, replace=False)
+    )

@@ -21,6 +21,7 @@ from rayqc.regions.base import Candidates
 from rayqc.regions.fitting import fit_calibrated, settings_of
 from rayqc.regions.promises.base import CalibrationSettings
 from rayqc.regions.scorer_tasks import in_turn
+from rayqc.seeds import EVALUATED_POOL
 from rayqc.training.arms import Images
 from rayqc.training.classifier import ClassifierSettings, accuracy, train_classifier
 
@@ -45,7 +46,7 @@ def measure_pool(
     """
     torch.set_num_threads(1)
     settings = settings_of(regions_wanted, data.shape[2], seen=True)
-    rng = np.random.default_rng([draw, chosen.per_class, 7])
+    rng = np.random.default_rng([draw, chosen.per_class, EVALUATED_POOL])
     rows = draw_references(data, chosen.per_class, rng)
     references = pick(data.train, rows)
     candidates = make_pool(data, pool, rows, chosen, rng)

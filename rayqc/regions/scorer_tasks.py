@@ -14,6 +14,7 @@ from rayqc.regions.base import Candidates
 from rayqc.regions.joint import RawScores
 from rayqc.regions.scorer import Scorer, fit_scorer
 from rayqc.regions.views.base import LabelSettings
+from rayqc.seeds import FOLDS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +54,7 @@ def in_turn(references: Candidates, classes: int, settings: LabelSettings, seed:
 
 def folds_of(label_N: np.ndarray, folds: int, seed: int) -> np.ndarray:
     """(N,) fold numbers; folds are equal in size and in classes as nearly as can be."""
-    rng = np.random.default_rng([seed, 5])
+    rng = np.random.default_rng([seed, FOLDS])
     order = np.concatenate([rng.permutation(np.flatnonzero(label_N == k)) for k in set(label_N)])
     fold_N = np.empty(label_N.size, np.int64)
     fold_N[order] = np.arange(label_N.size) % min(folds, label_N.size)

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rayqc.seeds import RANDOM_ARM
+
 
 @dataclass(frozen=True, kw_only=True)
 class Images:
@@ -47,7 +49,7 @@ def arm_rows(arm: str, pool: LabelledPool, seed: int) -> np.ndarray:
     if arm == "rejected":
         return np.flatnonzero(~pool.accepted_N)
     if arm == "random":
-        return _random_rows(pool, np.random.default_rng([seed, 4]))
+        return _random_rows(pool, np.random.default_rng([seed, RANDOM_ARM]))
     raise ValueError(f"no arm is called {arm!r}")
 
 

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from rayqc.models.backbone import Backbone
 from rayqc.models.vae import pixels_to_input
+from rayqc.seeds import CONTRASTIVE_BATCHES
 from rayqc.training.augment import random_affine, random_flip
 from rayqc.training.classifier import ClassifierSettings, train_classifier
 
@@ -50,7 +51,7 @@ def train_contrastive(
     ).to(device)
     parameters = [*backbone.parameters(), *head.parameters()]
     optimiser = torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=1e-4)
-    draw = np.random.default_rng([seed, 9])
+    draw = np.random.default_rng([seed, CONTRASTIVE_BATCHES])
     rng = torch.Generator().manual_seed(seed)
     size = min(settings.batch_size, len(images_NHWC))
     backbone.train()

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from rayqc.models.classifier import Classifier
 from rayqc.models.vae import pixels_to_input
+from rayqc.seeds import CLASSIFIER_BATCHES
 from rayqc.training.augment import random_affine, random_flip
 
 WEIGHT_DECAY = 0.05
@@ -57,7 +58,7 @@ def train_classifier(
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, settings.learning_rate, total_steps=settings.steps, pct_start=WARM_UP_SHARE
     )
-    draw = np.random.default_rng([seed, 1])
+    draw = np.random.default_rng([seed, CLASSIFIER_BATCHES])
     rng = torch.Generator().manual_seed(seed)
     for _ in range(settings.steps):
         rows = draw_batch(label_N, settings.batch_size, settings.balanced, draw)

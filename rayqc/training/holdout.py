@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from rayqc.seeds import HOLDOUT
+
 LEAST_IN_CLASS = 3
 
 
@@ -12,7 +14,7 @@ def choose_holdout(label_N: np.ndarray, share: float, seed: int) -> np.ndarray:
 
     A class never falls below two thirds of its images, nor do classes with fewer than 3 give any.
     """
-    rng = np.random.default_rng([seed, 2])
+    rng = np.random.default_rng([seed, HOLDOUT])
     held_N = np.zeros(label_N.size, bool)
     queues = []
     for k in np.unique(label_N):

@@ -56,6 +56,12 @@ def whole(found, most, limit=None):
     return pa.concat_tables([found.read(unit) for unit in units])
 
 
+def test_no_candidates_are_no_unit():
+    """A draw under a budget may ask nothing of a class whose last draw ended within a batch."""
+    assert source().units_of(0, 6, 6, 100) == []
+    assert [unit.count() for unit in source().units_of(0, 6, 9, 100)] == [3]
+
+
 def test_the_same_bytes_for_any_units():
     every = whole(source(), 1000)
     assert every.schema == candidate_schema(CLASSES)

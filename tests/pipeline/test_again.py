@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 import rayqc
+import rayqc.pipeline.run
 from rayqc.errors import ConflictError, InputError
 from rayqc.ledger.manifest import load_files
 from rayqc.storage import Folder, read_json
@@ -17,6 +18,30 @@ from rayqc.storage import Folder, read_json
 def rows(folder: Path, kind: str) -> pa.Table:
     parts = load_files(Folder(str(folder))).get(kind, [])
     return pa.concat_tables([pq.read_table(folder / part.path) for part in parts])
+
+
+def test_a_run_whose_training_did_not_end_has_nothing_to_decide_again(tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "config.yaml").write_text("references: {kind: bundled}")
+    with pytest.raises(InputError, match="has no encoder yet; run `rayqc train`"):
+        rayqc.refilter(str(run), str(tmp_path / "out"))
+
+
+def test_the_encoder_is_read_once_a_command(tiny_run, tmp_path, monkeypatch):
+    """Its digest is taken over all its weights each time."""
+    read = []
+    load = rayqc.pipeline.run.load_encoder
+
+    def counted(*arguments):
+        read.append(arguments)
+        return load(*arguments)
+
+    monkeypatch.setattr("rayqc.pipeline.run.load_encoder", counted)
+    rayqc.filter_pool(str(tiny_run), str(tiny_run / "pool"), str(tmp_path / "out"), limit=20)
+    assert len(read) == 1
+    rayqc.refilter(str(tiny_run), str(tmp_path / "again"))
+    assert len(read) == 2
 
 
 def test_the_same_coverage_gives_the_same_verdicts(tiny_run, tmp_path):

@@ -129,3 +129,19 @@ def test_redo_without_a_change_does_all_anew(run):
         done(run, stage, 1.0, {})
     open_run(run, config(), redo=True)
     assert not is_done(run, "train") and not is_done(run, "fit")
+
+
+def test_a_file_of_weights_that_was_replaced_is_a_changed_input(tmp_path):
+    folder = Folder(str(tmp_path))
+    inputs = {"references": "a", "encoder": "w"}
+    open_run(folder, config(), redo=False, inputs=inputs)
+    begin(folder, "train")
+    with pytest.raises(ConflictError, match=r"inputs.encoder: 'w' -> 'x'\); this affects train"):
+        open_run(folder, config(), redo=False, inputs={**inputs, "encoder": "x"})
+
+
+def test_a_run_that_did_not_note_its_weights_takes_them_as_they_are(tmp_path):
+    folder = Folder(str(tmp_path))
+    open_run(folder, config(), redo=False, inputs={"references": "a"})
+    begin(folder, "train")
+    assert open_run(folder, config(), redo=False, inputs={"references": "a", "encoder": "w"})

@@ -19,6 +19,7 @@ from rayqc.regions.promises.base import (
     one_scorer,
 )
 from rayqc.regions.scorer_tasks import RunTasks, ScorerTask, fold_tasks, folds_of, out_of_fold
+from rayqc.seeds import CALIBRATION
 
 
 def fit(
@@ -46,7 +47,7 @@ def choose_calibration(label_N: np.ndarray, share: float, coverage: float, seed:
     """(N,) bool, true for references that calibrate: `share` of each class, and as many as a
     promise needs while that leaves at least half of the references to be fitted on.
     """
-    rng = np.random.default_rng([seed, 6])
+    rng = np.random.default_rng([seed, CALIBRATION])
     wanted = max(round(share * label_N.size), min(least_scores(coverage), label_N.size // 2))
     ranks = np.empty(label_N.size)
     for k in np.unique(label_N):

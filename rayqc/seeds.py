@@ -1,0 +1,23 @@
+"""Random streams: what a seed is joined with, so that no two draws of a run share a stream.
+
+A stream's number is part of what decides a run's results, and never changes.
+"""
+
+CLASSIFIER_BATCHES = 1
+"""Which images a step of a classifier's training sees."""
+HOLDOUT = 2
+"""Which references a network is not trained on."""
+POOL_DRAW = 3
+"""Which images of a large pool the classifier stage holds in memory; with the shard's number."""
+RANDOM_ARM = 4
+"""Which images the arm `random` takes."""
+FOLDS = 5
+"""Which fold a reference is in."""
+CALIBRATION = 6
+"""Which references calibrate under the promise `split`."""
+EVALUATED_POOL = 7
+"""References and candidates of a draw of `rayqc evaluate`; with draw and references a class."""
+SCORED_REFERENCES = 8
+"""Which references scores are fitted on where there are more than `regions.most_references`."""
+CONTRASTIVE_BATCHES = 9
+"""Which references a step of contrastive training sees."""
