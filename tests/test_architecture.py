@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import statistics
 import subprocess
 import sys
@@ -152,6 +153,16 @@ def test_files_are_short():
     lines = [len(path.read_text(encoding="utf-8").splitlines()) for path in package_files()]
     assert max(lines) <= LONGEST_FILE
     assert statistics.median(lines) <= LONGEST_MEDIAN
+
+
+def test_the_picture_of_the_rooms_is_the_codes():
+    spec = importlib.util.spec_from_file_location(
+        "draw_rooms", PACKAGE.parent / "docs/draw_rooms.py"
+    )
+    draw_rooms = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(draw_rooms)
+    drawn = draw_rooms.PICTURE.read_text(encoding="utf-8")
+    assert drawn == draw_rooms.picture(), "run: python docs/draw_rooms.py"
 
 
 @pytest.mark.parametrize("table", TABLES)
