@@ -35,7 +35,7 @@ CLASSIFIERS = 2
 def variety(
     made_NHWC: np.ndarray, made_N: np.ndarray, real_MHWC: np.ndarray, real_M: np.ndarray
 ) -> tuple[float, float]:
-    """Share of the real images met, and how far a class's samples spread: 1 as real ones do."""
+    """Workers of the real images met, and how far a class's samples spread: 1 as real ones do."""
     met, spread = 0, []
     for k in range(CLASSES):
         a, b = (

@@ -6,7 +6,7 @@
     result = rayqc.run(config, "runs/mnist")
     rayqc.filter_pool("runs/mnist", pool="gan/*.parquet", out="kept")
 
-Importing the package loads neither Ray nor torch; the first call does.
+Importing the package loads neither Ray nor torch; the first call loads them.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from rayqc.pipeline.settings import make_config as make_config
     from rayqc.progress import Progress as Progress
 
-_HOMES = {
+_MODULE_BY_NAME = {
     "Config": "pipeline.settings",
     "load_config": "pipeline.settings",
     "load_evaluation": "config",
@@ -65,14 +65,14 @@ _HOMES = {
     "train": "api.runs",
 }
 
-__all__ = list(_HOMES)
+__all__ = list(_MODULE_BY_NAME)
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _MODULE_BY_NAME:
         raise AttributeError(f"module 'rayqc' has no attribute {name!r}")
     with no_collection():
-        return getattr(importlib.import_module(f"rayqc.{_HOMES[name]}"), name)
+        return getattr(importlib.import_module(f"rayqc.{_MODULE_BY_NAME[name]}"), name)
 
 
 def __dir__() -> list[str]:

@@ -1,4 +1,4 @@
-"""Work in a thread of its own, for callers that must stay awake to signals and clocks."""
+"""Run a function in a thread, so that its caller still answers signals and deadlines."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ T = TypeVar("T")
 
 
 def begin(work: Callable[[], T]) -> Future[T]:
-    """What `work` will return or raise. Its daemon thread holds up no exit."""
-    answer: Future[T] = Future()
+    """Start `work` in a daemon thread, which delays no exit; its result or error is the outcome."""
+    outcome: Future[T] = Future()
 
     def run() -> None:
         try:
-            answer.set_result(work())
+            outcome.set_result(work())
         except BaseException as error:
-            answer.set_exception(error)
+            outcome.set_exception(error)
 
     threading.Thread(target=run, daemon=True).start()
-    return answer
+    return outcome

@@ -1,8 +1,8 @@
-"""What rayqc raises, and the exit code each error ends a command with.
+"""What rayqc raises, and the exit code that each error ends a command with.
 
-RayqcError                    1  a fault of ours, unless a subclass says otherwise
+RayqcError                    1  a fault in rayqc, unless a subclass says otherwise
 ├── LedgerError               1  counts do not balance
-├── UserError                 2  something to put right, then run again
+├── UserError                 2  the user can put it right and run again
 │   ├── ConfigError              a setting is unknown, missing or out of range
 │   ├── InputError               a path, file or class is not what it should be
 │   │   └── TooFewReferencesError
@@ -10,10 +10,10 @@ RayqcError                    1  a fault of ours, unless a subclass says otherwi
 │   ├── ConflictError            the folder holds another run's work
 │   ├── ArtefactError            a file on disk is not what this version reads
 │   │   └── EncoderMismatchError
-│   ├── UntrustedCodeError       a run folder names Python code that its user did not
-│   ├── CollapsedEncoderError    the encoder learned nothing
-│   └── DivergedError            training left the finite numbers
-├── ErrorBudgetExceeded       3  finished, but too many images could not be read
+│   ├── UntrustedCodeError       a run folder names code that the user did not name
+│   ├── CollapsedEncoderError    the encoder gives every image the same latent
+│   └── DivergedError            training produced numbers that are not finite
+├── ErrorBudgetExceeded       3  finished, but too many images could not be judged
 └── StoppedError              4  stopped half-way; run again to resume
 """
 
@@ -27,7 +27,7 @@ class RayqcError(Exception):
 
 
 class LedgerError(RayqcError):
-    """What was counted differs from what was planned."""
+    """The counts in a ledger differ from what was planned."""
 
 
 class UserError(RayqcError):
@@ -53,7 +53,7 @@ class StorageError(UserError):
 
 
 class ConflictError(UserError):
-    """The output folder holds work made with other settings."""
+    """The output folder holds work that was made with other settings."""
 
 
 class ArtefactError(UserError):
@@ -61,28 +61,28 @@ class ArtefactError(UserError):
 
 
 class EncoderMismatchError(ArtefactError):
-    """Regions and encoder do not belong together."""
+    """The regions were fitted with another encoder."""
 
 
 class UntrustedCodeError(UserError):
-    """A run folder names Python code that its user did not name."""
+    """A run folder names code that the user did not name."""
 
 
 class CollapsedEncoderError(UserError):
-    """The encoder maps every image to the same place."""
+    """The encoder gives every image the same latent."""
 
 
 class DivergedError(UserError):
-    """Training left the finite numbers."""
+    """Training produced numbers that are not finite."""
 
 
 class ErrorBudgetExceeded(RayqcError):
-    """Finished, but more images than allowed could not be read."""
+    """Finished, but more images than allowed could not be judged."""
 
     exit_code = 3
 
 
 class StoppedError(RayqcError):
-    """Stopped before the end; what is committed stays, running again resumes."""
+    """Stopped before the end; what is committed stays, and running again resumes."""
 
     exit_code = 4

@@ -1,4 +1,4 @@
-"""Imports of large libraries, in four fifths of their time."""
+"""Import large libraries faster."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from contextlib import contextmanager
 
 @contextmanager
 def no_collection() -> Iterator[None]:
-    """The garbage collector rests: importing leaves none, and it takes a fifth to find that out."""
-    collects = gc.isenabled()
+    """Pause the garbage collector: it takes a fifth of an import's time and finds no garbage."""
+    was_enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        if collects:
+        if was_enabled:
             gc.enable()

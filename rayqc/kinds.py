@@ -1,4 +1,4 @@
-"""The register: everything that comes in kinds, one line each.
+"""The register of kinds: one table for each noun, one line for each kind.
 
 A kind is a name in the settings and one file of the package. A table here names each kind's record
 as `package.module:NAME`, which is imported when it is first asked for: reading settings, or
@@ -17,22 +17,22 @@ from rayqc.targets import load_target
 
 @dataclass(frozen=True)
 class Entry:
-    """A line of a table that says more than where the record is."""
+    """One line of a table: where the record is, and what must be known before it is imported."""
 
     target: str
     """Where the record is."""
     needs: tuple[str, ...] = ()
-    """Settings of its section that this kind asks for, although they have no default."""
+    """Settings of its section that must be given for this kind."""
     settings: str = ""
-    """Where its class of settings is, for kinds that have one of their own. Its module is imported
-    when settings are read, so that module's head should import nothing large."""
+    """Where its class of settings is, if the kind has one of its own. That module is imported when
+    settings are read, so it should import nothing large at its head."""
 
 
 class Kinds:
-    """One table: names of kinds, and where the record of each is."""
+    """One table: names of kinds, and where each kind's record is."""
 
     def __init__(self, noun: str, **lines: str | Entry) -> None:
-        """`noun`: what these are kinds of, in errors."""
+        """`noun` says in errors what the table holds."""
         self.noun = noun
         self.entries = {
             name: Entry(line) if isinstance(line, str) else line for name, line in lines.items()
@@ -47,8 +47,8 @@ class Kinds:
         """The record of a kind.
 
         Raises:
-            ArtefactError: no kind of this name. Names in settings are checked as they are read,
-                so that this one comes from a file.
+            ArtefactError: no kind of this name. Names in settings are checked when settings are
+                read, so the unknown name comes from another file.
         """
         if name not in self.entries:
             raise ArtefactError(
@@ -72,8 +72,8 @@ SOURCES = Kinds(
     cifar100="rayqc.sources.cifar100:KIND",
     bundled="rayqc.sources.bundled:KIND",
 )
-"""Where labelled images come from: `sources.base.SourceKind`. Of those that could be in a folder
-alike, the first one here is taken."""
+"""Where labelled images come from: `sources.base.SourceKind`. Where a folder could be of several
+kinds, the first of them in this table is taken."""
 
 ENCODERS = Kinds(
     "encoder",
@@ -83,7 +83,7 @@ ENCODERS = Kinds(
     torchvision=Entry("rayqc.encoders.torchvision:KIND", needs=("name", "weights")),
     python=Entry("rayqc.encoders.python:KIND", needs=("target",)),
 )
-"""Images to latents: `encoders.base.EncoderKind`."""
+"""What turns images into latents: `encoders.base.EncoderKind`."""
 
 GENERATORS = Kinds(
     "generator",
@@ -93,7 +93,7 @@ GENERATORS = Kinds(
     python=Entry("rayqc.generators.python:KIND", settings="rayqc.config.pool:Code"),
     exported=Entry("rayqc.generators.exported:KIND", settings="rayqc.config.pool:Exported"),
 )
-"""Makers of candidates, by a pool entry's kind: `generators.base.GeneratorKind`."""
+"""What makes candidates, by a pool entry's kind: `generators.base.GeneratorKind`."""
 
 VIEWS = Kinds(
     "label view",
@@ -109,8 +109,8 @@ SCORES = Kinds(
     label="rayqc.regions.scores.label:KIND",
     quality="rayqc.regions.scores.quality:KIND",
 )
-"""Parts of the evidence against a candidate: `regions.scores.base.ScoreKind`. Each has a column
-NAME_evidence in the shards, and judges alone by `statistic: NAME`; `joint` is the sum of all."""
+"""Parts of the evidence against a candidate: `regions.scores.base.ScoreKind`. Each fills the column
+NAME_evidence in the shards. `statistic: NAME` judges by it alone, `joint` by the sum of all."""
 
 PROMISES = Kinds(
     "promise",
@@ -120,7 +120,7 @@ PROMISES = Kinds(
         "empirical": "rayqc.regions.promises.empirical:KIND",
     },
 )
-"""Which references fit and which calibrate: `regions.promises.base.PromiseKind`."""
+"""Which references fit scores and which calibrate them: `regions.promises.base.PromiseKind`."""
 
 REGIONS = Kinds(
     "region",
@@ -137,7 +137,7 @@ OUTPUTS = Kinds(
         "contact_sheet.png": "rayqc.report.contact_sheet:OUTPUT",
     },
 )
-"""Files for people, written at a filter's end, by their names: `report.base.Output`."""
+"""Files for people to look at, by name, written when a filter ends: `report.base.Output`."""
 
 STAGES = Kinds(
     "stage",

@@ -1,18 +1,20 @@
-"""Text from strangers' files, made fit to be looked at."""
+"""Text from files that others made, made safe to print."""
 
 from __future__ import annotations
 
 
 def printable(text: str, keep: str = "") -> str:
-    r"""The text with what does not print written as escapes: `\x1b`, `\n`, `\u202e`.
+    r"""The text with escapes, such as `\x1b`, for all characters that do not print.
 
-    A file's or class's name may hold terminal commands, line breaks that make a log line of their
-    own, and marks that turn the reading order round.
+    The name of a file or class may hold terminal commands, line breaks that would start a log line,
+    and marks that reverse the reading order.
 
     Args:
         keep: characters that stay as they are.
     """
     return "".join(
-        one if one.isprintable() or one in keep else one.encode("unicode_escape").decode()
-        for one in text.encode(errors="backslashreplace").decode()
+        character
+        if character.isprintable() or character in keep
+        else character.encode("unicode_escape").decode()
+        for character in text.encode(errors="backslashreplace").decode()
     )

@@ -1,4 +1,4 @@
-"""How far a stage has come: the interface, and plain log lines as its default."""
+"""Progress of a stage: its interface, and plain log lines as the default."""
 
 from __future__ import annotations
 
@@ -15,16 +15,15 @@ SECONDS_BETWEEN_LINES = 5.0
 class Stage:
     """One stage's counter; logs done/total, rate and time left every few seconds.
 
-    The time left is reckoned from the first advance on, so that the start of
-    workers does not distort it.
+    Rate and time left are measured from the first advance on, since workers take time to start.
     """
 
     def __init__(self, name: str, total: int, unit: str) -> None:
         self.name, self.total, self.unit = name, total, unit
         self.done = 0
         self._skipped = 0
-        self._started = self._logged = time.monotonic()
-        self._first: tuple[float, int] | None = None
+        self._started_at = self._logged_at = time.monotonic()
+        self._first_advance: tuple[float, int] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -39,49 +38,49 @@ class Stage:
             self.finished()
 
     def skip(self, count: int) -> None:
-        """Count `count` as done before, apart from the rate."""
+        """Count `count` units as done before; the rate leaves them out."""
         self.done += count
         self._skipped = count
         logger.info("%s: %s %s done before, going on", self.name, f"{count:,}", self.unit)
 
     def advance(self, count: int) -> None:
-        """Count `count` more as done."""
+        """Count `count` more units as done."""
         self.done += count
         now = time.monotonic()
-        if self._first is None:
-            self._first = (now, self.done)
+        if self._first_advance is None:
+            self._first_advance = (now, self.done)
         self.moved(now)
 
     def rate(self, now: float) -> float | None:
-        """Units per second since the first advance, None before there is one to speak of."""
-        if self._first is None or now - self._first[0] < 0.5:
+        """Units per second since the first advance; None in the first half second after it."""
+        if self._first_advance is None or now - self._first_advance[0] < 0.5:
             return None
-        return (self.done - self._first[1]) / (now - self._first[0])
+        return (self.done - self._first_advance[1]) / (now - self._first_advance[0])
 
     def describe(self, now: float) -> str:
-        """`done/total unit, rate, time left` in words."""
+        """Units done, rate and time left, in words."""
         text = f"{self.done:,}/{self.total:,} {self.unit}"
         rate = self.rate(now)
         if rate:
-            left = max(self.total - self.done, 0) / rate
-            text += f", {rate:,.1f} {self.unit}/s, {left:.0f} s left"
+            seconds_left = max(self.total - self.done, 0) / rate
+            text += f", {rate:,.1f} {self.unit}/s, {seconds_left:.0f} s left"
         return text
 
     def moved(self, now: float) -> None:
         """Called after each advance."""
-        if now - self._logged >= SECONDS_BETWEEN_LINES and self.done < self.total:
-            self._logged = now
+        if now - self._logged_at >= SECONDS_BETWEEN_LINES and self.done < self.total:
+            self._logged_at = now
             logger.info("%s: %s", self.name, self.describe(now))
 
     def finished(self) -> None:
         """Called once at the end."""
-        seconds = time.monotonic() - self._started
+        seconds = time.monotonic() - self._started_at
         count = f"{self.done - self._skipped:,}"
         logger.info("%s: %s %s in %.1f s", self.name, count, self.unit, seconds)
 
 
 class Progress:
-    """Hands out stages; a caller passes another kind to show them differently."""
+    """Makes the counters of stages; a subclass shows them in another way."""
 
     def stage(self, name: str, total: int, unit: str = "images") -> Stage:
         """A counter for `total` units of work called `name`; use it in a `with`."""

@@ -1,11 +1,11 @@
-"""What each command returns, and what `result.json` holds: plain values, ready for JSON."""
+"""What each command returns and what `result.json` holds: plain values, ready for JSON."""
 
 from __future__ import annotations
 
 from typing import Any, NotRequired, TypedDict
 
 EncoderRecord = dict[str, Any]
-"""What is told of an encoder: `latent_dim`, and whatever its kind measured while training; of a VAE
+"""What is recorded of an encoder: `latent_dim`, and what its kind measured while training; of a VAE
 `active_units`, `kl` (nats an image), reconstruction in and out of sample (nats), `steps`, ..."""
 
 
@@ -14,7 +14,7 @@ class Interval(TypedDict):
 
     mean: float | None
     half_width: float | None
-    """Of its 95% Student interval; None where one value gives none."""
+    """Of the mean's 95% Student interval; None where a single value gives none."""
 
 
 class GuaranteeFacts(TypedDict):
@@ -48,12 +48,12 @@ class FitResult(TypedDict):
     separation: dict[str, float]
     """Class to AUROC of the label's score, own images against others'; empty for spheres."""
     measured: dict[str, Any] | None
-    """`images`, `near_copies`, and of each statistic a `MeasuredShare`; None without any test."""
+    """`images`, `near_copies`, a `MeasuredShare` of each statistic; None without test images."""
     guarantee: NotRequired[GuaranteeFacts]
     thresholds: NotRequired[dict[str, float]]
     """Statistic to evidence on the boundary, in nats."""
     expected_coverage: NotRequired[float]
-    """Of spheres: the share of fresh images that their radii are to hold at most."""
+    """Of spheres: the share of fresh real images that can be expected inside, at most."""
 
 
 class GenerateResult(TypedDict):
@@ -61,11 +61,11 @@ class GenerateResult(TypedDict):
 
     made: int
     gan_accuracy: NotRequired[dict[str, float]]
-    """Of each GAN, by name, the best accuracy that a classifier trained on its samples had."""
+    """GAN to the best accuracy of a classifier trained on its samples."""
 
 
 class ClassAcceptance(TypedDict):
-    """What of a class was accepted."""
+    """How many images of a class were accepted."""
 
     judged: int
     accepted: int
@@ -78,18 +78,18 @@ class ClassAcceptance(TypedDict):
 
 
 class EntryAcceptance(TypedDict):
-    """What of a pool entry was accepted."""
+    """How many images of a pool entry were accepted."""
 
     judged: int
     accepted: int
     share: float | None
     near_copies: int
     references_met: float
-    """Share of the references that are an accepted image's nearest."""
+    """Share of the references that are the nearest reference of some accepted image."""
 
 
 class Acceptance(TypedDict):
-    """What was accepted, of all and of each class and pool entry."""
+    """How many images were accepted: of all, of each class and of each pool entry."""
 
     coverages: list[float]
     curve: list[float]
@@ -111,7 +111,7 @@ class LedgerResult(TypedDict):
 
 
 class FilterResult(LedgerResult):
-    """What a filter or a refilter gave."""
+    """What a filter or a refilter returns."""
 
     acceptance: Acceptance
 
@@ -127,7 +127,7 @@ class TrainingRecord(TypedDict):
 
 
 class ArmResult(TypedDict):
-    """What one arm came to."""
+    """Accuracy of one arm over its seeds."""
 
     accuracy: Interval
     seeds: int
@@ -135,11 +135,11 @@ class ArmResult(TypedDict):
 
 
 class ClassifyResult(TypedDict, total=False):
-    """What the classifier stage found; empty where it is left out."""
+    """What the classifier stage returns; empty where it is left out."""
 
     arms: dict[str, ArmResult]
     differences: dict[str, Interval]
-    """Such as `accepted - random`, paired by seed."""
+    """Differences between arms, such as `accepted - random`, paired by seed."""
     trainings: list[TrainingRecord]
     test_images: int
 
@@ -180,32 +180,32 @@ class RunResult(TypedDict):
 
 
 class DrawCost(TypedDict):
-    """What accepted images took."""
+    """What the accepted images cost."""
 
     drawn: int
     accepted: int
     draws_an_accepted: float | None
     seconds_an_accepted: float | None
     interval: NotRequired[list[float | None]]
-    """Of `draws_an_accepted`, of one generator and class; holds whenever one stops."""
+    """Of `draws_an_accepted`, of one generator and class; valid whenever drawing stops."""
 
 
 class FilledClass(DrawCost):
-    """How a class ended."""
+    """Cost of a class, and how drawing it ended."""
 
     end: str
     """full, given up, or out of budget."""
 
 
 class GeneratorCost(DrawCost):
-    """What one generator gave."""
+    """Cost of one generator's images."""
 
     given_up: list[str]
     by_class: dict[str, DrawCost]
 
 
 class UntilResult(TypedDict):
-    """What drawing until full came to."""
+    """What drawing until full returns."""
 
     until: int
     drawn: int
@@ -222,19 +222,19 @@ InspectResult = dict[str, Any]
 
 
 class CheckResult(TypedDict):
-    """What decoding all images of a place came to."""
+    """What decoding all images at a path gave."""
 
     images: int
     decoded: int
     reasons: dict[str, int]
     examples: dict[str, list[str]]
-    """Reason to the first few names with the decoder's words."""
+    """Reason to the first few names, each with the decoder's message."""
     images_a_second: float
     peak_memory_mb: float
 
 
 class CleanResult(TypedDict):
-    """What dead attempts left."""
+    """Files that dead attempts left."""
 
     files: list[str]
     deleted: NotRequired[int]
@@ -242,7 +242,7 @@ class CleanResult(TypedDict):
 
 
 class DoctorResult(TypedDict):
-    """What a Ray session has to offer, and what is wrong with it."""
+    """What a Ray session offers, and warnings of what is wrong with it."""
 
     versions: dict[str, str]
     nodes: list[dict[str, Any]]

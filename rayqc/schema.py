@@ -1,4 +1,4 @@
-"""Columns of pools and of what the filter writes, as Arrow schemas with a version.
+"""Columns of pools and of the filter's shards, as Arrow schemas with a version.
 
 Plain Parquet: pyarrow, DuckDB, pandas, Ray and Hugging Face datasets read it without rayqc.
 """
@@ -51,7 +51,7 @@ SCORE_FIELDS = [
 PROBLEM = pa.field(
     "problem", pa.struct([pa.field("reason", pa.string()), pa.field("message", pa.string())])
 )
-"""Last column of a source's table in which some image could not be read; null where it could."""
+"""Last column of a source's table if some image could not be read; null for those that were."""
 
 
 def _with_metadata(fields: list[pa.Field], classes: tuple[str, ...], image: bool) -> pa.Schema:
@@ -81,7 +81,7 @@ def candidate_table(
     sources: Any,
     parents: Any = None,
 ) -> pa.Table:
-    """Candidates in the columns of `candidate_schema`; each argument is N values or a column.
+    """A table of candidates, as `candidate_schema`; each argument is N values or a column.
 
     Args:
         classes: names of the labels.
@@ -123,15 +123,15 @@ def score_schema(classes: tuple[str, ...]) -> pa.Schema:
 
 
 def image_bytes(table: pa.Table) -> list[bytes | None]:
-    """Encoded images of a table's `image` column, in order; None where there is none."""
+    """Encoded bytes of a table's images, in order; None for an image without bytes."""
     return list(table["image"].combine_chunks().field("bytes").to_pylist())
 
 
 def class_names(schema: pa.Schema, column: str) -> tuple[str, ...] | None:
-    """Names of a ClassLabel column in Hugging Face metadata, None where there are none."""
-    raw = (schema.metadata or {}).get(b"huggingface")
-    if raw is None:
+    """Class names of a column in Hugging Face metadata (ClassLabel); None where there are none."""
+    metadata_json = (schema.metadata or {}).get(b"huggingface")
+    if metadata_json is None:
         return None
-    feature = json.loads(raw).get("info", {}).get("features", {}).get(column, {})
+    feature = json.loads(metadata_json).get("info", {}).get("features", {}).get(column, {})
     names = feature.get("names")
     return tuple(names) if names else None

@@ -1,6 +1,6 @@
-"""Random streams: what a seed is joined with, so that no two draws of a run share a stream.
+"""Numbers of random streams: joined with a seed, they give each draw of a run its own stream.
 
-A stream's number is part of what decides a run's results, and never changes.
+A stream's number decides results, and never changes.
 """
 
 CLASSIFIER_BATCHES = 1

@@ -1,4 +1,4 @@
-"""How a result is shown: lines and tables, without a word on how a terminal draws them."""
+"""How a result is shown, as lines and tables; the terminal's part is in `cli.console`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """A small table; figures are set to the right."""
+    """A small table; its cells are aligned to the right."""
 
     columns: tuple[str, ...]
     rows: Sequence[tuple[str, ...]]
@@ -25,7 +25,7 @@ Shown = list[str | Table]
 
 
 def plain_lines(result: Mapping[str, Any], place: str) -> Shown:
-    """Every plain value of a result, a line each; what is nested is left to its file.
+    """A line for each plain value of a result; nested values are in the result's file only.
 
     Args:
         place: where the result's files are; not shown.
@@ -38,7 +38,7 @@ def plain_lines(result: Mapping[str, Any], place: str) -> Shown:
 
 
 def plain(value: object) -> str:
-    """A value in a few characters."""
+    """A value as short text; floats have 4 significant digits."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
@@ -66,7 +66,7 @@ def counts_table(totals: LedgerResult) -> Table:
 
 
 def acceptance_table(acceptance: Acceptance) -> Table:
-    """What of each class was accepted."""
+    """How many images of each class were accepted."""
     rows = [
         (name, f"{row['judged']:,}", f"{row['accepted']:,}", f"{row['share']:.1%}")
         for name, row in acceptance["by_class"].items()
@@ -76,7 +76,7 @@ def acceptance_table(acceptance: Acceptance) -> Table:
 
 
 def filter_lines(result: FilterResult, place: str) -> Shown:
-    """What a filter or refilter gave."""
+    """The counts of a filter or refilter."""
     return [counts_table(result), acceptance_table(result["acceptance"]), f"in {place}"]
 
 

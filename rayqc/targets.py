@@ -1,4 +1,4 @@
-"""Code that a user names: `package.module:Name`."""
+"""Code that a setting names as `package.module:Name`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rayqc.errors import ConfigError
 
 
 def load_target(target: str) -> Any:
-    """What `package.module:Name` names.
+    """The object that `package.module:Name` names.
 
     Raises:
         ConfigError: no such module or name.
@@ -27,7 +27,7 @@ def load_target(target: str) -> Any:
 
 
 def source_digest(target: str) -> str:
-    """SHA-256 of the file that defines a target: another version of it is other code.
+    """SHA-256 of the file that defines a target, to tell its versions apart.
 
     Raises:
         ConfigError: no such module or name.

@@ -9,20 +9,20 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 WHOLE = 10**12
-"""Rows a unit may have where it is to hold as much as its source gives at once."""
+"""A limit on rows that no unit reaches: each holds all that its source gives at once."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Unit:
     """Rows [start, stop) of one file, listing or generator.
 
-    `first` is the row's place in the whole pool; with `sample` = (wanted, total) only
-    those rows are taken whose place an even sample of `wanted` in `total` meets, so the
-    sample does not depend on how the pool is divided into units.
+    `first` is the position of row `start` in the whole pool. `sample` = (size, total) takes an even
+    sample of `size` rows from the pool's `total`. A row's position decides whether it is taken, so
+    the sample does not depend on how the pool is divided into units.
     """
 
     entry: int
-    """Which pool entry."""
+    """Number of the pool entry."""
     path: str
     """File below its source; a generator's name; empty for a folder's listing."""
     start: int
@@ -39,31 +39,31 @@ class Unit:
         row_N = np.arange(self.start, self.stop)
         if self.sample is None:
             return row_N
-        wanted, total = self.sample
-        place_N = self.first + np.arange(self.stop - self.start)
-        taken_N = (place_N + 1) * wanted // total > place_N * wanted // total
+        sample_size, total = self.sample
+        position_N = self.first + np.arange(self.stop - self.start)
+        taken_N = (position_N + 1) * sample_size // total > position_N * sample_size // total
         return row_N[taken_N]
 
     def count(self) -> int:
-        """How many rows `rows` has."""
+        """Number of rows that `rows` gives."""
         if self.sample is None:
             return self.stop - self.start
-        wanted, total = self.sample
-        last = self.first + self.stop - self.start
-        return last * wanted // total - self.first * wanted // total
+        sample_size, total = self.sample
+        stop_position = self.first + self.stop - self.start
+        return stop_position * sample_size // total - self.first * sample_size // total
 
 
 def number(units: Iterable[Unit], limit: int | None) -> list[Unit]:
-    """Give each unit its rows' places in the whole, and an even sample when `limit` is set."""
-    placed = []
+    """Give each unit its position in the whole pool, and an even sample when `limit` is set."""
+    positioned = []
     first = 0
     for unit in units:
-        placed.append(replace(unit, first=first))
+        positioned.append(replace(unit, first=first))
         first += unit.stop - unit.start
     if limit is None or limit >= first:
-        return placed
-    sampled = (replace(unit, sample=(limit, first)) for unit in placed)
-    return [unit for unit in sampled if unit.count()]
+        return positioned
+    sampled_units = (replace(unit, sample=(limit, first)) for unit in positioned)
+    return [unit for unit in sampled_units if unit.count()]
 
 
 def evenly(total: int, most: int) -> np.ndarray:
@@ -72,9 +72,9 @@ def evenly(total: int, most: int) -> np.ndarray:
 
 
 def slices(total: int, most: int) -> list[tuple[int, int]]:
-    """[start, stop) pairs that cover 0..total in even parts of at most `most`."""
+    """[start, stop) pairs that divide `total` rows evenly, each of at most `most` rows."""
     if total == 0:
         return []
-    parts = -(-total // most)
-    bounds = [total * part // parts for part in range(parts + 1)]
+    slice_count = -(-total // most)
+    bounds = [total * index // slice_count for index in range(slice_count + 1)]
     return list(itertools.pairwise(bounds))

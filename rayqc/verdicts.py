@@ -1,4 +1,4 @@
-"""What may become of an image: the one list of verdicts."""
+"""The verdicts on an image."""
 
 ACCEPTED, REJECTED, ERROR = "accepted", "rejected", "error"
 VERDICTS = (ACCEPTED, REJECTED, ERROR)

@@ -1,1 +1,1 @@
-"""The public functions: thin over `pipeline`, each with its session, its owner and its checks."""
+"""The public functions: each checks its arguments, owns its folders and calls `pipeline`."""

@@ -1,4 +1,4 @@
-"""What a filter judged, looked at again: other verdicts from stored scores, and single images.
+"""A filter's output, used again: new verdicts from stored scores, and a look at single images.
 
 Neither needs Ray.
 """
@@ -30,32 +30,32 @@ def refilter(
     trust: Trust = None,
     redo: bool = False,
 ) -> FilterResult:
-    """Take verdicts again from stored scores: seconds, no Ray, no image is decoded.
+    """Take new verdicts from stored scores, in seconds: without Ray, and no image is decoded.
 
     Args:
         source: a run whose `filter` is done, or what `filter_pool` wrote.
-        out: gets what a run's `filtered/` holds.
-        coverage: share of fresh real images to hold; None takes the run's.
-        statistic: judges all images; None leaves each pool entry its own.
+        out: the folder to write, in the layout of a run's `filtered/`.
+        coverage: share of fresh real images that regions should hold; None takes the run's.
+        statistic: what all images are judged by; None leaves each pool entry its own.
         scores_only: write no images.
-        run: the run that judged `source`, unless it is one.
+        run: the run that judged `source`, unless `source` is a run.
         trust: as for `fit`.
         redo: clear `out` first when it holds other work.
 
     Returns:
         The new totals, and what was accepted of each class.
     """
-    folder, filtered = _judged(source, run)
-    chosen = Run(folder, open_run(folder, None, False, trust=trust))
+    folder, filtered = _folders_of(source, run)
+    judging_run = Run(folder, open_run(folder, None, False, trust=trust))
     target = Folder(out)
     refuse_mixing(folder, filtered, target)
-    level = chosen.config.regions.coverage if coverage is None else coverage
+    level = judging_run.config.regions.coverage if coverage is None else coverage
     if not 0 < level <= 1:
         raise ConfigError(f"coverage must be in (0, 1], found {level}")
-    fitted = chosen.regions
+    fitted = judging_run.regions
     with own(target):
         totals = decide_again(filtered, target, fitted, level, statistic, scores_only, redo)
-        return conclude(chosen, target, totals, coverage=level, own=False)
+        return conclude(judging_run, target, totals, coverage=level, own=False)
 
 
 def inspect(
@@ -72,22 +72,22 @@ def inspect(
         source: a run whose `filter` is done, or what `filter_pool` wrote.
         id_: the image's id, as in the shards.
         picture: PNG file to write; None writes `inspect.png` in the working directory.
-        run: the run that judged `source`, unless it is one.
+        run: the run that judged `source`, unless `source` is a run.
         trust: as for `fit`.
 
     Returns:
-        The image's row, and where the picture is.
+        The image's row, and the path of the picture.
     """
-    folder, filtered = _judged(source, run)
-    chosen = Run(folder, open_run(folder, None, False, trust=trust))
-    judged, png = inspect_image(chosen, filtered, id_)
-    file = Path(picture or "inspect.png")
-    file.write_bytes(png)
-    return {**judged.row, "picture": str(file)}
+    folder, filtered = _folders_of(source, run)
+    judging_run = Run(folder, open_run(folder, None, False, trust=trust))
+    judged_image, png = inspect_image(judging_run, filtered, id_)
+    picture_path = Path(picture or "inspect.png")
+    picture_path.write_bytes(png)
+    return {**judged_image.row, "picture": str(picture_path)}
 
 
-def _judged(source: str, run: str | None) -> tuple[Folder, Folder]:
-    """The run, and the filter's output to look at."""
+def _folders_of(source: str, run: str | None) -> tuple[Folder, Folder]:
+    """The folder of the run, and that of the filter's output."""
     folder = Folder(source)
     if run is None and not folder.exists(CONFIG):
         raise InputError(

@@ -1,4 +1,4 @@
-"""A fitted run put to use: on any other pool, and on its generators until every class is full."""
+"""Use a fitted run: judge another pool, or draw from its generators until classes are full."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ def generate_until(
     Args:
         run: a run whose `fit` is done and whose pool names a generator.
         out: a folder of its own; the accepted images are a pool or training set there.
-        until: accepted images wanted of each class; the last draws may bring some more.
-        budget: candidates to draw at most, of all classes together; None sets no bound, which
-            needs a floor above 0.
-        floor: a class is given up by a generator once its share of accepted images is below this
-            beyond doubt; see `rayqc.generators.steering`.
+        until: accepted images wanted of each class; the last round may accept a few more.
+        budget: most candidates to draw, of all classes together; None sets no bound, and then the
+            floor must be above 0.
+        floor: a generator gives a class up once its share of accepted images is surely below
+            this; see `rayqc.generators.steering`.
         trust: as for `fit`.
         redo: clear `out` first when it holds other work.
 
@@ -62,15 +62,15 @@ def generate_until(
             f"until is {until} and budget {budget}, expected at least 1; floor is {floor}, "
             "expected at least 0 and below 1"
         )
-    chosen = _fitted(folder, "generate", trust, progress)
+    fitted_run = _fitted(folder, "generate", trust, progress)
     refuse_mixing(folder, folder.sub("pool"), target)
     wanted = Wanted(until=until, budget=budget, floor=floor)
     with own(folder), own(target):
         if redo:
             clear(target)
         with session(address, num_cpus):
-            result = draw_until(chosen, target, wanted)
-    refuse_many_errors(load_totals(target), chosen)
+            result = draw_until(fitted_run, target, wanted)
+    refuse_many_errors(load_totals(target), fitted_run)
     return result
 
 
@@ -88,14 +88,14 @@ def filter_pool(
     num_cpus: int | None = None,
     progress: Progress | None = None,
 ) -> FilterResult:
-    """Judge any other pool by a fitted run; `out` gets what a run's `filtered/` holds.
+    """Judge another pool by a fitted run, and write `out` in the layout of a run's `filtered/`.
 
     Args:
         run: a run whose `fit` is done.
         pool: Parquet files or a folder of class folders; classes are matched by name.
         out: a folder of its own.
         actors: encoding actors; None takes the run's setting.
-        limit: take so many images only, evenly spaced over the pool.
+        limit: most images to take, evenly spaced over the pool.
         statistic: what calibrated regions judge by: label, quality, or joint.
         trust: as for `fit`.
         redo: clear `out` first when it holds other work.
@@ -104,29 +104,31 @@ def filter_pool(
         The ledger's totals, and what was accepted of each class.
     """
     folder, target = Folder(run), Folder(out)
-    chosen = _fitted(folder, "filter", trust, progress)
+    fitted_run = _fitted(folder, "filter", trust, progress)
     refuse_mixing(folder, Folder(pool), target)
-    # The run's own limit was for its own pool.
-    chosen = chosen.with_filter(limit=limit, actors=actors or chosen.config.filter.actors)
-    source = match_classes(open_source(Data(path=pool)), "", chosen.encoder.classes)
-    units = number(source.source.units(chosen.config.filter.unit_rows), limit)
+    # The run's own limit is for its own pool only.
+    fitted_run = fitted_run.with_filter(
+        limit=limit, actors=actors or fitted_run.config.filter.actors
+    )
+    source = match_classes(open_source(Data(path=pool)), "", fitted_run.encoder.classes)
+    units = number(source.source.units(fitted_run.config.filter.unit_rows), limit)
     with own(target):
         if redo:
             clear(target)
         with session(address, num_cpus):
             statistics = StatisticChoice(default=statistic)
-            totals = judge_sources(chosen, target, [source], units, statistics)
-        level = chosen.config.regions.coverage
-        result = conclude(chosen, target, totals, coverage=level, own=False)
-    refuse_many_errors(totals, chosen)
+            totals = judge_sources(fitted_run, target, [source], units, statistics)
+        coverage = fitted_run.config.regions.coverage
+        result = conclude(fitted_run, target, totals, coverage=coverage, own=False)
+    refuse_many_errors(totals, fitted_run)
     return result
 
 
 def _fitted(folder: Folder, command: str, trust: Trust, progress: Progress | None) -> Run:
-    """A run that a command needs to be fitted.
+    """The run in a folder, which `command` needs to be fitted.
 
     Raises:
-        InputError: it is not.
+        InputError: the run is not fitted.
     """
     config = open_run(folder, None, False, trust=trust)
     if not is_done(folder, "fit"):

@@ -1,4 +1,4 @@
-"""Runs, whole or stage by stage. A stage that is done is not done again."""
+"""Do runs, whole or stage by stage; a stage that is done is not done again."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ def run(
     num_cpus: int | None = None,
     progress: Progress | None = None,
 ) -> RunResult:
-    """All stages; what is done already is not done again.
+    """Do all stages of a run; stages that are done already are not done again.
 
     Args:
         config: settings, or the path of a YAML file of settings.
         out: the run folder, a path or URL.
-        redo: do anew the stages that changed settings affect, or all when none changed.
+        redo: do anew the stages that changed settings affect, or all stages when none changed.
         address: where Ray runs: `local`, `auto`, or a cluster's address.
         num_cpus: CPUs of a local session; None takes the machine's.
         progress: how progress is shown; None logs plain lines.
@@ -56,18 +56,18 @@ def run(
         What `result.json` holds.
 
     Raises:
-        ErrorBudgetExceeded: all is written, but too many images could not be read.
-        UserError: something to put right; see `rayqc.errors`.
+        ErrorBudgetExceeded: all is written, but too many images could not be judged.
+        UserError: something that the user can put right; see `rayqc.errors`.
     """
     settings = _settings(config)
     folder, inputs = Folder(out), look_at_inputs(settings)
     with own(folder):
-        chosen = Run(folder, open_run(folder, settings, redo, inputs), progress)
-        with _session_for(chosen, STAGES.names, address, num_cpus):
+        opened_run = Run(folder, open_run(folder, settings, redo, inputs), progress)
+        with _session_for(opened_run, STAGES.names, address, num_cpus):
             for name in STAGES.names:
-                do_stage(chosen, name)
-    refuse_many_errors(load_totals(chosen.filtered), chosen)
-    return result_of(chosen)
+                do_stage(opened_run, name)
+    refuse_many_errors(load_totals(opened_run.filtered), opened_run)
+    return result_of(opened_run)
 
 
 def demo(
@@ -79,7 +79,7 @@ def demo(
     num_cpus: int | None = None,
     progress: Progress | None = None,
 ) -> RunResult:
-    """`run` with the demo's own settings: the package's real digits, a few minutes on 2 cores."""
+    """Do a run with the demo's settings, on the package's real digits: minutes on 2 cores."""
     config = parse_config(DEMO.read_text(encoding="utf-8"), overrides, origin="demo")
     return run(config, out, redo=redo, address=address, num_cpus=num_cpus, progress=progress)
 
@@ -93,7 +93,7 @@ def train(
     num_cpus: int | None = None,
     progress: Progress | None = None,
 ) -> EncoderRecord:
-    """Start a run: draw the references and train the VAE on them. Arguments as `run`."""
+    """Start a run: draw the references and train the encoder on them. Arguments as for `run`."""
     settings = _settings(config)
     folder, inputs = Folder(out), look_at_inputs(settings)
     with own(folder):
@@ -120,10 +120,10 @@ def fit(
     num_cpus: int | None = None,
     progress: Progress | None = None,
 ) -> FitResult:
-    """Encode the references and fit each class's region. Other arguments as `rayqc.run`.
+    """Encode the references and fit each class's region. Other arguments as for `rayqc.run`.
 
     Args:
-        trust: `target`s of the run's settings: a run folder cannot name code by itself.
+        trust: code to run that the run's settings name; a run folder cannot name code by itself.
     """
     summary = do_one_stage(
         "fit",
@@ -146,7 +146,7 @@ def generate(
     num_cpus: int | None = None,
     progress: Progress | None = None,
 ) -> GenerateResult:
-    """Train the run's generators and make its own pool. As `rayqc.run`, `trust` as `fit`."""
+    """Train the run's generators and make its own pool. Arguments as for `fit`."""
     summary = do_one_stage(
         "generate",
         run,
@@ -169,7 +169,7 @@ def filter(
     num_cpus: int | None = None,
     progress: Progress | None = None,
 ) -> FilterResult:
-    """Judge the run's own pool, by `actors` or as set. Others as `rayqc.run`, `trust` as `fit`."""
+    """Judge the run's own pool. `actors`: None takes the run's setting; the rest as for `fit`."""
     summary = do_one_stage(
         "filter",
         run,
@@ -181,8 +181,8 @@ def filter(
         actors=actors,
     )
     folder = Folder(run)
-    judged = Run(folder, open_run(folder, None, False))
-    refuse_many_errors(load_totals(judged.filtered), judged)
+    judged_run = Run(folder, open_run(folder, None, False))
+    refuse_many_errors(load_totals(judged_run.filtered), judged_run)
     return cast("FilterResult", summary)
 
 
@@ -195,7 +195,7 @@ def classify(
     num_cpus: int | None = None,
     progress: Progress | None = None,
 ) -> ClassifyResult:
-    """Train and test the classifier arms, write `result.json`. As `rayqc.run`, `trust` as `fit`."""
+    """Train and test the classifier arms, and write `result.json`. Arguments as for `fit`."""
     summary = do_one_stage(
         "classify",
         run,
@@ -219,22 +219,22 @@ def do_one_stage(
     progress: Progress | None = None,
     actors: int | None = None,
 ) -> Any:
-    """Do any stage of the register on a run folder; returns its summary. Arguments as `fit`.
+    """Do any registered stage of a run; returns its summary. Other arguments as for `fit`.
 
     Args:
-        name: of the stage.
-        redo: do it and what needs it anew.
+        name: the stage's name.
+        redo: do the stage anew, and clear the stages that need it.
         actors: encoding actors; None takes the run's setting.
     """
     folder = Folder(run)
-    chosen = Run(folder, open_run(folder, None, False, trust=trust), progress)
+    opened_run = Run(folder, open_run(folder, None, False, trust=trust), progress)
     if actors is not None:
-        chosen = chosen.with_filter(actors=actors)
+        opened_run = opened_run.with_filter(actors=actors)
     with own(folder):
         if redo:
             clear_stages(folder, downstream(name))
-        with _session_for(chosen, (name,), address, num_cpus):
-            return do_stage(chosen, name)
+        with _session_for(opened_run, (name,), address, num_cpus):
+            return do_stage(opened_run, name)
 
 
 def _settings(config: Config | str) -> Config:
@@ -244,5 +244,5 @@ def _settings(config: Config | str) -> Config:
 def _session_for(
     run: Run, stages: tuple[str, ...], address: str, num_cpus: int | None
 ) -> AbstractContextManager[None]:
-    """Ray, unless all is done: finding that out should not take its start."""
+    """A Ray session; none if all stages are done, since starting Ray takes seconds."""
     return nullcontext() if all_done(run, stages) else session(address, num_cpus)

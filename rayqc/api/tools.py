@@ -1,4 +1,4 @@
-"""What a user calls besides the stages: look at a pool, a machine, a folder."""
+"""What a user calls besides the stages: check images, clean a folder, examine Ray's nodes."""
 
 from __future__ import annotations
 
@@ -28,26 +28,26 @@ def check(
         overrides: settings of `image`, such as `image.max_pixels=1000000`.
 
     Returns:
-        Counts by reason, the first examples, images a second, peak memory.
+        Counts by reason, the first examples, images a second and peak memory.
     """
-    text = "references: {kind: bundled}"  # which a configuration must name
+    text = "references: {kind: bundled}"  # a configuration must name references
     settings = parse_config(text, overrides, origin="check").image
     return check_images(path, settings, progress or Progress())
 
 
 def clean(place: str, *, dry_run: bool = False) -> CleanResult:
-    """Delete what dead attempts left in a run or a filter's output, and no file that counts.
+    """Delete files that dead attempts left in a run or a filter's output, and no committed file.
 
     Args:
         place: a run folder, or what `filter_pool` wrote.
         dry_run: only say what would be deleted.
 
     Returns:
-        The files.
+        The files, and how many there are.
 
     Raises:
-        InputError: neither a run nor a filter's output.
-        ConflictError: a living command works there.
+        InputError: `place` is neither a run nor a filter's output.
+        ConflictError: another command is at work in it.
     """
     folder = Folder(place)
     is_run = folder.exists(CONFIG)
@@ -56,13 +56,13 @@ def clean(place: str, *, dry_run: bool = False) -> CleanResult:
     files = []
     with own(folder):
         for name in ("pool", "filtered") if is_run else ("",):
-            below = folder.sub(name) if name else folder
-            names = orphans(below)
+            output_folder = folder.sub(name) if name else folder
+            orphan_names = orphans(output_folder)
             if not dry_run:
-                remove(below, names)
-            files += [below.path(name) for name in names]
-    counted = "would_delete" if dry_run else "deleted"
-    return cast("CleanResult", {counted: len(files), "files": files})
+                remove(output_folder, orphan_names)
+            files += [output_folder.path(name) for name in orphan_names]
+    count_key = "would_delete" if dry_run else "deleted"
+    return cast("CleanResult", {count_key: len(files), "files": files})
 
 
 def doctor(*, address: str = "local", num_cpus: int | None = None) -> DoctorResult:
@@ -73,7 +73,7 @@ def doctor(*, address: str = "local", num_cpus: int | None = None) -> DoctorResu
         num_cpus: CPUs of a local session; None takes the machine's.
 
     Returns:
-        Versions here, facts of each node, and warnings.
+        The driver's versions, facts of each node, and warnings.
     """
     with session(address, num_cpus):
         return examine()

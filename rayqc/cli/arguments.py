@@ -1,4 +1,4 @@
-"""The arguments of commands: what each is called, and what argparse is told of it."""
+"""The arguments of commands: the name of each, and its options in argparse."""
 
 from __future__ import annotations
 
@@ -51,31 +51,31 @@ ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "judged-by": ("RUN", {"help": "the run that judged it, unless it is one"}),
     "picture": ("FILE.png", {"help": "where to write the picture (default: inspect.png)"}),
 }
-"""Each argument: its placeholder and what argparse is told. Some are positional."""
+"""Name of each argument to its placeholder and its options in argparse."""
 
 POSITIONAL = ("config", "run", "path", "id", "evaluation")
 COUNTS = ("limit", "draws", "actors", "until", "budget")
 
 
 def add_argument(parser: argparse.ArgumentParser, name: str, as_flags: bool) -> None:
-    """Add one of `ARGUMENTS`; `as_flags` makes a flag of what is positional."""
-    placeholder, told = ARGUMENTS[name]
-    told = dict(told)
+    """Add one of `ARGUMENTS`; `as_flags` makes flags of positional arguments, too."""
+    placeholder, options = ARGUMENTS[name]
+    options = dict(options)
     if placeholder:
-        told["metavar"] = placeholder
+        options["metavar"] = placeholder
     if name in COUNTS:
-        told["type"] = _positive
+        options["type"] = _positive
     if name not in POSITIONAL:
-        parser.add_argument(f"--{name.removesuffix('?')}", **told)
+        parser.add_argument(f"--{name.removesuffix('?')}", **options)
     elif as_flags:
-        needed = told.pop("nargs", None) is None
-        parser.add_argument(f"--{name}", required=needed, **told)
+        needed = options.pop("nargs", None) is None
+        parser.add_argument(f"--{name}", required=needed, **options)
     else:
-        parser.add_argument(name, **told)
+        parser.add_argument(name, **options)
 
 
 def add_common(parser: argparse.ArgumentParser, address: str) -> None:
-    """Add what every command takes."""
+    """Add the arguments that every command takes."""
     text = "do anew what is done, or what changed settings affect"
     parser.add_argument("--redo", action="store_true", help=text)
     text = "local: a Ray of its own; auto: the cluster this machine is part of; or an address"

@@ -1,6 +1,6 @@
 """The commands: each names its work, its help, its arguments, and how its result is shown.
 
-A stage of a run is a command by itself; those that do more than one thing stand here again.
+Every stage of a run is a command. `OF_STAGES` lists those whose commands do more than the stage.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 
 import rayqc
 from rayqc.cli import show
+from rayqc.config.base import Settings
 from rayqc.errors import UserError
 from rayqc.pipeline.stage import Stage, all_stages
 from rayqc.shown import Shown, filter_lines
@@ -35,8 +36,10 @@ class Command:
     """Names in `arguments.ARGUMENTS`."""
     work: Callable[[Arguments, Common], Any]
     show: Show
+    settings: str | None = None
+    """The settings that a stage adds, described in words; shown below its help."""
     show_until: Show | None = None
-    """Of a command that does another thing with --until."""
+    """Shows the result of a command that does something else with --until."""
 
     def show_of(self, arguments: Arguments) -> Show:
         """How the result of a command with these arguments is shown."""
@@ -60,9 +63,9 @@ def _train(arguments: Arguments, common: Common) -> Any:
 
 
 def _generate(arguments: Arguments, common: Common) -> Any:
-    aims = (arguments.budget, arguments.floor)
+    until_options = (arguments.budget, arguments.floor)
     if arguments.until is None and arguments.out is None:
-        if any(aim is not None for aim in aims):
+        if any(option is not None for option in until_options):
             raise UserError("--budget and --floor go with --until")
         return rayqc.generate(arguments.run, trust=arguments.trust, **common)
     if arguments.until is None or arguments.out is None:
@@ -86,7 +89,7 @@ def _filter(arguments: Arguments, common: Common) -> Any:
         return rayqc.filter(arguments.run, actors=actors, trust=arguments.trust, **common)
     if pool is None or out is None:
         raise UserError("--pool and --out go together: another pool needs a folder of its own")
-    chosen = {} if arguments.statistic is None else {"statistic": arguments.statistic}
+    statistic = {} if arguments.statistic is None else {"statistic": arguments.statistic}
     return rayqc.filter_pool(
         arguments.run,
         pool,
@@ -94,7 +97,7 @@ def _filter(arguments: Arguments, common: Common) -> Any:
         actors=actors,
         limit=arguments.limit,
         trust=arguments.trust,
-        **chosen,
+        **statistic,
         **common,
     )
 
@@ -124,8 +127,8 @@ def _inspect(arguments: Arguments, common: Common) -> Any:
 
 def _evaluate(arguments: Arguments, common: Common) -> Any:
     settings = rayqc.load_evaluation(arguments.evaluation, arguments.set)
-    shared = {name: common[name] for name in ("address", "num_cpus", "progress")}
-    return rayqc.evaluate(settings, arguments.out, limit=arguments.draws, **shared)
+    session_arguments = {name: common[name] for name in ("address", "num_cpus", "progress")}
+    return rayqc.evaluate(settings, arguments.out, limit=arguments.draws, **session_arguments)
 
 
 def _check(arguments: Arguments, common: Common) -> Any:
@@ -169,8 +172,18 @@ def _of_stage(stage: Stage) -> Command:
         arguments=arguments,
         work=own_work,
         show=stage.show,
+        settings=None if stage.settings is None else _settings_of(stage.name, stage.settings),
         show_until=show.drawn_until if "until" in arguments else None,
     )
+
+
+def _settings_of(section: str, settings: type[Settings]) -> str:
+    """Each setting of a section with its default and its meaning."""
+    lines = (
+        f"{section}.{key} (default: {field.default}): {' '.join((field.description or '').split())}"
+        for key, field in settings.model_fields.items()
+    )
+    return f"settings: {' '.join(lines)}"
 
 
 COMMANDS: dict[str, Command] = {

@@ -19,7 +19,7 @@ from rayqc.shown import Shown, Table
 
 
 class Console:
-    """Log lines and progress go to standard error, results to standard output."""
+    """Writes log lines and progress to standard error, and results to standard output."""
 
     def __init__(self, quiet: bool) -> None:
         self._err = RichConsole(stderr=True, highlight=False)
@@ -38,21 +38,21 @@ class Console:
         self.progress = LiveProgress(self._err) if live else Progress()
 
     def error(self, message: str, lines: bool = False) -> None:
-        """One line, or some of a traceback; never wrapped or interpreted."""
+        """Print one line, or with `lines` a traceback; text is neither wrapped nor marked up."""
         text = printable(f"rayqc: {message}", keep="\n" if lines else "")
         self._err.print(text, style="bold red", markup=False, soft_wrap=True)
 
     def show(self, shown: Shown) -> None:
-        """A result's lines and tables."""
-        for part in shown:
-            if isinstance(part, Table):
-                self._out.print(_drawn(part))
+        """Print a result's lines and tables."""
+        for item in shown:
+            if isinstance(item, Table):
+                self._out.print(_rich_table(item))
             else:
-                self._out.print(printable(part), markup=False, soft_wrap=True)
+                self._out.print(printable(item), markup=False, soft_wrap=True)
 
 
 class LiveProgress(Progress):
-    """A live bar a stage, for terminals."""
+    """Shows a live bar for each stage, on terminals."""
 
     def __init__(self, console: RichConsole) -> None:
         self._console = console
@@ -89,10 +89,10 @@ class _Plain(logging.Formatter):
         return level + printable(record.getMessage())
 
 
-def _drawn(table: Table) -> RichTable:
-    drawn = RichTable(box=box.SIMPLE_HEAD, title=table.title, title_justify="left")
+def _rich_table(table: Table) -> RichTable:
+    rich_table = RichTable(box=box.SIMPLE_HEAD, title=table.title, title_justify="left")
     for name in table.columns:
-        drawn.add_column(name, justify="right")
+        rich_table.add_column(name, justify="right")
     for row in table.rows:
-        drawn.add_row(*(Text(printable(cell)) for cell in row))
-    return drawn
+        rich_table.add_row(*(Text(printable(cell)) for cell in row))
+    return rich_table

@@ -1,4 +1,4 @@
-"""Arguments in, exit code out. What a command needs is imported when it runs."""
+"""Run one command and return its exit code. What a command needs is imported when it runs."""
 
 from __future__ import annotations
 
@@ -28,25 +28,25 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def job(name: str) -> int:
-    """Run one command as a script of `jobs/` does: on the cluster it runs on, all by flags."""
+    """Run one command as the scripts in `jobs/` do: on the cluster they run on, with flags only."""
     return _execute(_job_parser(name).parse_args())
 
 
 def stage_job() -> int:
-    """Run a stage that takes a run folder alone, as a script of `jobs/` does."""
+    """Run a stage that takes only a run folder, as the scripts in `jobs/` do."""
     return _execute(_stage_parser().parse_args())
 
 
 def _execute(arguments: argparse.Namespace) -> int:
     from rayqc.cli.console import Console  # noqa: PLC0415  (rich, not needed for --help)
 
-    atexit.register(gc.freeze)  # else the process, at its end, searches all it imported for garbage
+    atexit.register(gc.freeze)  # or the exit would search all modules for garbage
     console = Console(quiet=arguments.quiet)
     terminated: list[int] = []
 
     def terminate(number: int, frame: FrameType | None) -> None:
         terminated.append(number)
-        raise KeyboardInterrupt  # the one exception that Ray lets through its own code
+        raise KeyboardInterrupt  # the only exception that Ray's own code lets through
 
     signal.signal(signal.SIGTERM, terminate)
     common = {
@@ -58,17 +58,17 @@ def _execute(arguments: argparse.Namespace) -> int:
     try:
         command = COMMANDS[arguments.command]
         result = command.work(arguments, common)
-        console.show(command.show_of(arguments)(result, _place(arguments)))
+        console.show(command.show_of(arguments)(result, _results_path(arguments)))
     except RayqcError as error:
         console.error(str(error))
         if isinstance(error, StoppedError):
-            console.error(f"what is committed stays. Resume with: {_again()}")
+            console.error(f"what is committed stays. Resume with: {_resume_command()}")
         if error.exit_code == 1 or arguments.verbose:
             console.error(traceback.format_exc(), lines=True)
         return error.exit_code
     except KeyboardInterrupt:
-        what = "terminated" if terminated else "interrupted"
-        console.error(f"{what}; what is committed stays. Resume with: {_again()}")
+        ending = "terminated" if terminated else "interrupted"
+        console.error(f"{ending}; what is committed stays. Resume with: {_resume_command()}")
         return TERMINATED if terminated else INTERRUPTED
     except Exception:
         console.error(traceback.format_exc(), lines=True)
@@ -77,15 +77,15 @@ def _execute(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _place(arguments: argparse.Namespace) -> str:
-    """Where a command's results lie."""
-    places = (getattr(arguments, name, None) for name in ("out", "run", "path"))
-    return str(next((place for place in places if place), ""))
+def _results_path(arguments: argparse.Namespace) -> str:
+    """The path of a command's results."""
+    paths = (getattr(arguments, name, None) for name in ("out", "run", "path"))
+    return str(next((path for path in paths if path), ""))
 
 
-def _again() -> str:
-    name = Path(sys.argv[0]).name
-    return shlex.join([name, *(word for word in sys.argv[1:] if word != "--redo")])
+def _resume_command() -> str:
+    program = Path(sys.argv[0]).name
+    return shlex.join([program, *(argument for argument in sys.argv[1:] if argument != "--redo")])
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -98,10 +98,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"rayqc {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, command in COMMANDS.items():
-        below = commands.add_parser(name, help=command.help, description=command.help)
+        command_parser = commands.add_parser(
+            name, help=command.help, description=command.help, epilog=command.settings
+        )
         for argument in command.arguments:
-            add_argument(below, argument, as_flags=False)
-        add_common(below, address="local")
+            add_argument(command_parser, argument, as_flags=False)
+        add_common(command_parser, address="local")
     return parser
 
 

@@ -38,35 +38,35 @@ OTHERS: dict[str, type[BaseModel]] = {
 
 def as_markdown() -> str:
     """All settings as one Markdown page."""
-    of_runs = "".join(
-        _section(name, kind, _entered(name.partition(":")[0])) for name, kind in OF_RUNS.items()
+    run_sections = "".join(
+        _section(name, cls, _stages_of(name.partition(":")[0])) for name, cls in OF_RUNS.items()
     )
-    return HEAD + of_runs + "".join(_section(name, kind, None) for name, kind in OTHERS.items())
+    return HEAD + run_sections + "".join(_section(name, cls, None) for name, cls in OTHERS.items())
 
 
-def _entered(section: str) -> tuple[str, ...]:
+def _stages_of(section: str) -> tuple[str, ...]:
     return enters(RunConfig.model_fields[section]) or ()
 
 
-def _section(name: str, kind: type[BaseModel], entered: tuple[str, ...] | None) -> str:
-    """A section's table; `entered`: stages that its settings enter, None where there are none."""
-    columns = ["key", "default", *(["changes"] if entered is not None else []), "what"]
-    rows = [_row(key, field, entered) for key, field in kind.model_fields.items()]
+def _section(name: str, settings_class: type[BaseModel], stages: tuple[str, ...] | None) -> str:
+    """A section's table. `stages` are those that its settings enter; None leaves the column out."""
+    columns = ["key", "default", *(["changes"] if stages is not None else []), "what"]
+    rows = [_row(key, field, stages) for key, field in settings_class.model_fields.items()]
     table = "\n".join([_line(columns), _line(["---"] * len(columns)), *rows])
-    return f"\n## {name}\n\n{kind.__doc__}\n\n{table}\n"
+    return f"\n## {name}\n\n{settings_class.__doc__}\n\n{table}\n"
 
 
-def _row(key: str, field: FieldInfo, entered: tuple[str, ...] | None) -> str:
-    what = " ".join((field.description or "").split()).replace("|", "\\|")
+def _row(key: str, field: FieldInfo, stages: tuple[str, ...] | None) -> str:
+    description = " ".join((field.description or "").split()).replace("|", "\\|")
     cells = [f"`{key}`", _default(field.default)]
-    if entered is not None:
-        own = enters(field)
-        cells.append(_stages(entered if own is None else own))
-    return _line([*cells, what])
+    if stages is not None:
+        own_stages = enters(field)
+        cells.append(_stage_words(stages if own_stages is None else own_stages))
+    return _line([*cells, description])
 
 
-def _stages(names: tuple[str, ...]) -> str:
-    """Names of stages; all of them as one word."""
+def _stage_words(names: tuple[str, ...]) -> str:
+    """Names of stages, or one word for all or none of them."""
     if not names:
         return "nothing"
     return "all" if set(names) >= set(STAGES.names) else ", ".join(names)

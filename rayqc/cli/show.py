@@ -1,4 +1,4 @@
-"""Results of commands as a person sees them; those of stages are shown by their own records."""
+"""How results of commands are shown; records of stages show the results of stages."""
 
 from __future__ import annotations
 
@@ -29,33 +29,33 @@ from rayqc.shown import (
 
 
 def whole_run(result: RunResult, place: str) -> Shown:
-    """Acceptance, the paper's Table 3 with its control, what stands behind it, and where it is."""
-    row, acceptance = result["table3"], result["acceptance"]
-    others = (("all", row["all"]), ("rejected", row["rejected"]))
-    copies = acceptance["near_copy_share"]
+    """Acceptance, the paper's Table 3 with its control, other figures, and where the files are."""
+    table3_row, acceptance = result["table3"], result["acceptance"]
+    other_arms = (("all", table3_row["all"]), ("rejected", table3_row["rejected"]))
+    copy_share = acceptance["near_copy_share"]
     return [
         acceptance_table(acceptance),
-        _arms_table(row),
-        *(f"{name}: {percent(value)}" for name, value in others if value),
-        *(f"{name}: {points(value)}" for name, value in row["differences"].items()),
-        *_control(row["differences"]),
-        *_entries(acceptance),
-        *_encoder(result["encoder"]),
+        _arms_table(table3_row),
+        *(f"{name}: {percent(value)}" for name, value in other_arms if value),
+        *(f"{name}: {points(value)}" for name, value in table3_row["differences"].items()),
+        *_control_lines(table3_row["differences"]),
+        *_entry_lines(acceptance),
+        *_encoder_lines(result["encoder"]),
         *coverage_lines(result["regions"]),
-        f"near copies of a reference: {copies:.1%} of the accepted",
+        f"near copies of a reference: {copy_share:.1%} of the accepted",
         f"images to look at: {place}/contact_sheet.png; all figures: result.json",
         f"accepted images: {place}/filtered/accepted/*.parquet",
     ]
 
 
 def drawn_until(result: UntilResult, place: str) -> Shown:
-    """What drawing until full came to, and what an accepted image cost."""
+    """How drawing until full ended, and what an accepted image cost."""
     lines = []
     for name, row in result["by_generator"].items():
-        lost = f"; gave up {', '.join(row['given_up'])}" if row["given_up"] else ""
-        lines.append(f"{name}: {row['accepted']:,} of {row['drawn']:,} accepted{lost}")
-    spent = "" if result["seconds"] is None else f", {result['seconds']:.0f} s"
-    return [_filled_table(result), *lines, f"{result['rounds']} rounds{spent}; in {place}"]
+        given_up = f"; gave up {', '.join(row['given_up'])}" if row["given_up"] else ""
+        lines.append(f"{name}: {row['accepted']:,} of {row['drawn']:,} accepted{given_up}")
+    seconds = "" if result["seconds"] is None else f", {result['seconds']:.0f} s"
+    return [_filled_table(result), *lines, f"{result['rounds']} rounds{seconds}; in {place}"]
 
 
 def inspected(result: InspectResult, place: str) -> Shown:
@@ -85,8 +85,8 @@ def checked(result: CheckResult, place: str) -> Shown:
 
 def cleaned(result: CleanResult, place: str) -> Shown:
     """Which files were, or would be, deleted."""
-    what = "would be deleted" if "would_delete" in result else "deleted"
-    return [f"{len(result['files']):,} files {what}", *result["files"]]
+    action = "would be deleted" if "would_delete" in result else "deleted"
+    return [f"{len(result['files']):,} files {action}", *result["files"]]
 
 
 def examined(result: DoctorResult, place: str) -> Shown:
@@ -117,15 +117,15 @@ def _arms_table(row: Table3) -> Table:
 
 
 def _filled_table(result: UntilResult) -> Table:
-    """What an accepted image of each class cost."""
+    """What an accepted image of each class cost, and how the class ended."""
     rows = []
     for name, row in result["filled"].items():
-        each, seconds = row["draws_an_accepted"], row["seconds_an_accepted"]
+        draws, seconds = row["draws_an_accepted"], row["seconds_an_accepted"]
         cells = (
             name,
             f"{row['drawn']:,}",
             f"{row['accepted']:,}",
-            (f"{each:.2f}" if each else "-") + _range(row.get("interval")),
+            (f"{draws:.2f}" if draws else "-") + _interval_text(row.get("interval")),
             f"{seconds:.3f}" if seconds else "-",
             row["end"],
         )
@@ -137,15 +137,15 @@ def _filled_table(result: UntilResult) -> Table:
     )
 
 
-def _range(interval: list[float | None] | None) -> str:
+def _interval_text(interval: list[float | None] | None) -> str:
     if interval is None:
         return ""
     low, high = (f"{end:.2f}" if end else "" for end in interval)
     return f" ({low} to {high})" if high else f" (at least {low})"
 
 
-def _entries(acceptance: Acceptance) -> list[str]:
-    """What came of each of several pool entries."""
+def _entry_lines(acceptance: Acceptance) -> list[str]:
+    """A line for each pool entry, if there are several."""
     entries = acceptance.get("by_entry", {})
     return [
         f"{name}: {row['accepted']:,} of {row['judged']:,} accepted, {row['near_copies']:,} near "
@@ -155,15 +155,15 @@ def _entries(acceptance: Acceptance) -> list[str]:
     ]
 
 
-def _encoder(record: EncoderRecord) -> list[str]:
-    """A VAE's active units."""
+def _encoder_lines(record: EncoderRecord) -> list[str]:
+    """How many of a VAE's latent units are active."""
     if "active_units" not in record:
         return []
     return [f"encoder: {record['active_units']} of {record['latent_dim']} latent units active"]
 
 
-def _control(differences: Mapping[str, Interval]) -> list[str]:
-    """What the control says, in a sentence."""
+def _control_lines(differences: Mapping[str, Interval]) -> list[str]:
+    """What the control `random` shows, in one line."""
     gain = differences.get("accepted - random")
     if gain is None or gain["mean"] is None or gain["half_width"] is None:
         return []

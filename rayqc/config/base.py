@@ -1,4 +1,4 @@
-"""What all settings share: their base, common types, and where images are."""
+"""What all settings have in common: their base class, common types, and where images are."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from rayqc.kinds import PROMISES, SCORES, SOURCES, VIEWS
 
 
 def one_of(*names: str) -> AfterValidator:
-    """Admits these names only; says so as pydantic does of a `Literal`."""
+    """A validator that accepts these names only, with the error of a pydantic `Literal`."""
 
     def check(name: str) -> str:
         if name not in names:
-            *first, last = map(repr, names)
-            expected = f"{', '.join(first)} or {last}" if first else last
+            *others, last = map(repr, names)
+            expected = f"{', '.join(others)} or {last}" if others else last
             raise PydanticCustomError(
                 "literal_error", "Input should be {expected}", {"expected": expected}
             )
@@ -37,7 +37,7 @@ class Enters:
 
 
 FILES = "files"
-"""The kind of a source that is looked for at its path."""
+"""The kind of a source whose format is detected at its path."""
 JOINT = "joint"
 """The statistic that sums the evidence of all scores."""
 
@@ -64,7 +64,7 @@ class NamesCode(Settings):
     """The setting that names it; empty where the section names none."""
 
     def code(self) -> str | None:
-        """What the section names; None where it names none, or the user has not named it too."""
+        """The code that the section names; None where it names none, or where it is not trusted."""
         return getattr(self, self.code_setting) if self.code_setting else None
 
 
@@ -82,7 +82,7 @@ class Data(Settings):
     (`train-*.parquet`, `test/*.parquet`); `test` defaults to test, all else to train."""
 
     @model_validator(mode="after")
-    def _has_a_place(self) -> Data:
+    def _path_suits_kind(self) -> Data:
         if self.kind == "bundled" and self.path is not None:
             raise ValueError("kind: bundled takes no path")
         if self.kind != "bundled" and not self.path:

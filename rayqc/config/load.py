@@ -1,4 +1,4 @@
-"""YAML in, dotted overrides (`encoder.steps=500`), resolved YAML out; one line a trouble."""
+"""Read settings from YAML with dotted overrides (`encoder.steps=500`), and write them back."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rayqc.config.reach import sections
 from rayqc.config.settings import Config
 from rayqc.errors import ConfigError
 
-Chosen = TypeVar("Chosen", bound=Settings)
+AnySettings = TypeVar("AnySettings", bound=Settings)
 
 
 def load_config(
@@ -33,7 +33,7 @@ def load_config(
 
 
 def load_evaluation(path: str | None, overrides: list[str] | tuple[str, ...] = ()) -> Evaluation:
-    """Settings of an evaluation, as `load_config`; without a path, the defaults."""
+    """Settings of an evaluation, read as `load_config` does; the defaults without a path."""
     text = "{}" if path is None else _read(path)
     return _validated(Evaluation, _tree(text, overrides, path or ""), path or "evaluation")
 
@@ -65,42 +65,42 @@ def _tree(text: str, overrides: list[str] | tuple[str, ...], origin: str) -> dic
             f"{origin}: expected settings as `key: value`, found {type(tree).__name__}"
         )
     for override in overrides:
-        _override(tree, override)
+        _apply_override(tree, override)
     return tree
 
 
 def make_config(
     tree: dict[str, Any], origin: str = "configuration", kind: type[Config] = Config
 ) -> Config:
-    """Settings from nested dictionaries, all troubles in one `ConfigError`."""
+    """Settings from nested dictionaries; one `ConfigError` names all that is wrong."""
     return _validated(kind, tree, origin)
 
 
-def _validated(kind: type[Chosen], tree: dict[str, Any], origin: str) -> Chosen:
+def _validated(kind: type[AnySettings], tree: dict[str, Any], origin: str) -> AnySettings:
     try:
         return kind.model_validate(tree)
     except ValidationError as error:
-        troubles = [_trouble(dict(item), kind) for item in error.errors()]
-        raise ConfigError(f"{origin}: " + "; ".join(dict.fromkeys(troubles))) from error
+        error_lines = [_error_line(dict(details), kind) for details in error.errors()]
+        raise ConfigError(f"{origin}: " + "; ".join(dict.fromkeys(error_lines))) from error
 
 
 def dump_config(config: Config) -> str:
-    """All settings as YAML, defaults written out."""
+    """All settings as YAML, with their defaults."""
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
 def differences(old: Any, new: Any, path: str = "") -> list[str]:
     """Dotted paths at which two settings trees differ, each with both values."""
     if isinstance(old, dict) and isinstance(new, dict):
-        found: list[str] = []
+        changes: list[str] = []
         for key in dict.fromkeys([*old, *new]):
-            below = f"{path}.{key}" if path else str(key)
-            found += differences(old.get(key), new.get(key), below)
-        return found
+            key_path = f"{path}.{key}" if path else str(key)
+            changes += differences(old.get(key), new.get(key), key_path)
+        return changes
     return [] if old == new else [f"{path}: {old!r} -> {new!r}"]
 
 
-def _override(tree: dict[str, Any], override: str) -> None:
+def _apply_override(tree: dict[str, Any], override: str) -> None:
     path, equals, text = override.partition("=")
     keys = path.strip().split(".")
     if not equals or not all(keys):
@@ -138,26 +138,27 @@ def _index(node: list[Any], key: str, override: str) -> int:
     return int(key)
 
 
-def _trouble(item: dict[str, Any], kind: type[BaseModel]) -> str:
-    """One of pydantic's findings as a line in this project's words."""
-    # A union adds its members' names and types to the path; settings are plain lower-case words.
-    keys = [key for key in map(str, item["loc"]) if key.isdecimal() or _is_setting(key)]
+def _error_line(details: dict[str, Any], kind: type[BaseModel]) -> str:
+    """One of pydantic's errors as a line in this project's words."""
+    # pydantic adds names and types of a union's members to the path; names of settings are plain
+    # lower-case words.
+    keys = [key for key in map(str, details["loc"]) if key.isdecimal() or _is_setting(key)]
     path = ".".join(keys) or "settings"
-    message = str(item["msg"]).removeprefix("Value error, ")
-    if item["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(keys[-1], _known_settings(kind), n=1)
-        hint = f"; did you mean `{near[0]}`?" if near else ""
+    message = str(details["msg"]).removeprefix("Value error, ")
+    if details["type"] == "extra_forbidden":
+        similar_names = difflib.get_close_matches(keys[-1], _setting_names(kind), n=1)
+        hint = f"; did you mean `{similar_names[0]}`?" if similar_names else ""
         return f"unknown setting `{path}`{hint}"
-    if item["type"] == "missing":
+    if details["type"] == "missing":
         return f"setting `{path}` is missing"
-    if isinstance(item.get("input"), dict | list):
+    if isinstance(details.get("input"), dict | list):
         return f"`{path}`: {message}"
-    return f"`{path}`: {message}, found {item.get('input')!r}"
+    return f"`{path}`: {message}, found {details.get('input')!r}"
 
 
 def _is_setting(key: str) -> bool:
     return key.islower() and "[" not in key
 
 
-def _known_settings(kind: type[BaseModel]) -> list[str]:
+def _setting_names(kind: type[BaseModel]) -> list[str]:
     return [name for section in (kind, *sections(kind).values()) for name in section.model_fields]

@@ -1,4 +1,4 @@
-"""Entries of the pool: images that are there already, and generators of several kinds."""
+"""Entries of the pool: images that exist already, and generators of several kinds."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ PlainName = Annotated[str, Field(pattern=r"^[^/]+$")]
 class Files(Data):
     """A pool entry: images that are there already."""
 
-    # An entry of a generator's kind is never read as files: the list is for who mistypes a kind.
+    # An entry of a generator's kind is never read as files: those kinds are here because the error
+    # for a mistyped kind lists them.
     kind: Annotated[str, one_of(FILES, *SOURCES.names, *GENERATORS.names)] = FILES
     """`files` looks what is at `path`; the others say so. `bundled` is the package's own digits."""
     default_statistic: ClassVar[Statistic] = JOINT
@@ -162,14 +163,14 @@ class Exported(Generator):
 SETTINGS: dict[str, type[Settings]] = {
     name: load_target(entry.settings) for name, entry in GENERATORS.entries.items()
 }
-"""Kinds of generators, and the settings of a pool entry of each."""
+"""Kind of generator to the settings of a pool entry of that kind."""
 
 
 def _entry_tag(entry: Any) -> str:
-    """Name of the class that an entry is to be read as; what is no generator is files."""
+    """Name of the class that an entry is read as: a generator's by its kind, else `Files`."""
     kind = entry.get("kind") if isinstance(entry, dict) else getattr(entry, "kind", None)
-    chosen = SETTINGS.get(kind, Files) if isinstance(kind, str) else Files
-    return chosen.__name__
+    entry_class = SETTINGS.get(kind, Files) if isinstance(kind, str) else Files
+    return entry_class.__name__
 
 
 if TYPE_CHECKING:
@@ -178,17 +179,20 @@ else:
     PoolEntry = Annotated[
         functools.reduce(
             operator.or_,
-            (Annotated[made, Tag(made.__name__)] for made in (Files, *SETTINGS.values())),
+            (
+                Annotated[entry_class, Tag(entry_class.__name__)]
+                for entry_class in (Files, *SETTINGS.values())
+            ),
         ),
         Discriminator(_entry_tag),
     ]
 
 
 def statistic_of(entry: PoolEntry) -> Statistic:
-    """What an entry's images are judged by."""
+    """The statistic that an entry's images are judged by."""
     return entry.statistic or entry.default_statistic
 
 
 def kind_of(entry: PoolEntry) -> str:
-    """What an entry is called that has no name: its kind, or `files`."""
+    """The name of an entry that sets none, before any number: its kind, or `files`."""
     return FILES if isinstance(entry, Files) else entry.kind

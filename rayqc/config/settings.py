@@ -23,7 +23,7 @@ from rayqc.config.pool import Augment, Gan, Latent, PoolEntry, kind_of
 from rayqc.kinds import ENCODERS, REGIONS
 
 WorkOnly = Enters()
-"""Changes how the work is done, not what comes of it."""
+"""For settings that change how the work is done, and not its result."""
 
 
 class References(Data):
@@ -268,32 +268,32 @@ class Config(Settings):
         names = self.pool_names()
         if len(set(names)) != len(names):
             raise ValueError(f"pool entries need different names, found {names}")
-        needed = {"all", "random", "rejected"} & set(self.classify.arms)
-        if self.filter.keep_rejected == "none" and needed:
+        arms_with_rejected = {"all", "random", "rejected"} & set(self.classify.arms)
+        if self.filter.keep_rejected == "none" and arms_with_rejected:
             raise ValueError(
-                f"classify.arms {sorted(needed)} need the rejected images, "
+                f"classify.arms {sorted(arms_with_rejected)} need the rejected images, "
                 "but filter.keep_rejected is none; keep them, or leave those arms out"
             )
-        kept = {
+        possible_arms = {
             "all": set(get_args(Arm)),
             "accepted": {"real", "accepted", "each"},
             "none": {"real"},
         }
-        lost = set(self.classify.arms) - kept[self.filter.keep_pool]
-        if lost:
+        impossible_arms = set(self.classify.arms) - possible_arms[self.filter.keep_pool]
+        if impossible_arms:
             raise ValueError(
-                f"classify.arms {sorted(lost)} need images that filter.keep_pool: "
+                f"classify.arms {sorted(impossible_arms)} need images that filter.keep_pool: "
                 f"{self.filter.keep_pool} does not keep; keep them, or leave those arms out"
             )
-        if self.encoder.kind != "vae" and any(isinstance(e, Latent) for e in self.pool):
+        if self.encoder.kind != "vae" and any(isinstance(entry, Latent) for entry in self.pool):
             raise ValueError(
                 f"a pool entry of kind vae needs encoder.kind: vae, found {self.encoder.kind}"
             )
-        sizes = [entry.batch_size for entry in self.pool if isinstance(entry, Gan)]
-        if sizes and self.resources.train_workers > min(sizes):
+        gan_batch_sizes = [entry.batch_size for entry in self.pool if isinstance(entry, Gan)]
+        if gan_batch_sizes and self.resources.train_workers > min(gan_batch_sizes):
             raise ValueError(
                 f"resources.train_workers ({self.resources.train_workers}) may be at most a GAN's "
-                f"batch_size ({min(sizes)}): each takes a share of a batch"
+                f"batch_size ({min(gan_batch_sizes)}): each takes a share of a batch"
             )
         if self.resources.train_workers > self.encoder.batch_size:
             raise ValueError(
@@ -303,22 +303,22 @@ class Config(Settings):
         return self
 
     def pool_names(self) -> list[str]:
-        """One name a pool entry: its own, or its kind, with a number from the second on."""
-        counts: dict[str, int] = {}
+        """A name for each pool entry: its own, or its kind, with a number from the second on."""
+        count_by_kind: dict[str, int] = {}
         names = []
         for entry in self.pool:
-            base = kind_of(entry)
-            counts[base] = counts.get(base, 0) + 1
-            default = base if counts[base] == 1 else f"{base}-{counts[base]}"
+            kind = kind_of(entry)
+            count_by_kind[kind] = count_by_kind.get(kind, 0) + 1
+            default = kind if count_by_kind[kind] == 1 else f"{kind}-{count_by_kind[kind]}"
             names.append(entry.name or default)
         return names
 
     def encoder_seed(self) -> int:
-        """The encoder's own seed, or else the run's."""
+        """The encoder's own seed, or the run's where it has none."""
         return self.seed if self.encoder.seed is None else self.encoder.seed
 
     def test_data(self) -> Data | None:
-        """Where the test images are; the bundled references bring their own."""
+        """Where the test images are, or None; the bundled references bring their own."""
         if self.test is None and self.references.kind == "bundled":
             return Data(kind="bundled", split="test")
         return self.test

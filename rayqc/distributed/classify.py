@@ -1,4 +1,4 @@
-"""The classifier stage on Ray: every arm and seed is a task of its own.
+"""The classifier stage on Ray: one task trains and tests one classifier, of one arm and seed.
 
 Shape suffixes: N images, H W C pixels.
 """
@@ -16,7 +16,7 @@ import torch
 
 from rayqc.config import Config
 from rayqc.distributed.resources import gpus_wanted
-from rayqc.distributed.tasks import run_tasks, share
+from rayqc.distributed.tasks import put_shared, run_tasks
 from rayqc.images.decode import ImageShape, Limits, decode_batch, limits_of
 from rayqc.images.references import decode_real
 from rayqc.ledger.manifest import load_files
@@ -32,14 +32,14 @@ from rayqc.verdicts import ACCEPTED, REJECTED
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One training."""
+    """One training: its arm and its seed."""
 
     arm: str
     seed: int
 
     @property
     def name(self) -> str:
-        """File its result is kept in."""
+        """Name of the file that holds the training's record."""
         return f"{quote(self.arm, safe='')}-{self.seed}.json"
 
 
@@ -53,33 +53,33 @@ def run_arms(
     config: Config,
     progress: Progress,
 ) -> list[TrainingRecord]:
-    """Train and test a classifier for each arm and seed; finished ones are not trained again.
+    """Train and test a classifier for each arm and seed; finished trainings are not repeated.
 
     Args:
         references: columns id, label, image; so is `test`.
         filtered: a finished filter's output.
-        results: where each training's result is kept.
+        results: folder of one record file for each training.
 
     Returns:
-        One record a training: arm, seed, accuracy, images added to the references.
+        One record for each training: arm, seed, accuracy, images added to the references.
     """
     arms = arms_of(config)
     jobs = [Job(arm=arm, seed=seed) for seed in range(config.classify.seeds) for arm in arms]
-    kept = set(results.names())
-    left = [job for job in jobs if job.name not in kept]
+    finished_names = set(results.names())
+    unfinished = [job for job in jobs if job.name not in finished_names]
     with progress.stage("classify", len(jobs), "trainings") as stage:
-        if len(left) < len(jobs):
-            stage.skip(len(jobs) - len(left))
-        if left:
-            shared = _share(references, test, filtered, image, config)
+        if len(unfinished) < len(jobs):
+            stage.skip(len(jobs) - len(unfinished))
+        if unfinished:
+            image_refs = _put_images(references, test, filtered, image, config)
             gpu = gpus_wanted(config.resources.use_gpu)
-            trainings = [(job, *shared, classes, config, gpu, results) for job in left]
-            run_tasks(train_arm, trainings, stage, gpu, config.resources.stuck_minutes)
+            arguments = [(job, *image_refs, classes, config, gpu, results) for job in unfinished]
+            run_tasks(train_arm, arguments, stage, gpu, config.resources.stuck_minutes)
     return [read_json(results, job.name) for job in jobs]
 
 
 def arms_of(config: Config) -> list[str]:
-    """The arms that are set, `each` as one for each pool entry."""
+    """The arms that the settings name; `each` becomes one arm for each pool entry."""
     arms: list[str] = [arm for arm in config.classify.arms if arm != "each"]
     if "each" in config.classify.arms:
         arms += [f"accepted:{name}" for name in config.pool_names()]
@@ -96,23 +96,23 @@ def train_arm(
     gpu: bool,
     results: Folder,
 ) -> None:
-    """One training and its test, written to `results`."""
+    """Train and test one classifier, and write its record to `results`."""
     torch.set_num_threads(1)
-    chosen = config.classify
-    # One seed gives every arm the same initial weights: differences between arms are paired.
+    classify = config.classify
+    # All arms of a seed start from the same weights, so that differences between arms are paired.
     seed = _seed(config.seed, job.seed)
     rows = arm_rows(job.arm, pool, seed)
     images_NHWC = np.concatenate([references.images_NHWC, pool.images_NHWC[rows]])
     label_N = np.concatenate([references.label_N, pool.label_N[rows]])
     channels = images_NHWC.shape[3]
     settings = ClassifierSettings(
-        steps=chosen.steps,
-        batch_size=chosen.batch_size,
-        learning_rate=chosen.learning_rate,
-        width=chosen.width,
-        augment=chosen.augment == "affine",
-        flip=channels == 3 if chosen.flip is None else chosen.flip,
-        balanced=chosen.balanced,
+        steps=classify.steps,
+        batch_size=classify.batch_size,
+        learning_rate=classify.learning_rate,
+        width=classify.width,
+        augment=classify.augment == "affine",
+        flip=channels == 3 if classify.flip is None else classify.flip,
+        balanced=classify.balanced,
     )
     device = "cuda" if gpu else "cpu"
     model = train_classifier(images_NHWC, label_N, classes, settings, seed, device)
@@ -125,16 +125,16 @@ def train_arm(
     write_json(results, job.name, record)
 
 
-def _share(
+def _put_images(
     references: pa.Table, test: pa.Table, filtered: Folder, image: ImageShape, config: Config
 ) -> tuple[Any, Any, Any]:
-    """References, test and pool as pixels in Ray's object store, once for all trainings."""
+    """Pixels of references, test images and pool, put in Ray's object store once for all jobs."""
     limits = limits_of(config.image)
     pool = _load_pool(filtered, image, limits, config)
     return (
-        share(_pixels(references, image, limits)),
-        share(_pixels(test, image, limits)),
-        share(pool),
+        put_shared(_pixels(references, image, limits)),
+        put_shared(_pixels(test, image, limits)),
+        put_shared(pool),
     )
 
 
@@ -145,25 +145,27 @@ def _pixels(table: pa.Table, image: ImageShape, limits: Limits) -> Images:
 
 
 def _load_pool(filtered: Folder, image: ImageShape, limits: Limits, config: Config) -> LabelledPool:
-    """The judged images that any arm needs, an even draw of them where they are too many."""
+    """Accepted and rejected images, or a random draw of about `classify.max_images` of them."""
     files = load_files(filtered)
     shards = files.get(ACCEPTED, []) + files.get(REJECTED, [])
-    total = sum(shard.rows for shard in shards)
-    share = config.classify.max_images / total if total > config.classify.max_images else 1.0
+    total_rows = sum(shard.rows for shard in shards)
+    drawn_share = (
+        config.classify.max_images / total_rows if total_rows > config.classify.max_images else 1.0
+    )
     images = [np.zeros((0, *image.pixels), np.uint8)]
     labels, accepted = [np.zeros(0, np.int64)], [np.zeros(0, bool)]
     entries: list[str] = []
-    names = config.pool_names()
-    for number, shard in enumerate(shards):
+    entry_names = config.pool_names()
+    for shard_number, shard in enumerate(shards):
         table = read_table(filtered, shard.path, columns=["id", "image", "label", "verdict"])
-        if share < 1:
-            draw = np.random.default_rng([config.seed, POOL_DRAW, number])
-            table = table.take(pa.array(np.flatnonzero(draw.random(table.num_rows) < share)))
+        if drawn_share < 1:
+            rng = np.random.default_rng([config.seed, POOL_DRAW, shard_number])
+            table = table.take(pa.array(np.flatnonzero(rng.random(table.num_rows) < drawn_share)))
         data = image_bytes(table)
         images.append(decode_batch(data, image, limits)[0])
         labels.append(np.asarray(table["label"]))
         accepted.append(np.array(table["verdict"].to_pylist()) == ACCEPTED)
-        entries += [_entry_of(id_, names) for id_ in table["id"].to_pylist()]
+        entries += [_entry_of(id_, entry_names) for id_ in table["id"].to_pylist()]
     return LabelledPool(
         images_NHWC=np.concatenate(images),
         label_N=np.concatenate(labels).astype(np.int64),
@@ -172,11 +174,11 @@ def _load_pool(filtered: Folder, image: ImageShape, limits: Limits, config: Conf
     )
 
 
-def _entry_of(id_: str, names: list[str]) -> str:
-    """The pool entry whose name an id begins with."""
-    return next((name for name in names if id_.startswith(f"{name}/")), "")
+def _entry_of(id_: str, entry_names: list[str]) -> str:
+    """The pool entry whose name an id begins with; empty where there is none."""
+    return next((name for name in entry_names if id_.startswith(f"{name}/")), "")
 
 
-def _seed(run: int, training: int) -> int:
-    text = f"{run} {training}".encode()
-    return int.from_bytes(hashlib.sha256(text).digest()[:6], "big")
+def _seed(run_seed: int, job_seed: int) -> int:
+    key = f"{run_seed} {job_seed}".encode()
+    return int.from_bytes(hashlib.sha256(key).digest()[:6], "big")

@@ -1,4 +1,4 @@
-"""What a Ray session has to offer and what is wrong with it, node by node."""
+"""Facts about each node of a Ray session, and warnings of what is wrong with it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ from rayqc.version import __version__
 
 PACKAGES = ("ray", "torch", "torchvision", "pyarrow", "numpy")
 MOST_CLOCK_SECONDS = 80.0
-"""Below `owner.DEAD_AFTER_SECONDS`; an answer may take up to a minute of it."""
+"""Difference from the driver's clock that is not warned of. It stays below
+`owner.DEAD_AFTER_SECONDS`; up to a minute of it may be the time that a node takes to answer."""
 LEAST_SHM_SHARE = 0.2
 LEAST_DISK_BYTES = 5e9
 SECONDS_TO_ANSWER = 60.0
@@ -33,8 +34,8 @@ OPEN = (
 
 
 def node_facts() -> dict[str, Any]:
-    """Facts of the machine this runs on."""
-    import torch  # noqa: PLC0415  (seconds, and not needed to find Ray at fault)
+    """Facts about the machine that this process runs on."""
+    import torch  # noqa: PLC0415  (slow, and only a session that started needs it)
 
     shm = Path("/dev/shm")
     return {
@@ -52,15 +53,15 @@ def node_facts() -> dict[str, Any]:
 
 
 def examine() -> DoctorResult:
-    """Facts of the driver's machine and of each node, and warnings."""
+    """Versions on the driver's machine, facts about each node, and warnings."""
     nodes = [node for node in ray.nodes() if node["Alive"]]
     task = ray.remote(num_cpus=0)(node_facts)
-    asked = {}
+    facts_refs = {}
     for node in nodes:
-        there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-        asked[node["NodeID"]] = task.options(scheduling_strategy=there).remote()
-    ray.wait(list(asked.values()), num_returns=len(asked), timeout=SECONDS_TO_ANSWER)
-    here = node_facts()
+        on_node = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+        facts_refs[node["NodeID"]] = task.options(scheduling_strategy=on_node).remote()
+    ray.wait(list(facts_refs.values()), num_returns=len(facts_refs), timeout=SECONDS_TO_ANSWER)
+    driver_facts = node_facts()
     rows: list[dict[str, Any]] = []
     warnings: list[str] = []
     for node in nodes:
@@ -72,32 +73,42 @@ def examine() -> DoctorResult:
             "object_store_bytes": node["Resources"].get("object_store_memory", 0),
         }
         try:
-            found = ray.get(asked[node["NodeID"]], timeout=0)
-        except Exception as error:  # whatever is wrong there is what was asked for
-            first = str(error).strip().splitlines()[-1]
-            warnings.append(f"{row['host']}: no task runs there ({type(error).__name__}: {first})")
+            facts = ray.get(facts_refs[node["NodeID"]], timeout=0)
+        except Exception as error:  # what fails on a node is reported, not raised
+            last_line = str(error).strip().splitlines()[-1]
+            warnings.append(
+                f"{row['host']}: no task runs there ({type(error).__name__}: {last_line})"
+            )
         else:
-            row |= found
-            warnings += _warnings_of_node(row, here)
+            row |= facts
+            warnings += _warnings_of_node(row, driver_facts)
         rows.append(row)
     if not all(row.get("asks_for_token", True) for row in rows):
         warnings.insert(0, OPEN)
-    return {"versions": here["versions"], "nodes": rows, "warnings": warnings}
+    return {"versions": driver_facts["versions"], "nodes": rows, "warnings": warnings}
 
 
-def _warnings_of_node(row: dict[str, Any], here: dict[str, Any]) -> list[str]:
-    said = []
-    for name, found in row["versions"].items():
-        if found != here["versions"][name]:
-            said.append(f"{name} is {found} there and {here['versions'][name]} here")
-    apart = abs(row["clock"] - here["clock"])
-    if apart > MOST_CLOCK_SECONDS:
-        said.append(f"its clock is {apart:.0f} s off: who holds a folder is told by clocks")
+def _warnings_of_node(row: dict[str, Any], driver_facts: dict[str, Any]) -> list[str]:
+    warnings = []
+    for name, node_version in row["versions"].items():
+        if node_version != driver_facts["versions"][name]:
+            warnings.append(
+                f"{name} is {node_version} there and {driver_facts['versions'][name]} here"
+            )
+    seconds_off = abs(row["clock"] - driver_facts["clock"])
+    if seconds_off > MOST_CLOCK_SECONDS:
+        warnings.append(
+            f"its clock is {seconds_off:.0f} s off: who holds a folder is told by clocks"
+        )
     if row["temporary_bytes_free"] < LEAST_DISK_BYTES:
-        said.append(f"only {row['temporary_bytes_free'] / 1e9:.1f} GB free in /tmp, Ray's place")
-    shm, wanted = row["shm_bytes"], row["object_store_bytes"]
-    if shm is not None and shm < LEAST_SHM_SHARE * wanted:
-        said.append(f"/dev/shm has {shm / 1e6:.0f} MB: Ray's objects go to disk, which is slow")
-    if row["gpus"] != (seen := len(row["gpu_names"])):
-        said.append(f"Ray counts {row['gpus']:.0f} GPUs and torch sees {seen}")
-    return [f"{row['host']}: {text}" for text in said]
+        warnings.append(
+            f"only {row['temporary_bytes_free'] / 1e9:.1f} GB free in /tmp, Ray's place"
+        )
+    shm_bytes, object_store_bytes = row["shm_bytes"], row["object_store_bytes"]
+    if shm_bytes is not None and shm_bytes < LEAST_SHM_SHARE * object_store_bytes:
+        warnings.append(
+            f"/dev/shm has {shm_bytes / 1e6:.0f} MB: Ray's objects go to disk, which is slow"
+        )
+    if row["gpus"] != (torch_gpus := len(row["gpu_names"])):
+        warnings.append(f"Ray counts {row['gpus']:.0f} GPUs and torch sees {torch_gpus}")
+    return [f"{row['host']}: {warning}" for warning in warnings]

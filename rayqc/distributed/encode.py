@@ -25,7 +25,7 @@ ROWS_A_BLOCK = 512
 
 
 class EncodeActor:
-    """Loads the encoder once; adds a `latent` column to batches."""
+    """Loads the encoder once, then replaces the `image` column of batches by `latent`."""
 
     def __init__(
         self, model: Folder, encoder: EncoderSettings, micro_batch: int, limits: Limits, device: str
@@ -36,7 +36,7 @@ class EncodeActor:
         self.limits = limits
 
     def __call__(self, batch: pa.Table) -> pa.Table:
-        """Columns id, label, image to id, label, latent."""
+        """A table of columns id, label, latent, from one of columns id, label, image."""
         data = image_bytes(batch)
         images_NHWC = decode_real(batch["id"].to_pylist(), data, self.image, self.limits)
         latent_ND = self.encoder.encode(images_NHWC)
@@ -56,7 +56,9 @@ def encode_images(
         InputError: an image cannot be decoded.
     """
     table = table.select(["id", "label", "image"])
-    blocks = [table.slice(a, b - a) for a, b in slices(table.num_rows, ROWS_A_BLOCK)]
+    blocks = [
+        table.slice(start, stop - start) for start, stop in slices(table.num_rows, ROWS_A_BLOCK)
+    ]
     gpu = gpus_wanted(config.resources.use_gpu)
     with progress.stage(name, table.num_rows) as stage, plain_errors():
         arguments = (
@@ -67,21 +69,21 @@ def encode_images(
             "cuda" if gpu else "cpu",
         )
         count = actor_count(config.filter.actors, len(blocks), gpu)
-        dataset = ray.data.from_blocks(blocks)  # from_arrow starts a task for each
+        dataset = ray.data.from_blocks(blocks)  # from_arrow would start a task for each block
         encoded = through_actors(dataset, EncodeActor, arguments, count, gpu, batch_size=None)
         minutes = config.resources.stuck_minutes
         watchdog = Watchdog(name, minutes)
-        found: list[pa.Table] = []
+        encoded_batches: list[pa.Table] = []
 
         def take() -> None:
             for batch in encoded.iter_batches(batch_size=None, batch_format="pyarrow"):
-                found.append(batch)
+                encoded_batches.append(batch)
 
         def look() -> None:
-            here = sum(batch.num_rows for batch in found)
-            if here > stage.done:
-                stage.advance(here - stage.done)
-            watchdog.look(here)
+            encoded_rows = sum(batch.num_rows for batch in encoded_batches)
+            if encoded_rows > stage.done:
+                stage.advance(encoded_rows - stage.done)
+            watchdog.look(encoded_rows)
 
         in_thread(take, look)
-    return ray.data.from_blocks(found).materialize()
+    return ray.data.from_blocks(encoded_batches).materialize()

@@ -38,10 +38,10 @@ def filter_pool(
 
     Args:
         run: a fitted run.
-        out: where the work goes.
-        units: what to judge; `entry` counts the sources.
+        out: folder of the filter's ledger and shards.
+        units: what to judge; their `entry` is an index into `sources`.
         statistics: which statistic judges which images.
-        work: what decides the result besides the input, for the ledger.
+        work: settings and digests that decide the result besides the input; the ledger keeps them.
 
     Returns:
         Totals of the balanced ledger.

@@ -1,4 +1,4 @@
-"""Fit regions on Ray: spheres by reducing latents, calibrated ones by a task a fold.
+"""Fit regions on Ray: spheres by reducing latents, calibrated regions by a task for each scorer.
 
 Shape suffixes: N images, D latent.
 """
@@ -15,7 +15,7 @@ import torch
 
 from rayqc.config import Config
 from rayqc.distributed.reduce import latent_matrix, reduce_spheres
-from rayqc.distributed.tasks import run_tasks, share
+from rayqc.distributed.tasks import put_shared, run_tasks
 from rayqc.images.decode import ImageShape, limits_of
 from rayqc.images.references import decode_real
 from rayqc.kinds import REGIONS
@@ -32,7 +32,7 @@ from rayqc.seeds import SCORED_REFERENCES
 
 @dataclass(frozen=True, kw_only=True)
 class RegionsFit:
-    """What a fit gave."""
+    """Fitted regions, and what is stored beside them."""
 
     regions: Regions
     neighbours: Neighbours
@@ -50,61 +50,64 @@ def fit_regions(
     seen: bool,
     progress: Progress,
 ) -> RegionsFit:
-    """Regions of the kind that is set, and each class's sphere beside them.
+    """Regions of the kind that the settings name, with spheres and neighbours for every kind.
 
     Args:
         references: columns id, label, image, and latent.
-        latents: columns id, label, latent, of the same images in any order.
-        seen: the encoder was trained on the references.
+        latents: columns id, label, latent of the same images, in any order.
+        seen: was the encoder trained on the references?
     """
-    chosen = config.regions
-    kind: RegionKind = REGIONS[chosen.kind]
-    sphere = reduce_spheres(latents, classes, chosen.coverage, encoder_digest, kind.sphere)
+    region_settings = config.regions
+    kind: RegionKind = REGIONS[region_settings.kind]
+    sphere = reduce_spheres(latents, classes, region_settings.coverage, encoder_digest, kind.sphere)
     latent_ND = latent_matrix(references)
     neighbours = find_neighbours(
         references["id"].to_pylist(), latent_ND, sphere.centers_KD, sphere.radius_K
     )
     if not kind.calibrated:
         return RegionsFit(regions=sphere, neighbours=neighbours, separation={})
-    rows = _chosen_rows(references.num_rows, chosen.most_references, config.seed)
-    some = references.take(pa.array(rows))
-    known = Candidates(
+    rows = _scored_rows(references.num_rows, region_settings.most_references, config.seed)
+    scored_table = references.take(pa.array(rows))
+    scored_references = Candidates(
         images_NHWC=decode_real(
-            some["id"].to_pylist(), image_bytes(some), image, limits_of(config.image)
+            scored_table["id"].to_pylist(),
+            image_bytes(scored_table),
+            image,
+            limits_of(config.image),
         ),
         latent_ND=latent_ND[rows],
-        label_N=np.asarray(some["label"]),
+        label_N=np.asarray(scored_table["label"]),
     )
-    settings = settings_of(chosen, image.channels, seen)
-    shared = share(known)
+    settings = settings_of(region_settings, image.channels, seen)
+    references_ref = put_shared(scored_references)
 
-    def run(tasks: Sequence[ScorerTask]) -> list[FittedScorer]:
-        jobs = [(task, shared, len(classes), settings.label, config.seed) for task in tasks]
+    def fit_scorers(tasks: Sequence[ScorerTask]) -> list[FittedScorer]:
+        jobs = [(task, references_ref, len(classes), settings.label, config.seed) for task in tasks]
         with progress.stage("fold", len(jobs), "scorers") as stage:
-            return run_tasks(_fit_one, jobs, stage, minutes=config.resources.stuck_minutes)
+            return run_tasks(_fit_scorer, jobs, stage, minutes=config.resources.stuck_minutes)
 
     regions, separation = fit_calibrated(
-        known,
+        scored_references,
         classes,
         settings,
         config.seed,
         encoder_digest,
-        run,
+        fit_scorers,
         "latent" in settings.label.views and seen,
     )
     return RegionsFit(regions=regions, neighbours=neighbours, separation=separation)
 
 
-def _fit_one(
+def _fit_scorer(
     task: ScorerTask, references: Candidates, classes: int, settings: LabelSettings, seed: int
 ) -> FittedScorer:
     torch.set_num_threads(1)
     return fit_task(task, references, classes, settings, seed)
 
 
-def _chosen_rows(total: int, most: int, seed: int) -> np.ndarray:
-    if total <= most:
+def _scored_rows(total: int, limit: int, seed: int) -> np.ndarray:
+    if total <= limit:
         return np.arange(total)
     return np.sort(
-        np.random.default_rng([seed, SCORED_REFERENCES]).choice(total, most, replace=False)
+        np.random.default_rng([seed, SCORED_REFERENCES]).choice(total, limit, replace=False)
     )

@@ -26,7 +26,7 @@ def generate_pool(
     progress: Progress,
     gpu: bool = False,
 ) -> Totals:
-    """Make the candidates of units (`entry` counts the sources) and write them as one pool.
+    """Make the candidates of units (`entry` is an index into `sources`) and write them as one pool.
 
     Args:
         gpu: give each actor a GPU.

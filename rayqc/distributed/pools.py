@@ -1,4 +1,4 @@
-"""Ray Data's pool of actors, as rayqc uses it."""
+"""Map a Ray Data data set through a fixed number of actors."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ def through_actors(
     gpu: bool,
     batch_size: int | None,
 ) -> ray.data.Dataset:
-    """Batches of a data set, as Arrow tables, through so many actors of one CPU each.
+    """Map the batches of a data set, as Arrow tables, through `count` actors of one CPU each.
 
     Args:
         actor: made with `arguments` in each actor, then called with batches.
         gpu: give each actor a GPU.
-        batch_size: rows of a batch; None takes blocks as they are.
+        batch_size: rows of a batch; None makes each block one batch.
     """
     mapped = dataset.map_batches(
         actor,
@@ -31,6 +31,6 @@ def through_actors(
         num_cpus=1,
         num_gpus=1 if gpu else None,
     )
-    # Else an error of ours reaches the driver as a text without its type.
+    # Otherwise a RayqcError reaches the driver as text, without its type.
     mapped.context.raise_original_map_exception = True
     return mapped

@@ -1,4 +1,4 @@
-"""How many workers, on what."""
+"""GPUs, actors and CPUs that a stage gets, and a check that every node sees its folder."""
 
 from __future__ import annotations
 
@@ -14,52 +14,53 @@ from rayqc.storage import Folder
 
 
 def gpus_wanted(use_gpu: bool | Literal["auto"]) -> bool:
-    """Whether to use GPUs.
+    """Should this run use GPUs?
 
     Raises:
-        UserError: they are asked for and Ray sees none.
+        UserError: `use_gpu` is true and Ray sees no GPU.
     """
-    seen = ray.cluster_resources().get("GPU", 0) >= 1
-    if use_gpu is True and not seen:
+    has_gpu = ray.cluster_resources().get("GPU", 0) >= 1
+    if use_gpu is True and not has_gpu:
         raise UserError("resources.use_gpu is true, but Ray sees no GPU; use auto or false")
-    return seen if use_gpu == "auto" else use_gpu
+    return has_gpu if use_gpu == "auto" else use_gpu
 
 
 def actor_count(asked: int | Literal["auto"], work: int, gpu: bool) -> int:
-    """Actors to start: what was asked, or one a GPU or CPU; never more than there is work for.
+    """Number of actors to start: `asked`, or one for each GPU or CPU; never more than `work`.
 
-    Each actor holds one CPU (and GPU) for good, and nothing else in its stage needs one,
-    so a machine of one CPU is enough.
+    An actor keeps one CPU (and one GPU, with `gpu`) for the whole stage. Nothing else in the stage
+    needs a CPU, so a machine with one CPU is enough.
     """
-    held = int(ray.cluster_resources().get("GPU" if gpu else "CPU", 1))
-    most = held if asked == "auto" else min(asked, held)
-    return max(1, min(most, work))
+    available = int(ray.cluster_resources().get("GPU" if gpu else "CPU", 1))
+    limit = available if asked == "auto" else min(asked, available)
+    return max(1, min(limit, work))
 
 
 def require_shared(folder: Folder) -> None:
-    """Refuse a local folder that not every node of a cluster sees, before work is lost in it.
+    """Refuse a local folder that some node does not see, before work is lost in it.
 
     Raises:
-        UserError: a node does not see what this one writes there.
+        UserError: a node does not see a file that this process writes there.
     """
-    nodes = [node["NodeID"] for node in ray.nodes() if node["Alive"]]
-    if not folder.is_local or len(nodes) < 2:
+    node_ids = [node["NodeID"] for node in ray.nodes() if node["Alive"]]
+    if not folder.is_local or len(node_ids) < 2:
         return
     marker = f".shared-{uuid.uuid4().hex[:8]}"
     folder.write(marker, b"")
     task = ray.remote(num_cpus=0)(_sees)
-    asked = [
-        task.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote(
-            folder, marker
-        )
-        for node in nodes
+    answer_refs = [
+        task.options(
+            scheduling_strategy=NodeAffinitySchedulingStrategy(node_id, soft=False)
+        ).remote(folder, marker)
+        for node_id in node_ids
     ]
-    seen = ray.get(asked)
+    sees_marker = ray.get(answer_refs)
     folder.delete([marker])
-    if not all(seen):
+    if not all(sees_marker):
         raise UserError(
-            f"{folder} is local, and {seen.count(False)} of the cluster's {len(nodes)} nodes do "
-            "not see it; give a folder on a shared file system, or a URL of an object store"
+            f"{folder} is local, and {sees_marker.count(False)} of the cluster's {len(node_ids)} "
+            "nodes do not see it; give a folder on a shared file system, or a URL of an "
+            "object store"
         )
 
 
@@ -68,18 +69,18 @@ def _sees(folder: Folder, marker: str) -> bool:
 
 
 def training_cpus(resources: Resources) -> int:
-    """CPUs of one training worker: as set, or as many as let all workers fit on the nodes.
+    """CPUs of one training worker: as set, or the most with which all workers fit on the nodes.
 
     Raises:
-        UserError: the workers do not fit, so that training would wait for ever.
+        UserError: the workers do not fit, and training would wait for ever.
     """
-    nodes = [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
-    wanted = resources.cpus_per_worker
-    tries = range(max(nodes, default=1), 0, -1) if wanted is None else [wanted]
-    for cpus in tries:
-        if sum(node // cpus for node in nodes) >= resources.train_workers:
+    node_cpus = [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
+    cpus_set = resources.cpus_per_worker
+    cpu_counts = range(max(node_cpus, default=1), 0, -1) if cpus_set is None else [cpus_set]
+    for cpus in cpu_counts:
+        if sum(available // cpus for available in node_cpus) >= resources.train_workers:
             return cpus
     raise UserError(
-        f"resources.train_workers is {resources.train_workers}, with {wanted or 1} CPUs each, but "
-        f"Ray's nodes have {nodes} CPUs; ask for fewer"
+        f"resources.train_workers is {resources.train_workers}, with {cpus_set or 1} CPUs each, "
+        f"but Ray's nodes have {node_cpus} CPUs; ask for fewer"
     )

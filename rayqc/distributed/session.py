@@ -1,4 +1,4 @@
-"""A Ray session for one command: started here, joined where told, or the caller's own."""
+"""A Ray session for one command: a fresh one, a cluster that is joined, or the caller's own."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ QUIET = ("ray", "ray.train", "ray.tune")
 
 @contextmanager
 def session(address: str = "local", num_cpus: int | None = None) -> Iterator[None]:
-    """Ray, ready for use; what was started here is stopped at the end.
+    """Start or join Ray, and shut it down at the end; a session that is already up stays up.
 
     Args:
         address: `local` starts a fresh session and never joins a cluster; `auto`
-            joins the one this process runs on; else a cluster's address.
+            joins the cluster that this process runs on; else a cluster's address.
         num_cpus: CPUs of a fresh session; None takes the machine's.
 
     Raises:
@@ -46,11 +46,13 @@ def session(address: str = "local", num_cpus: int | None = None) -> Iterator[Non
     target = os.environ.get("RAY_ADDRESS", "") if address == "auto" else address
     _reach(target)
     local = address == "local"
-    private = local or target.startswith(("127.", "localhost:"))  # only from there is it joined
-    fresh = {"num_cpus": num_cpus, "include_dashboard": False} if local else {}
+    private = local or target.startswith(("127.", "localhost:"))  # only this machine can join it
+    fresh_options = {"num_cpus": num_cpus, "include_dashboard": False} if local else {}
     try:
         with _core_quiet(), _own_signals(), _on_loopback() if private else nullcontext():
-            ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False, **fresh)
+            ray.init(
+                address=address, logging_level=logging.ERROR, log_to_driver=False, **fresh_options
+            )
     except (OSError, RuntimeError, ValueError, RayError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"cannot start or join Ray at address {address!r}: {reason}") from error
@@ -66,19 +68,19 @@ def session(address: str = "local", num_cpus: int | None = None) -> Iterator[Non
 
 @contextmanager
 def plain_errors() -> Iterator[None]:
-    """Raise an error of ours that a worker met as itself; Ray's own as `StoppedError`."""
+    """Raise a worker's RayqcError as itself, and Ray's loss of a worker as `StoppedError`."""
     try:
         yield
     except Exception as error:
-        ours = _find_ours(error)
-        if ours is error:
+        rayqc_error = _find_rayqc_error(error)
+        if rayqc_error is error:
             raise
-        if ours is not None:
-            text = str(ours).partition("\nFailed to apply UDF")[0]  # which Ray Data adds
-            raise type(ours)(text) from error
+        if rayqc_error is not None:
+            text = str(rayqc_error).partition("\nFailed to apply UDF")[0]  # Ray Data adds the rest
+            raise type(rayqc_error)(text) from error
         if isinstance(error, ActorDiedError) and "creation task" in str(error):
-            last = str(error).strip().splitlines()[-1]
-            raise StoppedError(f"a worker could not start: {last}") from error
+            last_line = str(error).strip().splitlines()[-1]
+            raise StoppedError(f"a worker could not start: {last_line}") from error
         failures = list(getattr(error, "worker_failures", {}).values()) or [error]
         if all(_is_a_loss(failure) for failure in failures):
             reason = str(failures[0]).strip().splitlines()[0]
@@ -94,7 +96,7 @@ def _is_a_loss(error: BaseException) -> bool:
 
 
 def _reach(address: str) -> None:
-    """Fail at once where nobody listens; Ray itself would try for minutes."""
+    """Fail at once where nothing listens; Ray itself would try for minutes."""
     host, _, port = address.rpartition(":")
     if "/" in address or not host or not port.isdecimal():
         return  # `local`, empty, or a scheme that Ray resolves
@@ -107,17 +109,18 @@ def _reach(address: str) -> None:
         ) from error
 
 
-def _find_ours(error: BaseException | None) -> RayqcError | None:
-    seen: set[int] = set()
+def _find_rayqc_error(error: BaseException | None) -> RayqcError | None:
+    visited: set[int] = set()
     queue = [error]
     while queue:
         current = queue.pop()
-        if current is None or id(current) in seen:
+        if current is None or id(current) in visited:
             continue
-        # Ray's own copy of an error of ours is of a class made for it, and ends in a traceback.
+        # Ray also raises a copy, of a class that it makes and with a traceback in its text: that
+        # copy is passed over.
         if isinstance(current, RayqcError) and type(current).__module__ == RayqcError.__module__:
             return current
-        seen.add(id(current))
+        visited.add(id(current))
         queue += [current.__cause__, current.__context__, getattr(current, "cause", None)]
         queue += list(getattr(current, "worker_failures", {}).values())
     return None
@@ -125,25 +128,25 @@ def _find_ours(error: BaseException | None) -> RayqcError | None:
 
 @contextmanager
 def _core_quiet() -> Iterator[None]:
-    """Keep off the terminal what Ray's C++ core says of its log level while it starts."""
+    """Hide what Ray's C++ core prints about its log level while it starts."""
     sys.stderr.flush()
-    kept = os.dup(2)
-    with open(os.devnull, "w") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
+    terminal = os.dup(2)
+    with open(os.devnull, "w") as null_device:
+        os.dup2(null_device.fileno(), 2)
     try:
         yield
     finally:
-        os.dup2(kept, 2)
-        os.close(kept)
+        os.dup2(terminal, 2)
+        os.close(terminal)
 
 
 @contextmanager
 def _own_signals() -> Iterator[None]:
-    """Put the caller's handler of SIGTERM back: Ray's core, once started, would abort instead."""
+    """Restore the caller's SIGTERM handler after Ray starts; Ray's own one aborts the process."""
     handler = signal.getsignal(signal.SIGTERM)
     yield
     if threading.current_thread() is threading.main_thread() and handler is not None:
-        # Ray's is set in C++, where Python does not see it, and so takes a change to undo.
+        # Ray sets its handler in C++, unseen by Python: only setting this one again undoes it.
         signal.signal(signal.SIGTERM, handler)
 
 
@@ -151,42 +154,42 @@ def _own_signals() -> Iterator[None]:
 def _on_loopback() -> Iterator[None]:
     """Let a Ray that starts here listen on 127.0.0.1 only, or join one that does.
 
-    So Ray does by itself on Windows and macOS. Else it listens on all interfaces, and turns
-    `_node_ip_address="127.0.0.1"` into the machine's own address. Its processes read the
-    variable, this one the constant made of it.
+    Ray does so by itself on Windows and macOS. Elsewhere it listens on all interfaces, and replaces
+    `_node_ip_address="127.0.0.1"` by the machine's own address. Ray's processes read the
+    environment variable; this process reads the constant that Ray made from it.
     """
     name = ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR
-    kept = os.environ.get(name), ray_constants.ENABLE_RAY_CLUSTER
+    saved_values = os.environ.get(name), ray_constants.ENABLE_RAY_CLUSTER
     os.environ[name], ray_constants.ENABLE_RAY_CLUSTER = "0", False
     try:
         yield
     finally:
         os.environ.pop(name)
-        if kept[0] is not None:
-            os.environ[name] = kept[0]
-        ray_constants.ENABLE_RAY_CLUSTER = kept[1]
+        if saved_values[0] is not None:
+            os.environ[name] = saved_values[0]
+        ray_constants.ENABLE_RAY_CLUSTER = saved_values[1]
 
 
 def _keep_token() -> None:
-    """Let only its owner read the token that lets in to Ray; Ray writes it for all to read."""
+    """Let only its owner read Ray's token, which Ray writes as a file that all can read."""
     token = Path("~/.ray/auth_token").expanduser()
-    with suppress(OSError):  # none there, or somebody else's
+    with suppress(OSError):  # there is no token, or it is another user's
         mode = stat.S_IMODE(token.stat().st_mode)
         if mode & (stat.S_IRWXG | stat.S_IRWXO):
             token.chmod(mode & stat.S_IRWXU)
 
 
 def _be_quiet() -> None:
-    """Leave the terminal to our own progress lines; Ray's logs stay in its session folder."""
+    """Keep Ray's logs off the terminal and in its session folder; rayqc's progress lines stay."""
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    # Ray 2.60's core prints an error line for each actor that Ray Data gives its function
-    # through the object store, as it always does. RAY_BACKEND_LOG_LEVEL=info brings all back.
+    # Ray Data always gives actors their function through the object store, and Ray 2.60's core
+    # prints an error line for each. RAY_BACKEND_LOG_LEVEL=info shows everything again.
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.ERROR)
     for handler in logging.getLogger("ray.data").handlers:
-        if isinstance(handler, PlainRayHandler):  # not its file in the session folder
-            handler.setLevel(logging.CRITICAL)  # what goes wrong is raised, and said once by us
+        if isinstance(handler, PlainRayHandler):  # the terminal's, not the log file's
+            handler.setLevel(logging.CRITICAL)  # rayqc reports raised errors itself
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False

@@ -15,7 +15,7 @@ from rayqc.distributed.watch import SECONDS_BETWEEN_LOOKS, STUCK_MINUTES, Watchd
 from rayqc.progress import Stage
 
 MOST_AT_ONCE = 500
-"""Tasks that Ray is told of; the others wait in the driver, where they are cheaper."""
+"""Most tasks that Ray holds at once; the others wait in the driver, where they cost less."""
 
 
 def run_tasks(
@@ -31,50 +31,51 @@ def run_tasks(
 
     Args:
         function: one task is one call of it.
-        jobs: arguments; those that `share` gave are fetched by the task.
+        jobs: arguments; a task gets the value of an argument that `put_shared` made.
         stage: advanced by one a job.
         gpu: give each task a GPU.
-        minutes: with nobody at work and no job ended for so long, it is stopped.
+        minutes: the work is stopped after this time without an ended job and without a worker at
+            a job; None never stops it.
 
     Raises:
-        StoppedError: workers died too often, or nobody takes the jobs up.
+        StoppedError: workers died too often, or no worker takes the jobs up.
     """
     register = open_register()
 
-    # The register is an argument: one that the function held would live as long as the driver.
+    # The register is an argument, since one in the closure would live as long as the driver.
     def report(register: Any, number: int, *job: Any) -> Any:
         context = ray.get_runtime_context()
         ray.get(register.begin.remote(number, context.get_node_id(), os.getpid()))
-        found = function(*job)
+        result = function(*job)
         register.end.remote(number)
-        return found
+        return result
 
     task = ray.remote(num_cpus=1, num_gpus=1 if gpu else 0)(report)
     name = stage.name if stage else function.__name__.strip("_")
     watchdog = Watchdog(name, minutes, lambda: ray.get(register.running.remote()))
-    found: dict[int, Any] = {}
+    results: dict[int, Any] = {}
     pending: dict[Any, int] = {}
     try:
         with plain_errors():
             numbered = enumerate(jobs)
             while True:
-                for n, job in itertools.islice(numbered, MOST_AT_ONCE - len(pending)):
-                    pending[task.remote(register, n, *job)] = n
+                for number, job in itertools.islice(numbered, MOST_AT_ONCE - len(pending)):
+                    pending[task.remote(register, number, *job)] = number
                 if not pending:
                     break
                 ready, _ = ray.wait([*pending], num_returns=1, timeout=SECONDS_BETWEEN_LOOKS)
                 for ref in ready:
-                    found[pending.pop(ref)] = ray.get(ref)
+                    results[pending.pop(ref)] = ray.get(ref)
                 if stage is not None and ready:
                     stage.advance(len(ready))
-                watchdog.look(len(found))
+                watchdog.look(len(results))
     finally:
         for ref in pending:
             ray.cancel(ref, force=True)
         ray.kill(register)
-    return [found[number] for number in sorted(found)]
+    return [results[number] for number in sorted(results)]
 
 
-def share(value: Any) -> Any:
-    """A value in Ray's object store, for the arguments of many jobs."""
+def put_shared(value: Any) -> Any:
+    """Put a value in Ray's object store once, for the arguments of many jobs."""
     return ray.put(value)

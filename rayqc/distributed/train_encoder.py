@@ -32,10 +32,10 @@ def train_encoder(
 
     Args:
         references: columns id, label, image.
-        image: pixels the encoder is to take.
+        image: size and channels that the encoder takes.
 
     Raises:
-        ConfigError: what the settings name cannot be read.
+        ConfigError: a file or class that the settings name cannot be read.
     """
     kind: EncoderKind = ENCODERS[config.encoder.kind]
     if kind.where == "workers":

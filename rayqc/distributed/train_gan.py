@@ -1,4 +1,4 @@
-"""The GAN on Ray Train: data-parallel workers, checkpoints, restarts; the best one is kept."""
+"""The GAN on Ray Train: data-parallel workers, checkpoints, restarts; the best weights are kept."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def train_gan_generator(
 
     Args:
         references: columns id, label, image.
-        made_of: digest of all that decides the training; kept with the weights.
+        made_of: digest of everything that decides the training; written beside the weights.
     """
     training = Training(name="gan", steps=entry.steps, place=place)
     setup = {"image": image, "classes": classes, "entry": entry, "made_of": made_of}
@@ -61,17 +61,17 @@ def train_gan_generator(
 
 
 def gan_loop(setup: dict[str, Any]) -> None:
-    """What each worker runs."""
+    """Train the GAN on one worker; the first worker writes the best generator."""
     config: Config = setup["config"]
     entry: Gan = setup["entry"]
     image: ImageShape = setup["image"]
     worker = begin_worker(setup)
-    share, device = worker.share, worker.device
+    workers, device = worker.workers, worker.device
     images_NHWC, label_N = worker.images_NHWC, worker.label_N
     seed = config.seed if entry.seed is None else entry.seed
     held_N = choose_holdout(label_N, entry.holdout, seed)
-    # With nothing held out it is chosen on what it was trained on.
-    judges_N = held_N if held_N.any() else ~held_N
+    # With nothing held out, the best weights are chosen on the images they were trained on.
+    quality_N = held_N if held_N.any() else ~held_N
     shape = shape_of(entry, image.size, image.channels, setup["classes"])
     state = fresh_gan(shape, entry.learning_rate, seed, device)
     resume(lambda folder: _load(folder, state))
@@ -79,25 +79,32 @@ def gan_loop(setup: dict[str, Any]) -> None:
     state.discriminator = prepare_model(state.discriminator)
 
     def report(state: GANState) -> None:
-        if share.rank:
+        if workers.rank:
             report_checkpoint(setup, {"step": state.step}, None)
             return
-        keep_if_best(state, gan_quality(state.average, images_NHWC[judges_N], label_N[judges_N]))
+        keep_if_best(state, gan_quality(state.average, images_NHWC[quality_N], label_N[quality_N]))
         report_checkpoint(setup, state.qualities[-1], lambda folder: _save(folder, state))
 
     def record(state: GANState) -> None:
-        tell_step(setup, share, state.step)
+        tell_step(setup, workers, state.step)
 
     settings = settings_of(entry, seed)
     train_gan(
-        state, images_NHWC[~held_N], label_N[~held_N], settings, share, report, record, str(device)
+        state,
+        images_NHWC[~held_N],
+        label_N[~held_N],
+        settings,
+        workers,
+        report,
+        record,
+        str(device),
     )
-    if share.rank == 0:
+    if workers.rank == 0:
         facts: GANRecord = {
             "steps": state.step,
-            "workers": share.world,
-            "best": min(state.qualities, key=lambda found: found["loss"]),
-            "judged_on": int(judges_N.sum()),
+            "workers": workers.world,
+            "best": min(state.qualities, key=lambda quality: quality["loss"]),
+            "judged_on": int(quality_N.sum()),
             "held_out": bool(held_N.any()),
             "qualities": state.qualities,
             "history": state.history[:: max(1, len(state.history) // 200)],
@@ -111,9 +118,9 @@ def _save(folder: Folder, state: GANState) -> None:
 
 
 def _load(folder: Folder, state: GANState) -> None:
-    found = load_state(folder, _networks(state), state.optimisers)
-    state.step = int(found["step"])
-    state.history, state.qualities = list(found["history"]), list(found["qualities"])
+    facts = load_state(folder, _networks(state), state.optimisers)
+    state.step = int(facts["step"])
+    state.history, state.qualities = list(facts["history"]), list(facts["qualities"])
 
 
 def _networks(state: GANState) -> dict[str, torch.nn.Module]:

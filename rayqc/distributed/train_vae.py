@@ -31,6 +31,7 @@ from rayqc.training.vae import TrainingState, VAESettings, bare_model, train_vae
 from rayqc.units import evenly
 
 MOST_MEASURED = 1000
+"""References that the trained VAE is measured on, at most."""
 
 
 def train_vae_encoder(
@@ -55,11 +56,11 @@ def train_vae_encoder(
 
 
 def train_loop(setup: dict[str, Any]) -> None:
-    """What each worker runs."""
+    """Train the VAE on one worker; the first worker measures and writes it."""
     config: Config = setup["config"]
     image: ImageShape = setup["image"]
     worker = begin_worker(setup)
-    share, device = worker.share, worker.device
+    workers, device = worker.workers, worker.device
     images_NHWC, label_N = worker.images_NHWC, worker.label_N
     held_N = choose_holdout(label_N, config.encoder.holdout, config.encoder_seed())
     state = _fresh_state(image, config, device)
@@ -69,22 +70,22 @@ def train_loop(setup: dict[str, Any]) -> None:
 
     def report(state: TrainingState) -> None:
         metrics = {"step": state.step, **(state.history[-1] if state.history else {})}
-        save = None if share.rank else lambda folder: save_checkpoint(folder, state)
+        save = None if workers.rank else lambda folder: save_checkpoint(folder, state)
         report_checkpoint(setup, metrics, save)
 
     def record(state: TrainingState) -> None:
-        tell_step(setup, share, state.step)
+        tell_step(setup, workers, state.step)
 
-    train_vae(state, images_NHWC[~held_N], _settings(config), share, report, record, str(device))
-    if share.rank == 0:
+    train_vae(state, images_NHWC[~held_N], _settings(config), workers, report, record, str(device))
+    if workers.rank == 0:
         vae = bare_model(state.model)
-        sample = evenly(len(label_N), MOST_MEASURED)
+        sampled_rows = evenly(len(label_N), MOST_MEASURED)
         encoder = LatentEncoder(vae, config.filter.micro_batch, str(device))
-        facts = measure(encoder, images_NHWC[sample], held_N[sample])
-        facts |= {"steps": state.step, "workers": share.world}
+        facts = measure(encoder, images_NHWC[sampled_rows], held_N[sampled_rows])
+        facts |= {"steps": state.step, "workers": workers.world}
         facts |= {"history": state.history, "starts": state.starts}
-        made = MadeEncoder(network=vae, shape=vae.shape.as_dict(), record=facts)
-        save_encoder(setup["place"], "vae", made, image, setup["classes"])
+        made_encoder = MadeEncoder(network=vae, shape=vae.shape.as_dict(), record=facts)
+        save_encoder(setup["place"], "vae", made_encoder, image, setup["classes"])
 
 
 def _fresh_state(image: ImageShape, config: Config, device: torch.device) -> TrainingState:
@@ -105,14 +106,14 @@ def _fresh_state(image: ImageShape, config: Config, device: torch.device) -> Tra
 
 
 def _settings(config: Config) -> VAESettings:
-    chosen = config.encoder
+    settings = config.encoder
     return VAESettings(
-        steps=chosen.steps,
-        batch_size=chosen.batch_size,
-        learning_rate=chosen.learning_rate,
-        beta=chosen.beta,
-        reconstruction=chosen.reconstruction,
-        augment=chosen.augment == "affine",
+        steps=settings.steps,
+        batch_size=settings.batch_size,
+        learning_rate=settings.learning_rate,
+        beta=settings.beta,
+        reconstruction=settings.reconstruction,
+        augment=settings.augment == "affine",
         seed=config.encoder_seed(),
-        checkpoint_every=chosen.checkpoint_every,
+        checkpoint_every=settings.checkpoint_every,
     )

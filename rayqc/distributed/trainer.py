@@ -1,6 +1,6 @@
-"""Ray Train as rayqc uses it: workers, checkpoints, restarts, and a driver that looks.
+"""Run a training loop on Ray Train: workers, checkpoints, restarts, and a driver that watches.
 
-A loop gets its set-up as a dictionary: what its caller put there, and what `run_trainer` adds.
+A loop gets one dictionary: the entries of its caller, and those that `run_trainer` adds.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from rayqc.images.decode import ImageShape, decode_batch, limits_of
 from rayqc.progress import Progress, Stage
 from rayqc.schema import image_bytes
 from rayqc.storage import Folder
-from rayqc.training.vae import Share
+from rayqc.training.vae import Workers
 
 
 class Board:
-    """Where the first worker writes the step it is at, and the driver that it waits no longer."""
+    """An actor that holds the first worker's step, and whether the driver has left."""
 
     def __init__(self) -> None:
         self.step = 0
@@ -48,7 +48,7 @@ class Board:
         return self.step
 
     def close(self) -> None:
-        """Nobody waits for this training any more."""
+        """Note that the driver has left."""
         self.over = True
 
     def closed(self) -> bool:
@@ -58,10 +58,10 @@ class Board:
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """What is trained, and where it is kept."""
+    """A training's name, length and folder."""
 
     name: str
-    """Of the progress line."""
+    """Shown in the progress line."""
     steps: int
     place: Folder
     """Checkpoints go below it."""
@@ -78,8 +78,8 @@ def run_trainer(
     """Run a loop on every worker to its end; an interrupted one goes on from its checkpoint.
 
     Args:
-        loop: takes `setup` and what is added to it: `place`, `config`, `board`, `cpus`.
-        references: columns id, label, image; workers get them by `begin_worker`.
+        loop: takes `setup` with four keys added: `place`, `config`, `board`, `cpus`.
+        references: columns id, label, image; `begin_worker` gives them to each worker.
     """
     gpu = gpus_wanted(config.resources.use_gpu)
     cpus = training_cpus(config.resources)
@@ -95,8 +95,8 @@ def run_trainer(
             "cpus": cpus,
         },
         datasets={"references": ray.data.from_arrow(references.select(["id", "label", "image"]))},
-        # Every worker gets all references and takes its share of each batch: a split into equal
-        # shards would drop rows, and the path would depend on the number of workers.
+        # Every worker gets all references and takes its share of each batch. A split into equal
+        # shards would drop rows, and the weights would depend on the number of workers.
         dataset_config=ray.train.DataConfig(datasets_to_split=[]),
         scaling_config=ScalingConfig(
             num_workers=config.resources.train_workers,
@@ -116,9 +116,9 @@ def run_trainer(
 
 @dataclass(frozen=True, kw_only=True)
 class Worker:
-    """What a loop starts with on its worker."""
+    """What a loop needs on its worker."""
 
-    share: Share
+    workers: Workers
     device: torch.device
     images_NHWC: np.ndarray
     """All references, in order."""
@@ -126,7 +126,9 @@ class Worker:
 
 
 def begin_worker(setup: dict[str, Any]) -> Worker:
-    """Take up this worker's place, threads, device and references; `setup` has their `image`.
+    """Set this worker's thread count; give its rank, its device and all references.
+
+    `setup["image"]` is the shape that the references are decoded to.
 
     Raises:
         StoppedError: the driver has left.
@@ -136,25 +138,25 @@ def begin_worker(setup: dict[str, Any]) -> Worker:
     torch.set_num_threads(setup["cpus"])
     images_NHWC, label_N = _references(setup["image"], setup["config"])
     return Worker(
-        share=Share(rank=context.get_world_rank(), world=context.get_world_size()),
+        workers=Workers(rank=context.get_world_rank(), world=context.get_world_size()),
         device=get_device(),
         images_NHWC=images_NHWC,
         label_N=label_N,
     )
 
 
-def tell_step(setup: dict[str, Any], share: Share, step: int) -> None:
-    """Let the driver know how far the first worker is."""
-    if share.rank == 0:
+def tell_step(setup: dict[str, Any], workers: Workers, step: int) -> None:
+    """Tell the driver the first worker's step; other workers tell nothing."""
+    if workers.rank == 0:
         setup["board"].write.remote(step)
 
 
 def _references(image: ImageShape, config: Config) -> tuple[np.ndarray, np.ndarray]:
     """Pixels and labels of all references, in order, from this worker's Ray Data shard."""
-    shard = ray.train.get_dataset_shard("references")
+    dataset = ray.train.get_dataset_shard("references")
     limits = limits_of(config.image)
     images, labels = [], []
-    for batch in shard.iter_batches(batch_size=1024, batch_format="pyarrow"):
+    for batch in dataset.iter_batches(batch_size=1024, batch_format="pyarrow"):
         data = image_bytes(batch)
         images.append(decode_batch(data, image, limits)[0])
         labels.append(np.asarray(batch["label"]))
@@ -164,13 +166,13 @@ def _references(image: ImageShape, config: Config) -> tuple[np.ndarray, np.ndarr
 def report_checkpoint(
     setup: dict[str, Any], metrics: dict[str, float], save: Callable[[Folder], None] | None
 ) -> None:
-    """Hand a checkpoint to Ray Train, which waits for all workers.
+    """Report metrics, and the first worker's checkpoint, to Ray Train; waits for all workers.
 
     Args:
-        save: writes it to a folder; None on all workers but the first.
+        save: writes the checkpoint to a folder; None on all workers but the first.
 
     Raises:
-        StorageError: it cannot be written.
+        StorageError: the checkpoint cannot be written.
         StoppedError: the driver has left.
     """
     refuse_if_nobody_waits(setup["board"])
@@ -190,14 +192,14 @@ def report_checkpoint(
 
 def resume(load: Callable[[Folder], None]) -> None:
     """Load the last checkpoint, if there is one."""
-    found = ray.train.get_checkpoint()
-    if found is not None:
-        with found.as_directory() as directory:
+    checkpoint = ray.train.get_checkpoint()
+    if checkpoint is not None:
+        with checkpoint.as_directory() as directory:
             load(Folder(directory))
 
 
 def refuse_if_nobody_waits(board: Any) -> None:
-    """A driver that gave up leaves Ray Train's actors behind; they must not go on without it.
+    """End a worker whose driver has left: Ray Train's actors would go on without it.
 
     Raises:
         StoppedError: the driver has left.
@@ -207,14 +209,14 @@ def refuse_if_nobody_waits(board: Any) -> None:
 
 
 def _fit(trainer: TorchTrainer, board: Any, stage: Stage, minutes: float | None) -> None:
-    """Run the trainer; this thread moves the progress line."""
+    """Run the trainer in a thread, while this thread moves the progress line."""
     watchdog = Watchdog(stage.name, minutes)
 
     def look() -> None:
         step = ray.get(board.read.remote())
         if step > stage.done:
             stage.advance(step - stage.done)
-        watchdog.look(step)  # steps done again since a checkpoint are movement too
+        watchdog.look(step)  # a lower step, after a restart from a checkpoint, is movement too
 
     try:
         in_thread(trainer.fit, look)

@@ -1,1 +1,1 @@
-"""Images to latents: networks trained on the references, or brought along; one file a kind."""
+"""Encoders: networks that turn images into latents. One file for each kind."""

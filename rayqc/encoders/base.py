@@ -1,6 +1,6 @@
-"""What a kind of encoders says of itself.
+"""A kind of encoder: where and how it is made, and how it is built again from its record.
 
-Shape suffixes: N images, H W C pixels.
+Shape suffixes: N images, H W C pixels, D latent.
 """
 
 from __future__ import annotations
@@ -16,62 +16,65 @@ from rayqc.images.decode import ImageShape
 from rayqc.models.latent import LatentNetwork
 
 Shape = dict[str, Any]
-"""All that decides a network besides its weights, as JSON: what `build` takes."""
+"""Everything about a network except its weights, as JSON: the argument of `EncoderKind.build`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderTask:
-    """What an encoder is made from."""
+    """The settings and references that an encoder is made from."""
 
     settings: EncoderSettings
     """Section `encoder` of the settings."""
     image: ImageShape
-    """Pixels it is to take."""
+    """Size and channels of the images that it will take."""
     images_NHWC: np.ndarray
-    """References, uint8, in that shape. Empty for a kind made in the driver."""
+    """(N, H, W, C) uint8 references in that shape. Empty for a kind made in the driver."""
     label_N: np.ndarray
-    """int64, their labels."""
+    """(N,) int64, the references' own classes."""
     classes: tuple[str, ...]
     seed: int
     device: str
+    """Torch device to train on, such as `cpu` or `cuda`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class MadeEncoder:
-    """An encoder before it is written."""
+    """An encoder that is not yet written to disk."""
 
     network: LatentNetwork
     shape: Shape
     record: dict[str, Any]
-    """What is told of it in the result, as JSON; `latent_dim` and what training measured."""
+    """JSON for the run's result: `latent_dim`, and what training measured."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class NamedCode:
-    """Code that an encoder runs: `package.module:Name`, and the digest of its source then."""
+    """Python code that an encoder runs."""
 
     target: str
+    """`package.module:Name`."""
     source: str
+    """Digest of the code's source at the time the encoder was made."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderKind:
-    """How encoders of a kind are made and built again."""
+    """How encoders of one kind are made, and built again."""
 
     where: Literal["driver", "task", "workers"]
-    """Where it is made: `driver` for what is brought along, a `task` of Ray's for what one process
-    trains, `workers` for the VAE, which Ray Train's workers train together."""
+    """Where it is made: in the `driver` if the user provides it, in a Ray `task` if one process
+    trains it, by Ray Train's `workers` together for the VAE."""
     build: Callable[[Shape], LatentNetwork]
-    """A network of a shape, its weights not loaded yet."""
+    """Builds a network of a shape, without its weights."""
     make: Callable[[EncoderTask], MadeEncoder] | None
-    """Make it; None where workers do.
+    """Makes the encoder; None where workers make it.
 
     Raises:
         ConfigError: what the settings name cannot be read.
     """
     saw_references: bool
-    """Is it trained on the references? No latent of theirs can calibrate a promise then."""
+    """True if it is trained on the references, whose latents then cannot calibrate a promise."""
     code: Callable[[Shape], NamedCode] | None = None
-    """The user's code that it runs; None where there is none."""
+    """Names the user's code that the encoder runs; None for a kind that runs none."""
     input_digest: Callable[[EncoderSettings], str | None] = lambda settings: None
-    """Digest of a file that the settings name: another file is another encoder."""
+    """Digest of the file that the settings name; another file makes another encoder."""

@@ -8,7 +8,7 @@ from rayqc.training.backbones import train_contrastive
 
 
 def make(task: EncoderTask) -> MadeEncoder:
-    """Train it on the references; their labels are not used."""
+    """Train the network on the references; their labels are not used."""
     training = training_of(task)
     backbone = train_contrastive(task.images_NHWC, training, task.seed, task.device)
     return made(backbone, training, task)

@@ -1,4 +1,4 @@
-"""Encoder kind `python`: somebody's own code, named by the user.
+"""Encoder kind `python`: the user's own code.
 
 Shape suffixes: N images, C H W pixels, D latent.
 """
@@ -17,41 +17,50 @@ from rayqc.targets import load_target, source_digest
 
 
 class Foreign(LatentNetwork):
-    """An object that takes (N, C, H, W) pixels in [0, 1] to (N, D)."""
+    """A network made by the user's code: (N, C, H, W) pixels in [0, 1] to (N, D) latents."""
 
     def __init__(self, target: str, options: dict[str, Any], shape: tuple[int, int]) -> None:
-        """`shape`: size and channels of the images it will be asked about."""
+        """Call the target, and encode two blank images to learn D.
+
+        Args:
+            target: `package.module:Name` of the code.
+            options: its keyword arguments.
+            shape: size in pixels (H and W) and channels C of the images that it will encode.
+
+        Raises:
+            ConfigError: the result for two images is no tensor of shape (2, D).
+        """
         super().__init__()
         self.made: Any = load_target(target)(**options)
         size, channels = shape
         with torch.inference_mode():
             sample = self.made(torch.zeros(2, channels, size, size))
         if not isinstance(sample, Tensor) or sample.ndim != 2 or sample.shape[0] != 2:
-            what = tuple(sample.shape) if isinstance(sample, Tensor) else type(sample).__name__
+            result = tuple(sample.shape) if isinstance(sample, Tensor) else type(sample).__name__
             raise ConfigError(
-                f"encoder.target {target} gave {what} for 2 images; expected a tensor of shape "
+                f"encoder.target {target} gave {result} for 2 images; expected a tensor of shape "
                 "(2, latent dimensions)"
             )
         self.latent_dim = int(sample.shape[1])
 
     def latent(self, x_NCHW: Tensor) -> Tensor:
-        """See `LatentNetwork`."""
+        """See `LatentNetwork.latent`."""
         latent_ND: Tensor = self.made(x_NCHW).float()
         return latent_ND
 
 
 def make(task: EncoderTask) -> MadeEncoder:
-    """Call the target, and try what it gives on two images.
+    """Make an encoder from the target that the settings name.
 
     Raises:
-        ConfigError: no such target, or one that gives something else.
+        ConfigError: there is no such target, or its result is no latent.
     """
-    chosen, image = task.settings, task.image
-    target = str(chosen.target)
-    network = Foreign(target, chosen.options, (image.size, image.channels))
+    settings, image = task.settings, task.image
+    target = str(settings.target)
+    network = Foreign(target, settings.options, (image.size, image.channels))
     shape = {
         "target": target,
-        "options": chosen.options,
+        "options": settings.options,
         "source": source_digest(target),
         "size": image.size,
         "channels": image.channels,

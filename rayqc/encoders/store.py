@@ -28,21 +28,21 @@ ENCODER = Artefact(
 
 @dataclass(frozen=True, kw_only=True)
 class TrainedEncoder:
-    """An encoder ready to encode, and what is known of it."""
+    """An encoder ready to encode, with its identity and its record."""
 
     kind: str
     network: LatentNetwork
     image: ImageShape
-    """Pixels it takes."""
+    """Size and channels of the images that it takes."""
     digest: str
     """SHA-256 over weights and shape: the encoder's identity."""
     classes: tuple[str, ...]
     record: dict[str, Any]
-    """What training measured: of a VAE, loss curve, active units, held-out reconstruction, ..."""
+    """What training measured; for a VAE: loss curve, active units, held-out reconstruction, ..."""
 
     @property
     def seen(self) -> bool:
-        """Was it trained on the references?"""
+        """True if the encoder was trained on the references."""
         kind: EncoderKind = ENCODERS[self.kind]
         return kind.saw_references
 
@@ -50,7 +50,7 @@ class TrainedEncoder:
 def save_encoder(
     folder: Folder, kind: str, made: MadeEncoder, image: ImageShape, classes: tuple[str, ...]
 ) -> TrainedEncoder:
-    """Write `weights.safetensors`, then `model.json`, which names the weights' digest."""
+    """Write `weights.safetensors`, then `model.json`, which holds the encoder's digest."""
     record = {
         "kind": kind,
         "shape": made.shape,
@@ -73,12 +73,14 @@ def load_encoder(folder: Folder, trusted: str | None) -> TrainedEncoder:
     """Read an encoder back.
 
     Args:
-        trusted: the Python target that the user, not the folder, names; no other is imported.
+        folder: the one that `save_encoder` wrote to.
+        trusted: the Python target that the user trusts, from the user and not from the folder; no
+            other target is imported.
 
     Raises:
-        UntrustedCodeError: the encoder is Python code of another name.
-        ArtefactError: another format version, weights that are not the ones `model.json` names,
-            or a target whose source has changed.
+        UntrustedCodeError: the encoder is Python code under another name.
+        ArtefactError: the format version differs, the weights are not those of `model.json`, or the
+            target's source has changed.
     """
     model = ENCODER.read_record(folder)
     identity = ENCODER.verify(folder, model, model["shape"])

@@ -8,7 +8,7 @@ from rayqc.training.backbones import train_supervised
 
 
 def make(task: EncoderTask) -> MadeEncoder:
-    """Train it on the references."""
+    """Train the network on the references and their labels."""
     training = training_of(task)
     backbone = train_supervised(
         task.images_NHWC, task.label_N, len(task.classes), training, task.seed, task.device

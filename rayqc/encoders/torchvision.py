@@ -1,4 +1,4 @@
-"""Encoder kind `torchvision`: a model of that library, with weights from a local file.
+"""Encoder kind `torchvision`: a model of the library torchvision, with weights from a local file.
 
 Shape suffixes: N images, C H W pixels, D latent.
 """
@@ -18,13 +18,24 @@ from rayqc.models.latent import LatentNetwork
 from rayqc.storage import digest
 
 IMAGENET_MEAN, IMAGENET_SPREAD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Mean and standard deviation of each RGB channel that torchvision's models expect."""
 HEADS = ("fc", "classifier", "heads", "head")
+"""Attributes that hold a torchvision model's head; the first one present is removed."""
 
 
 class Pretrained(LatentNetwork):
-    """A torchvision network without its head, on images resized to its training size."""
+    """A torchvision network without its head, on images resized to its input size."""
 
     def __init__(self, name: str, size: int) -> None:
+        """Build the network without weights, and encode one blank image to learn D.
+
+        Args:
+            name: of the model in torchvision, such as resnet18.
+            size: pixels (H and W) that images are resized to.
+
+        Raises:
+            ConfigError: torchvision has no such model, or its head is not found.
+        """
         import torchvision  # noqa: PLC0415  (over a second)
 
         super().__init__()
@@ -33,7 +44,12 @@ class Pretrained(LatentNetwork):
         except ValueError as error:
             raise ConfigError(f"encoder.name: torchvision has no model {name!r}") from error
         head = next(
-            (part for part in HEADS if isinstance(getattr(network, part, None), nn.Module)), None
+            (
+                attribute
+                for attribute in HEADS
+                if isinstance(getattr(network, attribute, None), nn.Module)
+            ),
+            None,
         )
         if head is None:
             raise ConfigError(f"encoder.name: {name!r} has no head of a known name ({HEADS})")
@@ -44,7 +60,7 @@ class Pretrained(LatentNetwork):
             self.latent_dim = int(self.latent(torch.zeros(1, 3, size, size)).shape[1])
 
     def latent(self, x_NCHW: Tensor) -> Tensor:
-        """See `LatentNetwork`; gray is repeated."""
+        """See `LatentNetwork.latent`; a gray image is repeated in all three channels."""
         x_NCHW = x_NCHW.expand(-1, 3, -1, -1)
         x_NCHW = F.interpolate(x_NCHW, (self.size, self.size), mode="bilinear", antialias=True)
         mean, spread = (
@@ -58,12 +74,18 @@ class Pretrained(LatentNetwork):
 def pretrained_weights(path: str) -> dict[str, Tensor]:
     """A state dict from a local file.
 
+    Args:
+        path: of a file that `torch.save` wrote.
+
+    Returns:
+        Name of a parameter or buffer to its tensor.
+
     Raises:
-        ConfigError: the file cannot be read as one.
+        ConfigError: the file cannot be read as a state dict.
     """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a pickle of anything fails in any way
+    except Exception as error:  # unpickling an arbitrary file can raise anything
         raise ConfigError(
             f"encoder.weights: cannot read {path} as a state dict: {error}"
         ) from error
@@ -71,28 +93,28 @@ def pretrained_weights(path: str) -> dict[str, Tensor]:
 
 
 def make(task: EncoderTask) -> MadeEncoder:
-    """Load the weights into the model that is named.
+    """Make an encoder from the model and the weights that the settings name.
 
     Raises:
-        ConfigError: no such model, or weights that are not its own.
+        ConfigError: there is no such model, or the weights are not for it.
     """
-    chosen = task.settings
-    network = Pretrained(str(chosen.name), chosen.input_size)
-    weights = pretrained_weights(str(chosen.weights))
+    settings = task.settings
+    network = Pretrained(str(settings.name), settings.input_size)
+    weights = pretrained_weights(str(settings.weights))
     missing = network.network.load_state_dict(weights, strict=False).missing_keys
     if missing:
         raise ConfigError(
-            f"encoder.weights: {chosen.weights} is no {chosen.name}: it lacks {missing[:3]}"
+            f"encoder.weights: {settings.weights} is no {settings.name}: it lacks {missing[:3]}"
         )
     return MadeEncoder(
         network=network,
-        shape={"name": chosen.name, "input_size": chosen.input_size},
+        shape={"name": settings.name, "input_size": settings.input_size},
         record={"latent_dim": network.latent_dim},
     )
 
 
 def input_digest(settings: EncoderSettings) -> str | None:
-    """Of the file of weights; None where it cannot be read, which `make` says in its own words."""
+    """Digest of the file of weights; None where it cannot be read, which `make` then reports."""
     try:
         return digest(Path(str(settings.weights)).read_bytes())
     except OSError:

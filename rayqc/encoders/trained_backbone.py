@@ -1,4 +1,4 @@
-"""What encoders have in common that one process trains on the references: a small backbone."""
+"""The small backbone, common to the encoder kinds that one process trains on the references."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ def build_backbone(shape: Shape) -> Backbone:
 
 
 def training_of(task: EncoderTask) -> ClassifierSettings:
-    """How the settings ask for a backbone to be trained."""
-    chosen = task.settings
+    """How a backbone is trained, from the settings of an encoder."""
+    settings = task.settings
     return ClassifierSettings(
-        steps=chosen.steps,
-        batch_size=chosen.batch_size,
-        learning_rate=chosen.learning_rate,
-        width=max(4, round(chosen.width * FULL_WIDTH)),
+        steps=settings.steps,
+        batch_size=settings.batch_size,
+        learning_rate=settings.learning_rate,
+        width=max(4, round(settings.width * FULL_WIDTH)),
         augment=True,
         flip=task.image.channels == 3,
         balanced=True,
@@ -30,7 +30,7 @@ def training_of(task: EncoderTask) -> ClassifierSettings:
 
 
 def made(backbone: Backbone, training: ClassifierSettings, task: EncoderTask) -> MadeEncoder:
-    """A trained backbone, ready to be written."""
+    """A trained backbone as an encoder that can be written to disk, its network on the CPU."""
     return MadeEncoder(
         network=backbone.cpu(),
         shape={"channels": task.image.channels, "width": training.width},

@@ -1,8 +1,8 @@
-"""The paper's VAE as an encoder: reconstruction, active units, and a refusal of a collapsed one.
+"""Encoder kind `vae`, the paper's: measures its reconstruction and active units, refuses collapse.
 
 Its training loop is `training.vae`, run by Ray Train's workers in `distributed.train_vae`.
 
-Shape suffixes: N images, H W C pixels, D latent.
+Shape suffixes: N images, B images of a batch, H W C pixels, D latent.
 """
 
 from __future__ import annotations
@@ -20,41 +20,51 @@ from rayqc.models.losses import ACTIVE_KL, kl_to_standard_normal, reconstruction
 from rayqc.models.vae import VAE, VAEShape, pixels_to_input
 
 LEAST_ACTIVE = 2
-"""Active latent units without which images can no longer be told apart."""
+"""With fewer active latent units than this, images can no longer be told apart."""
 
 
 @torch.inference_mode()
 def reconstruct(encoder: LatentEncoder, images_NHWC: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """KL of each latent unit (N, D), and the reconstruction's cross-entropy (N,), in nats.
+    """KL divergence of each latent unit, and cross-entropy of each image's reconstruction.
 
     Args:
         encoder: of a VAE.
-        images_NHWC: uint8.
+        images_NHWC: (N, H, W, C) uint8, N >= 1.
+
+    Returns:
+        (N, D) and (N,) float32, both in nats.
 
     Raises:
-        TypeError: the encoder is no VAE.
+        TypeError: the encoder's network is no VAE.
     """
     vae = encoder.network
     if not isinstance(vae, VAE):
         raise TypeError(f"only a VAE reconstructs, this is a {type(vae).__name__}")
-    kl, loss = [], []
+    kl_batches, loss_batches = [], []
     for start in range(0, images_NHWC.shape[0], encoder.micro_batch):
-        part = torch.from_numpy(images_NHWC[start : start + encoder.micro_batch])
-        x_NCHW = pixels_to_input(part.to(encoder.device))
-        mean_ND, log_var_ND = vae.encode(x_NCHW)
-        kl.append(kl_to_standard_normal(mean_ND, log_var_ND).cpu().numpy())
-        logits_NCHW = vae.decode_logits(mean_ND)
-        loss.append(reconstruction_loss(logits_NCHW, x_NCHW, "bce").cpu().numpy())
-    return np.concatenate(kl), np.concatenate(loss)
+        images_BHWC = torch.from_numpy(images_NHWC[start : start + encoder.micro_batch])
+        x_BCHW = pixels_to_input(images_BHWC.to(encoder.device))
+        mean_BD, log_var_BD = vae.encode(x_BCHW)
+        kl_batches.append(kl_to_standard_normal(mean_BD, log_var_BD).cpu().numpy())
+        logits_BCHW = vae.decode_logits(mean_BD)
+        loss_batches.append(reconstruction_loss(logits_BCHW, x_BCHW, "bce").cpu().numpy())
+    return np.concatenate(kl_batches), np.concatenate(loss_batches)
 
 
 def measure(encoder: LatentEncoder, images_NHWC: np.ndarray, held_N: np.ndarray) -> dict[str, Any]:
-    """Active units over all references; reconstruction, in nats an image, in and out of sample.
+    """Active units and KL over all references, and the reconstruction in and out of sample.
 
     Args:
         encoder: of a VAE.
-        images_NHWC: references, uint8.
-        held_N: (N,) bool, true for those it was not trained on.
+        images_NHWC: (N, H, W, C) uint8, references.
+        held_N: (N,) bool, true for held-out references, which the VAE was not trained on.
+
+    Returns:
+        JSON. Counts: `active_units`, `latent_dim`, `held_out_images`. Means in nats an image: `kl`,
+        `reconstruction_trained`, and `reconstruction_held_out`, None where nothing is held out.
+
+    Raises:
+        TypeError: the encoder's network is no VAE.
     """
     kl_ND, loss_N = reconstruct(encoder, images_NHWC)
     return {
@@ -68,13 +78,14 @@ def measure(encoder: LatentEncoder, images_NHWC: np.ndarray, held_N: np.ndarray)
 
 
 def refuse_collapse(record: Mapping[str, Any], allow: bool) -> None:
-    """Stop when fewer than 2 latent units of a VAE carry anything.
+    """Refuse a VAE with fewer than `LEAST_ACTIVE` active latent units.
 
     Args:
-        record: an encoder's; kinds without active units pass.
+        record: an encoder's record; one without `active_units` passes.
+        allow: never raise.
 
     Raises:
-        CollapsedEncoderError: unless `allow`.
+        CollapsedEncoderError: too few units are active.
     """
     if record.get("active_units", LEAST_ACTIVE) < LEAST_ACTIVE and not allow:
         raise CollapsedEncoderError(

@@ -1,4 +1,4 @@
-"""What filtering a pool is worth to a classifier, on one draw: arms of equal size and steps.
+"""The accuracy of a classifier trained on each arm of a filtered pool, on one draw.
 
 Shape suffixes: N images, K classes.
 """
@@ -31,9 +31,10 @@ LEARNING_RATE = 3e-3
 
 @dataclass(frozen=True, kw_only=True)
 class KnownPool(Images):
-    """Candidates, and which of them are known to be sound; None where nobody knows."""
+    """Candidates, and which of them are sound, that is, were not made faulty."""
 
     sound_N: np.ndarray | None
+    """(N,) bool; None where it is not known."""
 
 
 def measure_pool(
@@ -41,8 +42,8 @@ def measure_pool(
 ) -> dict[str, Any]:
     """Filter a pool by regions of one draw of references, and train each arm.
 
-    Arms start from the same weights. Each adds its images to the references and takes the same
-    number of steps, with batches balanced over classes and the same augmentation.
+    Arms start from the same weights. Each adds its images to the reference images and takes the
+    same number of steps, with batches balanced over classes and the same augmentation.
     """
     torch.set_num_threads(1)
     settings = settings_of(regions_wanted, data.shape[2], seen=True)
@@ -52,13 +53,13 @@ def measure_pool(
     candidates = make_pool(data, pool, rows, chosen, rng)
     statistic: Statistic = "label" if pool == "augment" else "joint"
     score_N = _scores(references, candidates, data.classes, statistic, settings, draw)
-    arms = choose_arms(candidates, score_N, chosen.arms, rng)
+    rows_by_arm = choose_arms(candidates, score_N, chosen.arms, rng)
     test = pick(data.test, np.arange(min(chosen.test_images, data.test.label_N.size)))
-    found = {}
-    for arm, added in arms.items():
-        images_NHWC = np.concatenate([references.images_NHWC, candidates.images_NHWC[added]])
-        label_N = np.concatenate([references.label_N, candidates.label_N[added]])
-        training = ClassifierSettings(
+    accuracy_by_arm = {}
+    for arm, arm_rows in rows_by_arm.items():
+        images_NHWC = np.concatenate([references.images_NHWC, candidates.images_NHWC[arm_rows]])
+        label_N = np.concatenate([references.label_N, candidates.label_N[arm_rows]])
+        training_settings = ClassifierSettings(
             steps=chosen.steps,
             batch_size=BATCH_SIZE,
             learning_rate=LEARNING_RATE,
@@ -67,8 +68,8 @@ def measure_pool(
             flip=images_NHWC.shape[3] == 3,
             balanced=True,
         )
-        model = train_classifier(images_NHWC, label_N, len(data.classes), training, draw)
-        found[arm] = accuracy(model, test.images_NHWC, test.label_N)
+        model = train_classifier(images_NHWC, label_N, len(data.classes), training_settings, draw)
+        accuracy_by_arm[arm] = accuracy(model, test.images_NHWC, test.label_N)
     sound_N = candidates.sound_N
     return {
         "pool": pool,
@@ -77,14 +78,14 @@ def measure_pool(
         "accepted": float((score_N <= 1).mean()),
         "sound": None if sound_N is None else float(sound_N.mean()),
         "sound_accepted": None if sound_N is None else float(sound_N[score_N <= 1].mean()),
-        "arms": found,
+        "arms": accuracy_by_arm,
     }
 
 
 def make_pool(
     data: RealData, pool: str, rows: np.ndarray, chosen: Accuracy, rng: np.random.Generator
 ) -> KnownPool:
-    """The candidates of a pool; `rows` are the references', which no pool of real images holds."""
+    """The candidates of a pool; no pool of real images holds the reference images in `rows`."""
     if pool == "augment":
         return _augmented(pick(data.train, rows), chosen.candidates, rng)
     if pool.startswith("gan"):
@@ -92,39 +93,39 @@ def make_pool(
             raise ValueError(f"data set {data.name} names no gan")
         source = data.gan
     else:
-        others = np.setdiff1d(np.arange(data.train.label_N.size), rows)
-        source = pick(data.train, others)
+        other_rows = np.setdiff1d(np.arange(data.train.label_N.size), rows)
+        source = pick(data.train, other_rows)
     size = min(chosen.candidates, source.label_N.size)
-    taken = pick(source, rng.choice(source.label_N.size, size, replace=False))
-    spoiled_N = np.zeros(size, bool)
-    images_NHWC, label_N = taken.images_NHWC.copy(), taken.label_N.copy()
+    sample = pick(source, rng.choice(source.label_N.size, size, replace=False))
+    faulty_N = np.zeros(size, bool)
+    images_NHWC, label_N = sample.images_NHWC.copy(), sample.label_N.copy()
     if pool in ("faults", "gan_flipped"):
-        spoiled_N[rng.choice(size, round(chosen.share * size), replace=False)] = True
-        spoiled = np.flatnonzero(spoiled_N)
-        made = make_faults(pick(taken, spoiled), data, None, rng)
-        kinds = ["wrong_label"] if pool == "gan_flipped" else list(made)
-        for row, place in enumerate(spoiled):
-            kind = made[kinds[row % len(kinds)]]
-            images_NHWC[place] = kind.images_NHWC[row % kind.label_N.size]
-            label_N[place] = kind.label_N[row % kind.label_N.size]
-    known = pool in ("clean", "faults", "gan_flipped")
+        faulty_N[rng.choice(size, round(chosen.share * size), replace=False)] = True
+        faulty_rows = np.flatnonzero(faulty_N)
+        fault_by_kind = make_faults(pick(sample, faulty_rows), data, None, rng)
+        kinds = ["wrong_label"] if pool == "gan_flipped" else list(fault_by_kind)
+        for number, row in enumerate(faulty_rows):
+            fault = fault_by_kind[kinds[number % len(kinds)]]
+            images_NHWC[row] = fault.images_NHWC[number % fault.label_N.size]
+            label_N[row] = fault.label_N[number % fault.label_N.size]
+    has_truth = pool in ("clean", "faults", "gan_flipped")
     return KnownPool(
-        images_NHWC=images_NHWC, label_N=label_N, sound_N=~spoiled_N if known else None
+        images_NHWC=images_NHWC, label_N=label_N, sound_N=~faulty_N if has_truth else None
     )
 
 
 def _augmented(references: Images, size: int, rng: np.random.Generator) -> KnownPool:
-    """Strong augmentation of each reference in turn."""
+    """Strong augmentation of each reference image in turn."""
     channels = references.images_NHWC.shape[3]
     transform = v2.Compose([make_transform("strong", channels)])
     rows = np.arange(size) % references.label_N.size
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(rng.integers(2**31)))
-        made = [
+        image_tensors = [
             transform(torch.from_numpy(references.images_NHWC[row]).permute(2, 0, 1))
             for row in rows
         ]
-    images_NHWC = torch.stack(made).permute(0, 2, 3, 1).contiguous().numpy()
+    images_NHWC = torch.stack(image_tensors).permute(0, 2, 3, 1).contiguous().numpy()
     return KnownPool(images_NHWC=images_NHWC, label_N=references.label_N[rows], sound_N=None)
 
 
@@ -136,42 +137,43 @@ def _scores(
     settings: CalibrationSettings,
     seed: int,
 ) -> np.ndarray:
-    known = _without_latents(references)
-    run = in_turn(known, len(classes), settings.label, seed)
-    regions, _ = fit_calibrated(known, classes, settings, seed, "", run)
+    reference_candidates = _without_latents(references)
+    run_tasks = in_turn(reference_candidates, len(classes), settings.label, seed)
+    regions, _ = fit_calibrated(reference_candidates, classes, settings, seed, "", run_tasks)
     return regions.judge(_without_latents(candidates), statistic).score_N
 
 
 def _without_latents(images: Images) -> Candidates:
-    blank = np.zeros((images.label_N.size, 1), np.float32)
-    return Candidates(images_NHWC=images.images_NHWC, latent_ND=blank, label_N=images.label_N)
+    blank_ND = np.zeros((images.label_N.size, 1), np.float32)
+    return Candidates(images_NHWC=images.images_NHWC, latent_ND=blank_ND, label_N=images.label_N)
 
 
 def choose_arms(
     pool: KnownPool, score_N: np.ndarray, arms: list[Any], rng: np.random.Generator
 ) -> dict[str, np.ndarray]:
-    """Rows that each arm adds: as many of each class as were accepted, but for `real` and `all`.
+    """Row numbers of the candidates that each arm adds.
 
-    `oracle` draws from the sound ones, and takes all of them where they are fewer.
+    `real` adds none and `all` every one; the other arms add as many of each class as were
+    accepted. `oracle` draws from the sound candidates, and adds all of these where they are fewer.
     """
-    chosen: dict[str, list[np.ndarray]] = {arm: [] for arm in arms}
+    class_rows_by_arm: dict[str, list[np.ndarray]] = {arm: [] for arm in arms}
     if pool.sound_N is None:
-        chosen.pop("oracle", None)
+        class_rows_by_arm.pop("oracle", None)
     for k in np.unique(pool.label_N):
         rows = np.flatnonzero(pool.label_N == k)
-        accepted = rows[score_N[rows] <= 1]
-        worst = rows[np.argsort(-score_N[rows], kind="stable")]
-        options = {
+        accepted_rows = rows[score_N[rows] <= 1]
+        by_score = rows[np.argsort(-score_N[rows], kind="stable")]
+        rows_of_arm = {
             "real": rows[:0],
             "all": rows,
-            "accepted": accepted,
-            "random": rng.choice(rows, accepted.size, replace=False),
-            "inverted": worst[: accepted.size],
+            "accepted": accepted_rows,
+            "random": rng.choice(rows, accepted_rows.size, replace=False),
+            "inverted": by_score[: accepted_rows.size],
         }
         if pool.sound_N is not None:
-            sound = rows[pool.sound_N[rows]]
-            size = min(accepted.size, sound.size)
-            options["oracle"] = rng.choice(sound, size, replace=False)
-        for arm, found in chosen.items():
-            found.append(options[arm])
-    return {arm: np.concatenate(found) for arm, found in chosen.items()}
+            sound_rows = rows[pool.sound_N[rows]]
+            size = min(accepted_rows.size, sound_rows.size)
+            rows_of_arm["oracle"] = rng.choice(sound_rows, size, replace=False)
+        for arm, class_rows in class_rows_by_arm.items():
+            class_rows.append(rows_of_arm[arm])
+    return {arm: np.concatenate(class_rows) for arm, class_rows in class_rows_by_arm.items()}

@@ -1,6 +1,6 @@
-"""One draw: references, fresh images, and the same made faulty.
+"""One draw: reference images, fresh images and faulty ones, and the networks trained for it.
 
-Shape suffixes: N images, H W C pixels.
+Shape suffixes: N images, H W C pixels, D latent, Z noise, B images of a batch.
 """
 
 from __future__ import annotations
@@ -25,15 +25,16 @@ LEARNING_RATE = 1e-3
 
 @dataclass(frozen=True, kw_only=True)
 class RealData:
-    """A data set in the encoder's shape."""
+    """A data set's images in the encoder's shape."""
 
     name: str
     classes: tuple[str, ...]
     train: Images
     test: Images
     others: dict[str, np.ndarray]
-    """Name to (N, H, W, C) pixels of other data sets."""
+    """Other data sets: name to (N, H, W, C) uint8 pixels."""
     gan: Images | None = None
+    """Images of a foreign generator."""
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -43,7 +44,7 @@ class RealData:
 
 
 def draw_references(data: RealData, per_class: int, rng: np.random.Generator) -> np.ndarray:
-    """Row numbers of `per_class` training images of each class, or of all there are."""
+    """Row numbers of `per_class` training images of each class, or of all where there are fewer."""
     rows = [
         rng.permutation(np.flatnonzero(data.train.label_N == k))[:per_class]
         for k in range(len(data.classes))
@@ -52,7 +53,7 @@ def draw_references(data: RealData, per_class: int, rng: np.random.Generator) ->
 
 
 def pick(images: Images, rows: np.ndarray) -> Images:
-    """Some of the images."""
+    """The images of these row numbers."""
     return Images(images_NHWC=images.images_NHWC[rows], label_N=images.label_N[rows])
 
 
@@ -63,37 +64,40 @@ def make_faults(
     rng: np.random.Generator,
     gan: Generator | None = None,
 ) -> dict[str, Images]:
-    """Each kind of fault, as many images as are given; kinds that need what is not there are
-    left out. Kinds of other data sets are named `other_data:NAME` and share the number.
+    """For each kind of fault, as many faulty images as `images` has.
+
+    `decoding` is left out without a VAE, and `undertrained_gan` without a GAN. Each other data set
+    NAME gives a kind `other_data:NAME`; together these have at most as many images.
     """
     x_NHWC, label_N = images.images_NHWC, images.label_N
     count, classes = label_N.size, len(data.classes)
 
-    def any_label(size: int) -> np.ndarray:
+    def random_labels(size: int) -> np.ndarray:
         return rng.integers(0, classes, size)
 
-    made = {
+    pixels_and_labels = {
         "wrong_label": (x_NHWC, faults.wrong_labels(label_N, classes, rng)),
         "noise": (faults.noise(x_NHWC, rng), label_N),
         "blur": (faults.blur(x_NHWC), label_N),
         "occlusion": (faults.occlude(x_NHWC, rng), label_N),
         "blend": (faults.blend(x_NHWC, label_N, rng), label_N),
-        "blank": (faults.blank(x_NHWC, rng), any_label(count)),
+        "blank": (faults.blank(x_NHWC, rng), random_labels(count)),
     }
     if vae is not None:
-        made["decoding"] = (decodings(vae, count, rng), any_label(count))
+        pixels_and_labels["decoding"] = (decodings(vae, count, rng), random_labels(count))
     if gan is not None:
-        made["undertrained_gan"] = (gan_samples(gan, label_N, rng), label_N)
+        pixels_and_labels["undertrained_gan"] = (gan_samples(gan, label_N, rng), label_N)
     for name, foreign in data.others.items():
         rows = rng.choice(len(foreign), min(len(foreign), count // len(data.others)), replace=False)
-        made[f"other_data:{name}"] = (foreign[rows], any_label(rows.size))
+        pixels_and_labels[f"other_data:{name}"] = (foreign[rows], random_labels(rows.size))
     return {
-        kind: Images(images_NHWC=x, label_N=y.astype(np.int64)) for kind, (x, y) in made.items()
+        kind: Images(images_NHWC=x, label_N=y.astype(np.int64))
+        for kind, (x, y) in pixels_and_labels.items()
     }
 
 
 def train_encoder(references: Images, width: float, steps: int, seed: int) -> VAE:
-    """The VAE of a draw, on one thread's terms: no Ray Train, no checkpoints."""
+    """The VAE of a draw, trained in this process, without Ray Train or checkpoints."""
     _, side, _, channels = references.images_NHWC.shape
     torch.manual_seed(seed)
     vae = VAE(VAEShape(size=side, channels=channels, width=width))
@@ -114,30 +118,30 @@ def train_encoder(references: Images, width: float, steps: int, seed: int) -> VA
 
 
 def train_gan_briefly(references: Images, classes: int, steps: int, seed: int) -> Generator:
-    """A GAN of a draw before it is any good, with the settings a pool entry has by default."""
+    """An undertrained GAN of a draw, with a pool entry's default settings but for its steps."""
     _, side, _, channels = references.images_NHWC.shape
-    chosen = Gan(kind="gan", steps=steps, checkpoint_every=steps)
-    shape = shape_of(chosen, side, channels, classes)
-    state = fresh_gan(shape, chosen.learning_rate, seed, "cpu")
-    settings = settings_of(chosen, seed)
+    entry = Gan(kind="gan", steps=steps, checkpoint_every=steps)
+    shape = shape_of(entry, side, channels, classes)
+    state = fresh_gan(shape, entry.learning_rate, seed, "cpu")
+    settings = settings_of(entry, seed)
     return train_gan(state, references.images_NHWC, references.label_N, settings).average
 
 
 @torch.inference_mode()
 def gan_samples(gan: Generator, label_N: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """(N, H, W, C) uint8 samples of these classes."""
+    """(N, H, W, C) uint8 samples of the classes in `label_N`."""
     z_NZ = rng.standard_normal((label_N.size, gan.shape.noise_dim)).astype(np.float32)
     pairs = zip(
         torch.split(torch.from_numpy(z_NZ), 128),
         torch.split(torch.from_numpy(label_N), 128),
         strict=True,
     )
-    return np.concatenate([to_pixels(gan(z, label)) for z, label in pairs])
+    return np.concatenate([to_pixels(gan(z_BZ, label_B)) for z_BZ, label_B in pairs])
 
 
 @torch.inference_mode()
 def decodings(vae: VAE, count: int, rng: np.random.Generator) -> np.ndarray:
     """(count, H, W, C) uint8 decodings of draws from a standard normal."""
     z_ND = torch.from_numpy(rng.standard_normal((count, vae.shape.latent_dim)).astype(np.float32))
-    parts = [torch.sigmoid(vae.decode_logits(part)) for part in torch.split(z_ND, 128)]
-    return to_pixels(torch.cat(parts))
+    batches = [torch.sigmoid(vae.decode_logits(z_BD)) for z_BD in torch.split(z_ND, 128)]
+    return to_pixels(torch.cat(batches))

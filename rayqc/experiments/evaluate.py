@@ -1,4 +1,4 @@
-"""`rayqc evaluate`: the filter measured draw by draw; what is done is not done again."""
+"""`rayqc evaluate`: measures the filter draw by draw; draws measured before are not repeated."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import yaml
 from rayqc.config import Data, differences
 from rayqc.config.evaluation import DataSet, Evaluation
 from rayqc.distributed.session import session
-from rayqc.distributed.tasks import run_tasks, share
+from rayqc.distributed.tasks import put_shared, run_tasks
 from rayqc.errors import ConflictError, InputError
 from rayqc.experiments.accuracy import measure_pool
 from rayqc.experiments.detection import measure_draw
@@ -35,12 +35,12 @@ RESULT = "evaluation.json"
 TABLES = "evaluation.md"
 MOST_FOREIGN = 2000
 GROWS = ("detection.draws", "detection.development", "accuracy.draws", "accuracy.pools", "data")
-"""Settings that add work and leave what is done as it is."""
+"""Settings that may change between calls: they add draws and do not change measured ones."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One draw to measure, and where its record is kept."""
+    """One draw to measure, and the name of the file that its record is written to."""
 
     name: str
     function: Callable[..., Any]
@@ -57,13 +57,13 @@ def evaluate(
     num_cpus: int | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Measure the draws that are not measured yet, then write tables of all that are.
+    """Measure the draws that are not measured yet, then write tables of all measured draws.
 
     Args:
-        limit: measure so many draws and stop there; running again goes on.
+        limit: measure at most this many draws; another call measures the rest.
 
     Returns:
-        What `evaluation.json` holds.
+        The content of `evaluation.json`.
 
     Raises:
         ConflictError: `out` holds draws measured with other settings.
@@ -83,24 +83,26 @@ def _evaluate(
 ) -> dict[str, Any]:
     _claim(folder, settings)
     jobs = plan(settings)
-    kept = set(folder.names("draws"))
-    left = [job for job in jobs if job.name not in kept][:limit]
-    done = [job for job in jobs if job.name in kept]
-    with progress.stage("evaluate", len(done) + len(left), "draws") as stage:
+    measured_names = set(folder.names("draws"))
+    pending = [job for job in jobs if job.name not in measured_names][:limit]
+    done = [job for job in jobs if job.name in measured_names]
+    with progress.stage("evaluate", len(done) + len(pending), "draws") as stage:
         if done:
             stage.skip(len(done))
-        if left:
+        if pending:
             with session(address, num_cpus):
-                wanted = {job.data for job in left}
-                loaded = {
-                    data.name: share(load(data)) for data in settings.data if data.name in wanted
+                data_names = {job.data for job in pending}
+                data_by_name = {
+                    data.name: put_shared(load(data))
+                    for data in settings.data
+                    if data.name in data_names
                 }
-                arguments = [
-                    (job.function, loaded[job.data], job.arguments, folder, job.name)
-                    for job in left
+                task_arguments = [
+                    (job.function, data_by_name[job.data], job.arguments, folder, job.name)
+                    for job in pending
                 ]
-                run_tasks(_measure, arguments, stage)
-    return _conclude(folder, settings, [*done, *left])
+                run_tasks(_measure, task_arguments, stage)
+    return _conclude(folder, settings, [*done, *pending])
 
 
 def _measure(
@@ -114,28 +116,31 @@ def _measure(
 
 
 def plan(settings: Evaluation) -> list[Job]:
-    """All draws, those of few references first."""
+    """All draws, ordered by draw number."""
     jobs = []
     for data in settings.data:
         if settings.detection is not None:
-            chosen = settings.detection
-            for per_class, draws in sorted(chosen.draws.items()):
-                first = settings.first_draw
-                numbers = [*range(chosen.development), *range(first, first + draws)]
+            detection = settings.detection
+            for per_class, draw_count in sorted(detection.draws.items()):
+                first_draw = settings.first_draw
+                draw_numbers = [
+                    *range(detection.development),
+                    *range(first_draw, first_draw + draw_count),
+                ]
                 jobs += [
                     Job(
                         name=f"draws/detection-{data.name}-{per_class:04d}-{draw:04d}.json",
                         function=measure_draw,
                         data=data.name,
-                        arguments=(per_class, draw, chosen, settings.regions),
+                        arguments=(per_class, draw, detection, settings.regions),
                     )
-                    for draw in numbers
+                    for draw in draw_numbers
                 ]
         if settings.accuracy is not None:
             for pool in settings.accuracy.pools:
                 if pool.startswith("gan") and data.gan is None:
                     continue
-                first = settings.first_draw
+                first_draw = settings.first_draw
                 jobs += [
                     Job(
                         name=f"draws/accuracy-{data.name}-{pool}-{draw:04d}.json",
@@ -143,32 +148,36 @@ def plan(settings: Evaluation) -> list[Job]:
                         data=data.name,
                         arguments=(pool, draw, settings.accuracy, settings.regions),
                     )
-                    for draw in range(first, first + settings.accuracy.draws)
+                    for draw in range(first_draw, first_draw + settings.accuracy.draws)
                 ]
-    # By draw, so that an evaluation that is cut off has some draws of everything.
+    # By draw, so that an evaluation that is stopped early has some draws of every kind.
     return sorted(jobs, key=lambda job: (job.name.rpartition("-")[2], job.name))
 
 
 def load(data: DataSet) -> RealData:
-    """A data set's images, decoded to the shape its references call for.
+    """A data set's images, decoded to the shape that its reference images need.
 
     Raises:
-        InputError: it has one class only.
+        InputError: the data set has only one class.
     """
     source = open_source(data.references)
     if len(source.classes) < 2:
         raise InputError(f"data set {data.name} has one class; faults need two or more")
     limits = Limits()
-    table = read_all(source)
-    first = list(zip(table["id"].to_pylist()[:100], image_bytes(table)[:100], strict=True))
-    shape = infer_shape(first, limits, None, None)
+    reference_table = read_all(source)
+    first_images = list(
+        zip(
+            reference_table["id"].to_pylist()[:100], image_bytes(reference_table)[:100], strict=True
+        )
+    )
+    shape = infer_shape(first_images, limits, None, None)
     test_source = open_source(data.test, split="test")
-    test = match_labels(read_all(test_source), test_source.classes, source.classes)
+    test_table = match_labels(read_all(test_source), test_source.classes, source.classes)
     return RealData(
         name=data.name,
         classes=source.classes,
-        train=_decode(table, shape, limits),
-        test=_decode(test, shape, limits),
+        train=_decode(reference_table, shape, limits),
+        test=_decode(test_table, shape, limits),
         others={name: _foreign(other, shape, limits) for name, other in data.others.items()},
         gan=None if data.gan is None else _gan(data.gan, source.classes, shape, limits),
     )
@@ -190,8 +199,8 @@ def _gan(data: Data, classes: tuple[str, ...], shape: ImageShape, limits: Limits
 
 
 def _claim(folder: Folder, settings: Evaluation) -> None:
-    """Keep the settings, or find that they are those the folder's draws were measured with."""
-    wanted = {
+    """Write the settings, or refuse them if the folder's draws were measured with others."""
+    record = {
         **settings.model_dump(mode="json"),
         "rayqc_version": __version__,
         "faults_version": FAULTS_VERSION,
@@ -199,26 +208,26 @@ def _claim(folder: Folder, settings: Evaluation) -> None:
     if folder.exists(SETTINGS):
         changed = [
             change
-            for change in differences(yaml.safe_load(folder.read(SETTINGS)), wanted)
+            for change in differences(yaml.safe_load(folder.read(SETTINGS)), record)
             if not change.startswith(GROWS)
         ]
         if changed:
             raise ConflictError(
                 f"{folder} holds draws measured otherwise ({'; '.join(changed)}); use another --out"
             )
-    folder.write(SETTINGS, yaml.safe_dump(wanted, sort_keys=False).encode())
+    folder.write(SETTINGS, yaml.safe_dump(record, sort_keys=False).encode())
 
 
 def _conclude(folder: Folder, settings: Evaluation, jobs: list[Job]) -> dict[str, Any]:
     records = [read_json(folder, job.name) for job in jobs]
     if not records:
         raise InputError("nothing to evaluate: both detection and accuracy are left out")
-    found = {
+    result = {
         "rayqc_version": __version__,
         "faults_version": FAULTS_VERSION,
         "faults": SEVERITY,
         **summarise(records, settings.first_draw),
     }
-    write_json(folder, RESULT, found)
-    folder.write(TABLES, tables(found).encode())
-    return found
+    write_json(folder, RESULT, result)
+    folder.write(TABLES, tables(result).encode())
+    return result

@@ -1,4 +1,4 @@
-"""Draws to means with bootstrap intervals, and those to Markdown tables."""
+"""Means over draws with bootstrap intervals, and Markdown tables of them."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ Record = dict[str, Any]
 
 RESAMPLES = 2000
 LEVEL = 0.95
+"""Of the bootstrap intervals."""
 KINDS = (
     "wrong_label",
     "noise",
@@ -36,66 +37,72 @@ METHODS = (
     "blur_effect",
 )
 CONTAMINATIONS = (0.1, 0.3, 0.5)
+"""Faulty shares of a pool that purity is computed for."""
 PAIRS = (("accepted", "random"), ("accepted", "all"), ("oracle", "random"), ("accepted", "real"))
+"""Arms whose accuracies are compared, as the first minus the second."""
 
 
 def bootstrap(values: list[float]) -> dict[str, float]:
-    """Mean over draws and its 95% bootstrap interval (percentiles); draws are what is resampled."""
-    found = np.asarray(values, dtype=float)
+    """Mean over draws and its 95% percentile bootstrap interval, from resampled draws."""
+    draw_values = np.asarray(values, dtype=float)
     rng = np.random.default_rng(0)
-    means = found[rng.integers(0, found.size, (RESAMPLES, found.size))].mean(1)
+    means = draw_values[rng.integers(0, draw_values.size, (RESAMPLES, draw_values.size))].mean(1)
     low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return {
-        "mean": float(found.mean()),
+        "mean": float(draw_values.mean()),
         "low": float(low),
         "high": float(high),
-        "draws": found.size,
+        "draws": draw_values.size,
     }
 
 
 def summarise(records: list[Record], first_draw: int) -> Record:
-    """Means and intervals of draws from `first_draw` on; earlier ones served choices only."""
+    """Means and intervals of draws from `first_draw` on; earlier draws are for choices only."""
     detection = [r for r in records if "auroc" in r]
     reported = [r for r in detection if r["draw"] >= first_draw]
-    held_out = choose_without(detection, first_draw)
+    share_without = choose_without(detection, first_draw)
     cells = _grouped(reported, "data", "per_class")
-    arms = _grouped([r for r in records if "arms" in r], "data", "pool")
+    arm_cells = _grouped([r for r in records if "arms" in r], "data", "pool")
     return {
         "detection": [
-            {"data": key[0], "per_class": key[1], **_detection(cell, held_out)}
+            {"data": key[0], "per_class": key[1], **_detection(cell, share_without)}
             for key, cell in sorted(cells.items())
         ],
         "accuracy": [
             {"data": key[0], "pool": key[1], **_accuracy(cell)}
-            for key, cell in sorted(arms.items())
+            for key, cell in sorted(arm_cells.items())
         ],
-        "share_without": held_out,
+        "share_without": share_without,
     }
 
 
 def choose_without(records: list[Record], first_draw: int) -> dict[str, str]:
-    """For each kind of fault, the noise share that development draws choose by the other kinds."""
+    """For each kind of fault, the noise share with the highest AUROC over the other kinds.
+
+    It is chosen on development draws, those before `first_draw`, and given as the name of a score,
+    such as `joint:0.5`.
+    """
     development = [r for r in records if r["draw"] < first_draw]
-    chosen = {}
+    share_without = {}
     for kind in KINDS:
-        means = {}
+        mean_by_name = {}
         for share in SHARES:
             name = f"joint:{share:g}"
-            rest = [
+            other_means = [
                 np.mean([r["auroc"][name][k] for k in KINDS if k in r["auroc"][name] and k != kind])
                 for r in development
             ]
-            means[name] = float(np.mean(rest)) if rest else 0.0
+            mean_by_name[name] = float(np.mean(other_means)) if other_means else 0.0
         if development:
-            chosen[kind] = max(means, key=means.__getitem__)
-    return chosen
+            share_without[kind] = max(mean_by_name, key=mean_by_name.__getitem__)
+    return share_without
 
 
-def _detection(cell: list[Record], held_out: dict[str, str]) -> Record:
+def _detection(cell: list[Record], share_without: dict[str, str]) -> Record:
     kinds = [k for k in KINDS if k in cell[0]["auroc"]["joint"]]
-    found: Record = {"draws": len(cell), "promise": sorted({r["promise"] for r in cell})}
+    summary: Record = {"draws": len(cell), "promise": sorted({r["promise"] for r in cell})}
     for measure in ("auroc", "tpr"):
-        found[measure] = {
+        summary[measure] = {
             method: {
                 "mean": bootstrap([_mean(r[measure][method], kinds) for r in cell]),
                 "kinds": {
@@ -106,14 +113,14 @@ def _detection(cell: list[Record], held_out: dict[str, str]) -> Record:
             for method in METHODS
             if method in cell[0][measure]
         }
-    if held_out:
-        left_out = {k: [r["auroc"][held_out[k]][k] for r in cell] for k in kinds}
-        by_draw = np.array(list(left_out.values())).mean(0)
-        found["left_out"] = {
-            "mean": bootstrap(list(by_draw)),
-            "kinds": {kind: bootstrap(values) for kind, values in left_out.items()},
+    if share_without:
+        auroc_by_kind = {k: [r["auroc"][share_without[k]][k] for r in cell] for k in kinds}
+        mean_by_draw = np.array(list(auroc_by_kind.values())).mean(0)
+        summary["left_out"] = {
+            "mean": bootstrap(list(mean_by_draw)),
+            "kinds": {kind: bootstrap(values) for kind, values in auroc_by_kind.items()},
         }
-    found["coverage"] = {
+    summary["coverage"] = {
         name: {
             "pooled": bootstrap([r["coverage"][name]["pooled"] for r in cell]),
             "lowest": bootstrap([r["coverage"][name]["lowest"] for r in cell]),
@@ -124,7 +131,7 @@ def _detection(cell: list[Record], held_out: dict[str, str]) -> Record:
         }
         for name in cell[0]["coverage"]
     }
-    return found
+    return summary
 
 
 def _mean(by_kind: dict[str, float], kinds: list[str]) -> float:
@@ -132,7 +139,10 @@ def _mean(by_kind: dict[str, float], kinds: list[str]) -> float:
 
 
 def _purity(coverage: Record, share: float) -> float:
-    """Share of genuine among the accepted, of a pool with `share` faulty, kinds in equal parts."""
+    """Share of genuine images among the accepted ones of a pool.
+
+    Of the pool, `share` is faulty, and all kinds of fault are equally frequent.
+    """
     genuine = (1 - share) * coverage["pooled"]
     faulty = share * float(np.mean(list(coverage["faults"].values())))
     return float(genuine / (genuine + faulty))
@@ -140,7 +150,7 @@ def _purity(coverage: Record, share: float) -> float:
 
 def _accuracy(cell: list[Record]) -> Record:
     arms = list(cell[0]["arms"])
-    found: Record = {
+    summary: Record = {
         "draws": len(cell),
         "statistic": cell[0]["statistic"],
         "accepted": bootstrap([r["accepted"] for r in cell]),
@@ -152,13 +162,13 @@ def _accuracy(cell: list[Record]) -> Record:
         },
     }
     if cell[0]["sound"] is not None:
-        found["sound"] = bootstrap([r["sound"] for r in cell])
-        found["sound_accepted"] = bootstrap([r["sound_accepted"] for r in cell])
-        gain = found["differences"].get("oracle - random")
-        if gain and gain["low"] > 0:
-            won = found["differences"]["accepted - random"]["mean"]
-            found["share_of_oracle"] = won / gain["mean"]
-    return found
+        summary["sound"] = bootstrap([r["sound"] for r in cell])
+        summary["sound_accepted"] = bootstrap([r["sound_accepted"] for r in cell])
+        oracle_gain = summary["differences"].get("oracle - random")
+        if oracle_gain and oracle_gain["low"] > 0:
+            accepted_gain = summary["differences"]["accepted - random"]["mean"]
+            summary["share_of_oracle"] = accepted_gain / oracle_gain["mean"]
+    return summary
 
 
 def _grouped(records: list[Record], *keys: str) -> dict[tuple[Any, ...], list[Record]]:
@@ -169,22 +179,22 @@ def _grouped(records: list[Record], *keys: str) -> dict[tuple[Any, ...], list[Re
 
 
 def tables(found: Record) -> str:
-    """Markdown of what `summarise` gave."""
-    text = [f"rayqc {found['rayqc_version']}, fault table {found['faults_version']}.\n"]
+    """Markdown tables of the content of `evaluation.json`: versions and what `summarise` gave."""
+    sections = [f"rayqc {found['rayqc_version']}, fault table {found['faults_version']}.\n"]
     for cells in _grouped(found["detection"], "data").values():
-        text.append(_overview(cells))
+        sections.append(_overview(cells))
     for cell in found["detection"]:
-        text.append(_detection_table(cell))
+        sections.append(_detection_table(cell))
     if found["accuracy"]:
-        text.append(_accuracy_table(found["accuracy"]))
-    return "\n".join(text)
+        sections.append(_accuracy_table(found["accuracy"]))
+    return "\n".join(sections)
 
 
 def _overview(cells: list[Record]) -> str:
-    """One data set's figures by number of references, the joint beside the paper's sphere."""
+    """Main figures of one data set by number of reference images, with the paper's sphere."""
 
-    def accepted(name: str, which: str) -> list[str]:
-        return [_percents(cell["coverage"][name][which]) for cell in cells]
+    def accepted(name: str, key: str) -> list[str]:
+        return [_percents(cell["coverage"][name][key]) for cell in cells]
 
     def auroc(name: str, kind: str) -> list[str]:
         return [_interval(cell["auroc"][name]["kinds"][kind], 3) for cell in cells]
@@ -193,35 +203,35 @@ def _overview(cells: list[Record]) -> str:
         return [_interval(cell["auroc"][name]["mean"], 3) for cell in cells]
 
     rows = {"draws": [f"{cell['draws']} ({', '.join(cell['promise'])})" for cell in cells]}
-    for which, what in (("pooled", "fresh images accepted, %"), ("lowest", "the lowest class, %")):
+    for key, title in (("pooled", "fresh images accepted, %"), ("lowest", "the lowest class, %")):
         for name in ("joint", "label", "sphere"):
-            rows[f"{what}: {name}"] = accepted(name, which)
+            rows[f"{title}: {name}"] = accepted(name, key)
     for name in ("joint", "sphere"):
         rows[f"AUROC, mean over kinds: {name}"] = mean(name)
     if all("left_out" in cell for cell in cells):
         rows["each kind left out"] = [_interval(cell["left_out"]["mean"], 3) for cell in cells]
     for name in ("joint", "label", "sphere"):
         rows[f"AUROC, wrong label: {name}"] = auroc(name, "wrong_label")
-    head = ["references a class", *(str(cell["per_class"]) for cell in cells)]
-    lines = [f"\n### {cells[0]['data']}\n", _row(head), _row(["---"] * len(head))]
-    return "\n".join([*lines, *(_row([name, *found]) for name, found in rows.items())]) + "\n"
+    header = ["references a class", *(str(cell["per_class"]) for cell in cells)]
+    lines = [f"\n### {cells[0]['data']}\n", _row(header), _row(["---"] * len(header))]
+    return "\n".join([*lines, *(_row([name, *texts]) for name, texts in rows.items())]) + "\n"
 
 
 def _detection_table(cell: Record) -> str:
     kinds = list(cell["auroc"]["joint"]["kinds"])
-    head = f"\n### {cell['data']}, {cell['per_class']} references a class, {cell['draws']} draws"
-    head_row = _row(["", "mean", *(kind.replace("_", " ") for kind in kinds)])
+    title = f"\n### {cell['data']}, {cell['per_class']} references a class, {cell['draws']} draws"
+    header = _row(["", "mean", *(kind.replace("_", " ") for kind in kinds)])
     rule = _row(["---"] * (len(kinds) + 2))
-    rows = [head + f" (promise: {', '.join(cell['promise'])})\n", "AUROC\n", head_row, rule]
-    measured = dict(cell["auroc"])
+    rows = [title + f" (promise: {', '.join(cell['promise'])})\n", "AUROC\n", header, rule]
+    auroc_by_method = dict(cell["auroc"])
     if "left_out" in cell:
-        measured["joint, kind left out"] = cell["left_out"]
-    for name, method in measured.items():
+        auroc_by_method["joint, kind left out"] = cell["left_out"]
+    for name, method in auroc_by_method.items():
         values = [
             f"{method['kinds'][k]['mean']:.3f}" if k in method["kinds"] else "" for k in kinds
         ]
         rows.append(_row([name, _interval(method["mean"], 3), *values]))
-    rows += ["", "Found (TPR) where 5% of genuine images are taken for faulty\n", head_row, rule]
+    rows += ["", "Found (TPR) where 5% of genuine images are taken for faulty\n", header, rule]
     for name, method in cell["tpr"].items():
         values = [f"{method['kinds'][k]['mean']:.2f}" for k in kinds]
         rows.append(_row([name, _interval(method["mean"], 2), *values]))
@@ -238,9 +248,9 @@ def _detection_table(cell: Record) -> str:
         ),
         _row(["---"] * (3 + len(shares))),
     ]
-    for name, covered in cell["coverage"].items():
-        purity = [f"{100 * covered['purity'][share]['mean']:.1f}" for share in shares]
-        percents = [_percents(covered[key]) for key in ("pooled", "lowest")]
+    for name, coverage in cell["coverage"].items():
+        purity = [f"{100 * coverage['purity'][share]['mean']:.1f}" for share in shares]
+        percents = [_percents(coverage[key]) for key in ("pooled", "lowest")]
         rows.append(_row([name, *percents, *purity]))
     return "\n".join(rows) + "\n"
 
@@ -283,12 +293,12 @@ def _row(cells: list[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _interval(value: dict[str, float], digits: int) -> str:
-    low, high = (f"{value[end]:.{digits}f}" for end in ("low", "high"))
-    return f"{value['mean']:.{digits}f} ({low} to {high})"
+def _interval(estimate: dict[str, float], digits: int) -> str:
+    low, high = (f"{estimate[end]:.{digits}f}" for end in ("low", "high"))
+    return f"{estimate['mean']:.{digits}f} ({low} to {high})"
 
 
-def _percents(value: dict[str, float], sign: bool = False) -> str:
+def _percents(estimate: dict[str, float], sign: bool = False) -> str:
     form = "+.1f" if sign else ".1f"
-    low, high = (f"{100 * value[end]:{form}}" for end in ("low", "high"))
-    return f"{100 * value['mean']:{form}} ({low} to {high})"
+    low, high = (f"{100 * estimate[end]:{form}}" for end in ("low", "high"))
+    return f"{100 * estimate['mean']:{form}} ({low} to {high})"

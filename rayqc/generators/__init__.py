@@ -1,1 +1,1 @@
-"""Makers of candidates. Each is a source: it lists units and reads one, by making it."""
+"""Makers of candidates. Each is a source: it lists units, and reads a unit by making it."""

@@ -1,7 +1,9 @@
-"""Augmentation: candidates that are transformed copies of references.
+"""Augmentation: candidates that are transformed copies of reference images.
 
-Candidate i of an entry is made from reference i // per_reference, with randomness
-from (run seed, entry's name, i) alone: any actor makes the same bytes of it.
+Candidate i of an entry is made from reference image i // per_reference, with randomness
+from (run seed, entry's name, i) alone, so every actor makes the same bytes of it.
+
+Shape suffixes: N images, C H W pixels.
 """
 
 from __future__ import annotations
@@ -27,89 +29,94 @@ from rayqc.units import Unit, slices
 
 @dataclass(kw_only=True)
 class AugmentSource:
-    """A source of `per_reference` candidates of each reference in a run."""
+    """A source of `per_reference` candidates of each reference image of a run."""
 
     references: Folder
-    """Folder that holds the table of references."""
+    """Folder that holds the table of reference images."""
     table: str
     classes: tuple[str, ...]
     count: int
-    """References in the table."""
+    """Reference images in the table."""
     references_digest: str
     name: str
-    """Goes before the candidates' ids, and seeds this entry apart from others."""
+    """Of the pool entry; begins the candidates' ids, and is part of their seeds."""
     seed: int
     policy: str | list[dict[str, Any]]
     per_reference: int
     limits: Limits = field(default_factory=Limits)
-    _rows: pa.Table | None = field(default=None, repr=False)
-    _pixels: dict[int, np.ndarray] = field(default_factory=dict, repr=False)
-    _transforms: dict[int, nn.Module] = field(default_factory=dict, repr=False)
+    _reference_table: pa.Table | None = field(default=None, repr=False)
+    _pixels_by_reference: dict[int, np.ndarray] = field(default_factory=dict, repr=False)
+    _transform_by_channels: dict[int, nn.Module] = field(default_factory=dict, repr=False)
 
     def units(self, most_rows: int) -> list[Unit]:
-        """Ranges of candidate numbers; see `Source`."""
-        made_from = [self.references_digest, self.seed, self.name, self.policy, self.per_reference]
-        tag = digest(canonical_json(made_from))
+        """Ranges of candidate numbers, at most `most_rows` in each; see `Source`."""
+        identity = [self.references_digest, self.seed, self.name, self.policy, self.per_reference]
+        fingerprint = digest(canonical_json(identity))
         return [
-            Unit(entry=0, path="augment", start=start, stop=stop, fingerprint=tag)
+            Unit(entry=0, path="augment", start=start, stop=stop, fingerprint=fingerprint)
             for start, stop in slices(self.count * self.per_reference, most_rows)
         ]
 
     def labels(self, unit: Unit) -> np.ndarray:
-        """See `Source`."""
+        """(n,) int64, the labels of the reference images that the candidates are made from."""
         label_N = np.asarray(self._references()["label"])
         return np.asarray(label_N[unit.rows() // self.per_reference])
 
     def read(self, unit: Unit, max_bytes: int | None = None) -> pa.Table:
-        """Make the unit's candidates, none of which is too large; see `Source`."""
+        """Make the unit's candidates; `max_bytes` is for files and not used. See `Source`."""
         rows = unit.rows()
-        parent_id = self._references()["id"].to_pylist()
-        parents = [parent_id[row // self.per_reference] for row in rows]
+        reference_ids = self._references()["id"].to_pylist()
+        parent_ids = [reference_ids[row // self.per_reference] for row in rows]
         return candidate_table(
             self.classes,
             ids=[f"{self.name}/{row:09d}" for row in rows],
             images=[self._candidate(int(row)) for row in rows],
             labels=self.labels(unit),
             sources=[f"augment seed={self.seed}"] * len(rows),
-            parents=parents,
+            parents=parent_ids,
         )
 
     def _candidate(self, row: int) -> bytes:
         pixels_HWC = self._reference_pixels(row // self.per_reference)
         channels = pixels_HWC.shape[2]
-        if channels not in self._transforms:
-            self._transforms[channels] = make_transform(self.policy, channels)
+        if channels not in self._transform_by_channels:
+            self._transform_by_channels[channels] = make_transform(self.policy, channels)
         seeds = np.random.SeedSequence([self.seed, *self.name.encode(), row])
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(seeds.generate_state(1, np.uint64)[0]))
-            made_CHW = self._apply(self._transforms[channels], pixels_HWC, row)
-        return encode_png(made_CHW.permute(1, 2, 0).contiguous().numpy())
+            image_CHW = self._apply(self._transform_by_channels[channels], pixels_HWC, row)
+        return encode_png(image_CHW.permute(1, 2, 0).contiguous().numpy())
 
     def _apply(self, transform: nn.Module, pixels_HWC: np.ndarray, row: int) -> torch.Tensor:
-        where = f"pool entry {self.name}: the policy"
+        subject = f"pool entry {self.name}: the policy"
         try:
-            made = transform(torch.from_numpy(pixels_HWC).permute(2, 0, 1))
+            image_CHW = transform(torch.from_numpy(pixels_HWC).permute(2, 0, 1))
         except (ValueError, TypeError, RuntimeError) as error:
-            raise ConfigError(f"{where} fails on candidate {row}: {error}") from error
-        if made.dtype != torch.uint8 or made.ndim != 3 or made.shape[0] not in (1, 3):
+            raise ConfigError(f"{subject} fails on candidate {row}: {error}") from error
+        if (
+            image_CHW.dtype != torch.uint8
+            or image_CHW.ndim != 3
+            or image_CHW.shape[0] not in (1, 3)
+        ):
             raise ConfigError(
-                f"{where} gives {made.dtype} of shape {tuple(made.shape)}; expected uint8 of shape "
-                "(1 or 3, height, width), so leave out steps that change the type"
+                f"{subject} gives {image_CHW.dtype} of shape {tuple(image_CHW.shape)}; "
+                "expected uint8 of shape (1 or 3, height, width), so leave out steps that change "
+                "the type"
             )
-        return torch.as_tensor(made)
+        return torch.as_tensor(image_CHW)
 
     def _reference_pixels(self, reference: int) -> np.ndarray:
-        if reference not in self._pixels:
-            # Candidates of one reference come one after another, so the last one is enough.
-            self._pixels.clear()
-            data = self._references()["image"][reference]["bytes"].as_py()
-            self._pixels[reference] = decode_native(data, self.limits).copy()
-        return self._pixels[reference]
+        if reference not in self._pixels_by_reference:
+            # Candidates of one reference image are made in a row, so only its pixels are kept.
+            self._pixels_by_reference.clear()
+            image_bytes = self._references()["image"][reference]["bytes"].as_py()
+            self._pixels_by_reference[reference] = decode_native(image_bytes, self.limits).copy()
+        return self._pixels_by_reference[reference]
 
     def _references(self) -> pa.Table:
-        if self._rows is None:
-            self._rows = read_table(self.references, self.table)
-        return self._rows
+        if self._reference_table is None:
+            self._reference_table = read_table(self.references, self.table)
+        return self._reference_table
 
 
 def augment_source(entry: Augment, place: EntryPlace) -> AugmentSource:
@@ -129,7 +136,11 @@ def augment_source(entry: Augment, place: EntryPlace) -> AugmentSource:
 
 
 def check_policy(entry: Augment) -> None:
-    """Make the policy's transform, which says what is wrong with it."""
+    """Refuse a policy that gives no transform.
+
+    Raises:
+        ConfigError: as `make_transform` does.
+    """
     make_transform(entry.policy, channels=3)
 
 

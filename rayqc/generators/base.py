@@ -1,4 +1,4 @@
-"""What a kind of generators says of itself."""
+"""What each kind of generator declares, and what its sources are given."""
 
 from __future__ import annotations
 
@@ -13,50 +13,50 @@ from rayqc.storage import Folder
 
 @dataclass(frozen=True, kw_only=True)
 class EntryPlace:
-    """Where a pool entry is at home: the run that its candidates are made for."""
+    """The name of a pool entry, and the run that its candidates are made for."""
 
     name: str
-    """Of the entry; goes before its candidates' ids."""
+    """Of the entry; begins its candidates' ids."""
     folder: Folder
-    """The entry's own, for what is trained for it."""
+    """Of this entry alone; holds what is trained for it."""
     model: Folder
-    """Holds the encoder and the table of references."""
+    """Holds the encoder and the table of reference images."""
     table: str
-    """Name of the table of references."""
+    """Name of the table of reference images."""
     references: int
-    """Rows of the table."""
+    """Number of reference images."""
     references_digest: str
     classes: tuple[str, ...]
     seed: int
-    """The run's."""
+    """Of the run."""
     limits: Limits
 
 
 class GeneratedSource(Source, Protocol):
-    """A source that makes what it reads."""
+    """A source that makes the candidates of a unit when the unit is read."""
 
     name: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class GeneratorKind:
-    """How a pool entry of a kind makes its candidates. `Entry` is its class of settings."""
+    """How pool entries of one kind make candidates; each function takes an entry's settings."""
 
     source: Callable[[Any, EntryPlace], GeneratedSource]
-    """The source of an entry's candidates; small, and nothing is loaded yet."""
+    """Makes the source of an entry's candidates, which is small and has loaded no network yet."""
     identity: Callable[[Any], str] | None = None
-    """Digest of the file or the code that an entry names; None where it names none.
+    """Identity of the file or code that an entry names; None for kinds that name none.
 
     Raises:
-        ConfigError: it cannot be read.
+        ConfigError: the file or code cannot be read.
     """
     check: Callable[[Any], None] = lambda entry: None
-    """Find what is wrong with an entry before anything starts.
+    """Checks an entry's settings before any work starts.
 
     Raises:
-        ConfigError: something is.
+        ConfigError: no candidate can be made with these settings.
     """
     tried_first: bool = False
-    """Is a first candidate made before the encoder is trained, so that what fails, fails early?"""
+    """Is one candidate made before the encoder is trained, so that an error shows early?"""
     trained: bool = False
-    """Is it a GAN, which `generate` trains (`distributed.train_gan`)?"""
+    """Is it a GAN, which `generate` trains (see `distributed.train_gan`)?"""

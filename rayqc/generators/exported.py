@@ -1,4 +1,4 @@
-"""Generator kind `exported`: a network in a file.
+"""Generator kind `exported`: the user's network in a file.
 
 Shape suffixes: B images of a batch, C H W pixels, Z noise.
 """
@@ -24,51 +24,52 @@ from rayqc.storage import Folder, digest
 
 @dataclass(frozen=True, kw_only=True)
 class ExportedMaker:
-    """A TorchScript file or one of `torch.export`."""
+    """A network in a TorchScript file or a file of `torch.export`."""
 
     path: str | None
-    """Absolute, or a URL; None where the user has not named it."""
+    """Absolute path or URL; None where the user has not named the file."""
     sha256: str
-    """Of the file when this was made; another one is refused."""
+    """Of the file when this object was made; `open` refuses any other file."""
     noise_dim: int
     low: int
-    """Least value of its pixels, 0 or -1; the largest is 1."""
+    """Least value of the network's pixels, 0 or -1; the largest is 1."""
 
     @staticmethod
     def of(path: str | None, noise_dim: int, low: int) -> ExportedMaker:
-        """From the settings of a pool entry; reads the file.
+        """The maker that a pool entry's settings describe; reads the file.
 
         Raises:
-            ConfigError: it is not there.
+            ConfigError: there is no file at `path`.
         """
         if path is None:
             return ExportedMaker(path=None, sha256=UNNAMED, noise_dim=noise_dim, low=low)
-        folder, name = _place(path)
+        folder, name = _folder_and_name(path)
         return ExportedMaker(
-            path=folder.path(name), sha256=digest(_bytes(path)), noise_dim=noise_dim, low=low
+            path=folder.path(name), sha256=digest(_file_bytes(path)), noise_dim=noise_dim, low=low
         )
 
     @property
     def identity(self) -> str:
-        """Of the file."""
+        """Digest of the file, and the settings that change its images."""
         return f"{self.sha256} {self.noise_dim} {self.low}"
 
     def open(self, device: str) -> ExportedSampler:
         """See `Maker`.
 
         Raises:
-            ConfigError: the file is no network.
-            ArtefactError: it is another file than it was.
+            UntrustedCodeError: the user has not named the file.
+            ConfigError: the file is missing, or holds no network.
+            ArtefactError: the file was replaced after this object was made.
         """
         path = named_code(self.path)
-        data = _bytes(path)
-        if digest(data) != self.sha256:
+        file_bytes = _file_bytes(path)
+        if digest(file_bytes) != self.sha256:
             raise ArtefactError(f"{path} was replaced while it was in use; run again with --redo")
-        return ExportedSampler(_load(path, data, device), self, device)
+        return ExportedSampler(_load(path, file_bytes, device), self, device)
 
 
 class ExportedSampler:
-    """See `Sampler`: noise and labels through somebody's network."""
+    """See `Sampler`: the network's images of noise and labels."""
 
     def __init__(
         self, network: Callable[..., torch.Tensor], maker: ExportedMaker, device: str
@@ -78,51 +79,59 @@ class ExportedSampler:
     @torch.inference_mode()
     def __call__(self, label_B: np.ndarray, seed_B: np.ndarray) -> np.ndarray:
         z_BZ = torch.from_numpy(normal(seed_B, self.maker.noise_dim)).to(self.device)
-        label = torch.from_numpy(label_B).to(self.device)
+        label_tensor_B = torch.from_numpy(label_B).to(self.device)
         with torch.random.fork_rng():
             torch.manual_seed(int(seed_B[0]))  # for a network that draws on its own
-            x_BCHW = self.network(z_BZ, label)
+            x_BCHW = self.network(z_BZ, label_tensor_B)
         if not isinstance(x_BCHW, torch.Tensor) or x_BCHW.ndim != 4:
-            what = tuple(x_BCHW.shape) if isinstance(x_BCHW, torch.Tensor) else type(x_BCHW)
-            raise ConfigError(f"{self.maker.path} gave {what}; expected (N, C, H, W) pixels")
+            shape_or_type = (
+                tuple(x_BCHW.shape) if isinstance(x_BCHW, torch.Tensor) else type(x_BCHW)
+            )
+            raise ConfigError(
+                f"{self.maker.path} gave {shape_or_type}; expected (N, C, H, W) pixels"
+            )
         return to_pixels((x_BCHW - self.maker.low) / (1 - self.maker.low))
 
 
-def _load(path: str, data: bytes, device: str) -> Callable[..., torch.Tensor]:
+def _load(path: str, file_bytes: bytes, device: str) -> Callable[..., torch.Tensor]:
     try:
         if path.endswith(".pt2"):
-            found: Callable[..., torch.Tensor] = (
-                torch.export.load(io.BytesIO(data)).module().to(device)
+            program: Callable[..., torch.Tensor] = (
+                torch.export.load(io.BytesIO(file_bytes)).module().to(device)
             )
-            return found
+            return program
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # torch's advice to export anew
+            warnings.simplefilter("ignore", FutureWarning)  # torch advises torch.export instead
             scripted = torch.jit.load(  # type: ignore[no-untyped-call]
-                io.BytesIO(data), map_location=device
+                io.BytesIO(file_bytes), map_location=device
             )
-            evaluating: Callable[..., torch.Tensor] = scripted.eval()
-            return evaluating
-    except Exception as error:  # whatever a reader of strange bytes raises
+            script: Callable[..., torch.Tensor] = scripted.eval()
+            return script
+    except Exception as error:  # torch's readers may raise any exception
         raise ConfigError(
             f"{path} is no TorchScript file, nor (*.pt2) one of torch.export.save: {error}"
         ) from error
 
 
-def _bytes(path: str) -> bytes:
-    folder, name = _place(path)
+def _file_bytes(path: str) -> bytes:
+    folder, name = _folder_and_name(path)
     try:
         return folder.read(name)
     except FileNotFoundError as error:
         raise ConfigError(f"no generator's file at {path}") from error
 
 
-def _place(path: str) -> tuple[Folder, str]:
-    place, _, name = path.rpartition("/")
-    return Folder(place or ("/" if path.startswith("/") else ".")), name
+def _folder_and_name(path: str) -> tuple[Folder, str]:
+    parent, _, name = path.rpartition("/")
+    return Folder(parent or ("/" if path.startswith("/") else ".")), name
 
 
 def maker_of(entry: Exported) -> ExportedMaker:
-    """How to load an entry's generator; reads its file."""
+    """How to load an entry's generator; reads its file.
+
+    Raises:
+        ConfigError: there is no file at the entry's path.
+    """
     return ExportedMaker.of(entry.code(), entry.noise_dim, entry.low)
 
 

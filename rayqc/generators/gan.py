@@ -1,4 +1,4 @@
-"""The run's own GAN on disk, and as a sampler.
+"""Generator kind `gan`: the run's own GAN, on disk and as a sampler.
 
 Shape suffixes: N images, B images of a batch, H W C pixels, Z noise.
 """
@@ -40,7 +40,7 @@ class GANFacts(TypedDict):
     shape: dict[str, int]
     digest: str
     made_of: str
-    """Digest of the settings and references that it was trained with."""
+    """Digest of the settings and reference images that it was trained with."""
     record: GANRecord
 
 
@@ -48,7 +48,8 @@ def save_gan(folder: Folder, network: Generator, made_of: str, record: GANRecord
     """Write the weights, then `generator.json`, which names their digest.
 
     Args:
-        made_of: digest of the settings and references that it was trained with.
+        network: in any mode, on any device.
+        made_of: digest of the settings and reference images that it was trained with.
         record: what training measured.
     """
     shape = network.shape.as_dict()
@@ -57,15 +58,15 @@ def save_gan(folder: Folder, network: Generator, made_of: str, record: GANRecord
 
 
 def gan_facts(folder: Folder) -> GANFacts | None:
-    """What `save_gan` wrote last, None where no training has ended."""
+    """What `save_gan` wrote last; None where no training has ended."""
     return cast("GANFacts", read_json(folder, FACTS)) if folder.exists(FACTS) else None
 
 
 def load_gan(folder: Folder) -> Generator:
-    """The generator, in evaluation mode.
+    """The generator that `save_gan` wrote, on the CPU, in evaluation mode.
 
     Raises:
-        ArtefactError: another format version, or weights that are not the ones it names.
+        ArtefactError: `generator.json` has another format version, or names other weights.
     """
     facts = GAN.read_record(folder)
     GAN.verify(folder, facts, facts["shape"])
@@ -82,17 +83,21 @@ class GANMaker:
 
     @property
     def identity(self) -> str:
-        """Digest of its weights."""
+        """Digest of its weights, or that it is not trained."""
         facts = gan_facts(self.folder)
         return str(facts["digest"]) if facts else "not trained"
 
     def open(self, device: str) -> GANSampler:
-        """See `Maker`."""
+        """See `Maker`.
+
+        Raises:
+            ArtefactError: as `load_gan` does.
+        """
         return GANSampler(load_gan(self.folder), device)
 
 
 class GANSampler:
-    """See `Sampler`."""
+    """See `Sampler`: the GAN's images of noise and labels."""
 
     def __init__(self, network: Generator, device: str) -> None:
         self.network = network.to(device).to(memory_format=torch.channels_last)
@@ -101,20 +106,23 @@ class GANSampler:
     @torch.inference_mode()
     def __call__(self, label_B: np.ndarray, seed_B: np.ndarray) -> np.ndarray:
         z_BZ = torch.from_numpy(normal(seed_B, self.network.shape.noise_dim))
-        label = torch.from_numpy(label_B).to(self.device)
-        return to_pixels(self.network(z_BZ.to(self.device), label))
+        label_tensor_B = torch.from_numpy(label_B).to(self.device)
+        return to_pixels(self.network(z_BZ.to(self.device), label_tensor_B))
 
 
 def to_pixels(x_BCHW: torch.Tensor) -> np.ndarray:
-    """(B, C, H, W) in [0, 1] to (B, H, W, C) uint8; what lies outside is cut off.
+    """Pixels as (B, H, W, C) uint8.
+
+    Args:
+        x_BCHW: (B, C, H, W) in [0, 1]; values outside are clipped.
 
     Raises:
-        ConfigError: pixels are not finite.
+        ConfigError: a pixel is not finite.
     """
     if not torch.isfinite(x_BCHW).all():
         raise ConfigError("a generator gave pixels that are NaN or infinite")
-    scaled = (x_BCHW.float().clamp(0, 1) * 255).round()
-    return np.asarray(scaled.to(torch.uint8).permute(0, 2, 3, 1).cpu())
+    scaled_BCHW = (x_BCHW.float().clamp(0, 1) * 255).round()
+    return np.asarray(scaled_BCHW.to(torch.uint8).permute(0, 2, 3, 1).cpu())
 
 
 def gan_source(entry: Gan, place: EntryPlace) -> SampledSource:

@@ -56,31 +56,37 @@ POLICIES: dict[str, Steps] = {
         {"name": "RandomErasing", "p": 0.3, "scale": [0.05, 0.25]},
     ],
 }
-"""None flips: a mirrored digit is no digit. Ask for it by a list with RandomHorizontalFlip."""
+"""No policy flips, since a mirrored digit is no digit; a list with RandomHorizontalFlip does."""
 
 
 def make_transform(policy: str | Steps, channels: int) -> nn.Module:
     """The policy as one transform of (C, H, W) uint8 tensors.
 
-    Saturation and hue mean nothing to gray images and are left out for them.
+    Gray images have no saturation or hue, so ColorJitter gets neither for them.
+
+    Args:
+        policy: name in `POLICIES`, or a list of steps: a transform's `name` and its arguments.
+        channels: C, 1 or 3.
 
     Raises:
-        ConfigError: an unknown transform, or arguments it does not take.
+        ConfigError: a step names an unknown transform, or arguments that it does not take.
     """
     from torchvision.transforms import v2  # noqa: PLC0415  (over a second)
 
     steps = POLICIES[policy] if isinstance(policy, str) else policy
-    transform: nn.Module = v2.Compose([_make(step, channels) for step in steps] or [v2.Identity()])
+    transform: nn.Module = v2.Compose(
+        [_make_step(step, channels) for step in steps] or [v2.Identity()]
+    )
     return transform
 
 
-def _make(step: dict[str, Any], channels: int) -> nn.Module:
+def _make_step(step: dict[str, Any], channels: int) -> nn.Module:
     from torchvision.transforms import v2  # noqa: PLC0415  (over a second)
 
     arguments = {key: value for key, value in step.items() if key != "name"}
     name = step.get("name")
-    maker: Any = getattr(v2, name, None) if isinstance(name, str) else None
-    is_transform = inspect.isclass(maker) and issubclass(maker, v2.Transform)
+    transform_class: Any = getattr(v2, name, None) if isinstance(name, str) else None
+    is_transform = inspect.isclass(transform_class) and issubclass(transform_class, v2.Transform)
     if not is_transform:
         raise ConfigError(
             f"pool policy: {name!r} is no transform of torchvision.transforms.v2; expected a step "
@@ -91,10 +97,10 @@ def _make(step: dict[str, Any], channels: int) -> nn.Module:
     if channels == 1 and name == "ColorJitter":
         arguments = {k: v for k, v in arguments.items() if k not in ("saturation", "hue")}
     try:
-        made: nn.Module = maker(**arguments)
+        transform: nn.Module = transform_class(**arguments)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"pool policy: {name} does not take {arguments}: {error}") from error
-    return made
+    return transform
 
 
 def _interpolation(name: str) -> v2.InterpolationMode:
@@ -103,5 +109,5 @@ def _interpolation(name: str) -> v2.InterpolationMode:
     try:
         return v2.InterpolationMode(name)
     except ValueError as error:
-        known = ", ".join(mode.value for mode in v2.InterpolationMode)
-        raise ConfigError(f"pool policy: interpolation {name!r} is none of {known}") from error
+        mode_names = ", ".join(mode.value for mode in v2.InterpolationMode)
+        raise ConfigError(f"pool policy: interpolation {name!r} is none of {mode_names}") from error

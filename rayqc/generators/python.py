@@ -1,4 +1,4 @@
-"""Generator kind `python`: somebody's own code.
+"""Generator kind `python`: the user's own code.
 
 Shape suffixes: B images of a batch.
 """
@@ -17,33 +17,38 @@ from rayqc.storage import canonical_json, digest
 from rayqc.targets import load_target, source_digest
 
 BATCHES_A_UNIT = 4
-"""Code may take seconds an image: what a crash costs, and a unit's time limit."""
+"""Few, since code may take seconds an image, and a crash or a time limit costs a whole unit."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PythonMaker:
-    """`package.module:Name`, called with options, gives the sampler."""
+    """Calls `package.module:Name` with options, which gives the sampler."""
 
     target: str | None
-    """None where the user has not named it; see `open_run`."""
+    """`package.module:Name`; None where the user has not named it, see `open_run`."""
     options: dict[str, Any] = field(default_factory=dict)
 
     @property
     def identity(self) -> str:
-        """Of the target's source and its options."""
+        """Digest of the target, its source and its options."""
         if self.target is None:
             return UNNAMED
         return digest(canonical_json([self.target, source_digest(self.target), self.options]))
 
     def open(self, device: str) -> Sampler:
-        """Import and call it; where it runs is the code's own to decide."""
-        made = load_target(named_code(self.target))(**self.options)
-        if not callable(made):
+        """Import the target and call it; `device` is not used, since the code chooses its own.
+
+        Raises:
+            UntrustedCodeError: the user has not named the target.
+            ConfigError: the target cannot be loaded, or gives nothing that can be called.
+        """
+        instance = load_target(named_code(self.target))(**self.options)
+        if not callable(instance):
             raise ConfigError(
-                f"{self.target} gave a {type(made).__name__}; expected what can be called with "
+                f"{self.target} gave a {type(instance).__name__}; expected what can be called with "
                 "labels and seeds"
             )
-        sampler: Sampler = made
+        sampler: Sampler = instance
         return sampler
 
 

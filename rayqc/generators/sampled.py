@@ -1,8 +1,8 @@
-"""Candidates made on demand: a generator is asked for images of a class by their seeds.
+"""Candidates made on demand: a generator takes labels and seeds and gives images.
 
 Candidate i of a class is made from (run seed, entry's name, class, i) alone, and always in the
-same batch: a generator whose output depends on what it makes beside an image gives the same bytes
-for any number of actors and any division into units all the same.
+same batch. So even a generator whose images depend on their batch gives the same bytes for any
+number of actors and any division into units.
 
 Shape suffixes: N images, B images of a batch, H W C pixels, K classes.
 """
@@ -25,49 +25,49 @@ from rayqc.units import Unit, slices
 
 
 class Sampler(Protocol):
-    """A generator, loaded."""
+    """A loaded generator."""
 
     def __call__(self, label_B: np.ndarray, seed_B: np.ndarray) -> np.ndarray:
         """Images of labels and seeds, (B, H, W, C) uint8 with C 1 or 3.
 
         Args:
-            label_B: (B,) int64, in the references' classes.
-            seed_B: (B,) uint64 below 2**63; equal seeds are to give equal images.
+            label_B: (B,) int64, among the reference images' classes.
+            seed_B: (B,) uint64 below 2**63; equal seeds must give equal images.
         """
         ...
 
 
 class Maker(Protocol):
-    """How to load a generator: small, and safe to send to other processes."""
+    """How to load a generator. It is small, and safe to send to other processes."""
 
     @property
     def identity(self) -> str:
-        """Changes when its images would."""
+        """A string that changes whenever the generator's images would."""
         ...
 
     def open(self, device: str) -> Sampler:
-        """Load it."""
+        """Load the generator onto a device, such as `cpu` or `cuda`."""
         ...
 
 
 OWN_BATCH = 128
-"""Images that the run's own networks make at once; part of what decides their last digits."""
+"""Images that the run's own networks make at once; another size would change the last digits."""
 
 
 @dataclass(kw_only=True)
 class SampledSource:
-    """A source of so many candidates a class."""
+    """A source of `per_class` candidates of each class."""
 
     maker: Maker
     classes: tuple[str, ...]
     per_class: int
     name: str
-    """Goes before the candidates' ids, and seeds this entry apart from others."""
+    """Of the pool entry; begins the candidates' ids, and is part of their seeds."""
     seed: int
     batch: int
-    """Images asked for at once, all of one class."""
+    """Images that the generator makes at once, all of one class."""
     unit_batches: int | None = None
-    """Batches of a unit at most; None leaves it to the units' rows."""
+    """Batches in a unit at most; None where only the rows of a unit are limited."""
     device: str = "cpu"
     _sampler: Sampler | None = field(default=None, repr=False, compare=False)
     _fingerprint: str = field(default="", repr=False, compare=False)
@@ -76,7 +76,7 @@ class SampledSource:
         return {**self.__dict__, "_sampler": None}
 
     def units(self, most_rows: int) -> list[Unit]:
-        """Ranges of candidate numbers, class by class; see `Source`."""
+        """Ranges of candidate numbers, at most `most_rows` in each, by class; see `Source`."""
         return [
             unit
             for label in range(len(self.classes))
@@ -84,42 +84,46 @@ class SampledSource:
         ]
 
     def units_of(self, label: int, start: int, stop: int, most_rows: int) -> list[Unit]:
-        """Candidates [start, stop) of a class, in units that hold whole batches."""
+        """Candidates [start, stop) of a class, divided at the borders of batches."""
         if stop <= start:
-            return []  # else a batch that `start` lies within would be a unit without rows
-        first, last = start // self.batch, -(-stop // self.batch)
-        most = max(1, min(most_rows // self.batch, self.unit_batches or most_rows))
+            return []  # otherwise the batch that holds `start` would become a unit without rows
+        first_batch, stop_batch = start // self.batch, -(-stop // self.batch)
+        unit_batches = max(1, min(most_rows // self.batch, self.unit_batches or most_rows))
         return [
             Unit(
                 entry=0,
                 path=str(label),
-                start=max(start, (first + a) * self.batch),
-                stop=min(stop, (first + b) * self.batch),
+                start=max(start, (first_batch + a) * self.batch),
+                stop=min(stop, (first_batch + b) * self.batch),
                 fingerprint=self.fingerprint,
             )
-            for a, b in slices(last - first, most)
+            for a, b in slices(stop_batch - first_batch, unit_batches)
         ]
 
     @property
     def fingerprint(self) -> str:
-        """Of all that decides the images; taken once, since a file may be large."""
+        """Digest of all that decides the images; computed once, since a file may be large."""
         if not self._fingerprint:
-            made_from = [self.maker.identity, self.seed, self.name, self.batch, list(self.classes)]
-            self._fingerprint = digest(canonical_json(made_from))
+            identity = [self.maker.identity, self.seed, self.name, self.batch, list(self.classes)]
+            self._fingerprint = digest(canonical_json(identity))
         return self._fingerprint
 
     def labels(self, unit: Unit) -> np.ndarray:
-        """See `Source`."""
+        """(n,) int64, the unit's class for each of its candidates."""
         return np.full(unit.count(), int(unit.path), np.int64)
 
     def read(self, unit: Unit, max_bytes: int | None = None) -> pa.Table:
-        """Make the unit's candidates, none of which is too large; see `Source`."""
+        """Make the unit's candidates; `max_bytes` is for files and not used. See `Source`.
+
+        Raises:
+            ConfigError: the generator cannot be loaded, fails, or gives no images.
+        """
         rows, label = unit.rows(), int(unit.path)
         images: list[bytes] = []
-        for number in np.unique(rows // self.batch):
-            made_BHWC = self._batch(label, int(number))
-            places = rows[rows // self.batch == number] % self.batch
-            images += [encode_png(made_BHWC[place]) for place in places]
+        for batch_number in np.unique(rows // self.batch):
+            pixels_BHWC = self._batch(label, int(batch_number))
+            offsets = rows[rows // self.batch == batch_number] % self.batch
+            images += [encode_png(pixels_BHWC[offset]) for offset in offsets]
         return candidate_table(
             self.classes,
             ids=[f"{self.name}/{label:04d}-{row:09d}" for row in rows],
@@ -128,29 +132,29 @@ class SampledSource:
             sources=[f"{self.name} seed={self.seed}"] * len(rows),
         )
 
-    def _batch(self, label: int, number: int) -> np.ndarray:
-        first = number * self.batch
+    def _batch(self, label: int, batch_number: int) -> np.ndarray:
+        start = batch_number * self.batch
         seed_B = np.array(
-            [self._seed(label, row) for row in range(first, first + self.batch)], np.uint64
+            [self._seed(label, row) for row in range(start, start + self.batch)], np.uint64
         )
         label_B = np.full(self.batch, label, np.int64)
-        who = f"pool entry {self.name}: its generator"
+        subject = f"pool entry {self.name}: its generator"
         try:
             if self._sampler is None:
                 self._sampler = self.maker.open(self.device)
-            made = self._sampler(label_B, seed_B)
+            output = self._sampler(label_B, seed_B)
         except RayqcError:
             raise
-        except Exception as error:  # somebody else's code raises whatever it likes
+        except Exception as error:  # the user's code may raise any exception
             raise ConfigError(
-                f"{who} failed on {self.batch} images of class {self.classes[label]}: "
+                f"{subject} failed on {self.batch} images of class {self.classes[label]}: "
                 f"{type(error).__name__}: {error}"
             ) from error
-        return checked(made, self.batch, who)
+        return checked(output, self.batch, subject)
 
     def _seed(self, label: int, row: int) -> int:
-        words = np.random.SeedSequence([self.seed, *self.name.encode(), label, row])
-        return int(words.generate_state(1, np.uint64)[0] >> np.uint64(1))
+        seed_sequence = np.random.SeedSequence([self.seed, *self.name.encode(), label, row])
+        return int(seed_sequence.generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
 def sampled_source(
@@ -173,40 +177,46 @@ def sampled_source(
 
 
 def checked(made: Any, count: int, who: str) -> np.ndarray:
-    """(count, H, W, C) uint8 pixels of whatever a generator gave.
+    """The images that a generator gave, as (count, H, W, C) uint8 pixels.
 
     Args:
-        made: an array or tensor of (count, H, W) or (count, H, W, C), or a sequence of such
+        made: uint8 array or tensor of (count, H, W) or (count, H, W, C), or a sequence of such
             images or of Pillow's.
+        count: number of images that the generator was asked for.
+        who: the generator, for the error.
 
     Raises:
-        ConfigError: it is none of these.
+        ConfigError: `made` is none of these, or holds another number of images.
     """
     try:
-        found = np.asarray(made.cpu() if hasattr(made, "cpu") else made)
-        if found.dtype == object or isinstance(made, (list, tuple)):
-            found = np.stack([_pixels(one) for one in made])
+        pixels_NHWC = np.asarray(made.cpu() if hasattr(made, "cpu") else made)
+        if pixels_NHWC.dtype == object or isinstance(made, (list, tuple)):
+            pixels_NHWC = np.stack([_image_pixels(image) for image in made])
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{who} gave {type(made).__name__} that is no images: {error}") from error
-    if found.ndim == 3:
-        found = found[..., None]
-    if found.dtype != np.uint8 or found.ndim != 4 or found.shape[3] not in (1, 3):
+    if pixels_NHWC.ndim == 3:
+        pixels_NHWC = pixels_NHWC[..., None]
+    if pixels_NHWC.dtype != np.uint8 or pixels_NHWC.ndim != 4 or pixels_NHWC.shape[3] not in (1, 3):
         raise ConfigError(
-            f"{who} gave {found.dtype} of shape {found.shape}; expected uint8 of shape "
+            f"{who} gave {pixels_NHWC.dtype} of shape {pixels_NHWC.shape}; expected uint8 of shape "
             f"({count}, height, width, 1 or 3)"
         )
-    if len(found) != count:
-        raise ConfigError(f"{who} gave {len(found)} images, {count} were asked for")
-    return found
+    if len(pixels_NHWC) != count:
+        raise ConfigError(f"{who} gave {len(pixels_NHWC)} images, {count} were asked for")
+    return pixels_NHWC
 
 
-def _pixels(image: Any) -> np.ndarray:
-    """Of one image; a Pillow image of another mode than gray becomes RGB."""
+def _image_pixels(image: Any) -> np.ndarray:
+    """Pixels of one image; a Pillow image that is neither gray nor RGB becomes RGB."""
     mode = getattr(image, "mode", None)
     return np.asarray(image if mode in (None, "L", "RGB") else image.convert("RGB"))
 
 
 def normal(seed_B: np.ndarray, width: int) -> np.ndarray:
-    """(B, width) float32 standard normal noise, each row of its own seed."""
+    """(B, width) float32 standard normal noise, each row drawn from its own seed.
+
+    Args:
+        seed_B: (B,) uint64.
+    """
     rows = [np.random.default_rng(int(seed)).standard_normal(width, np.float32) for seed in seed_B]
     return np.stack(rows)

@@ -1,4 +1,4 @@
-"""How many candidates to draw next of each class from each generator, and when to give one up.
+"""How many candidates of each class to draw next from each generator, and when to stop drawing.
 
 Shape suffixes: E generators, K classes.
 """
@@ -12,26 +12,30 @@ from dataclasses import dataclass
 import numpy as np
 
 DOUBT = 0.05
-"""Chance, over all generators and classes and for ever, that a bound is wrong once."""
+"""Probability that any bound, of any generator and class and at any time, is ever wrong."""
 GROWTH = 4
-"""A round draws at most so many times what was drawn before: early shares are poor guesses."""
+"""A round draws at most this many times what was drawn before, as early shares are imprecise."""
 LOOK = 4.0
-"""Over the floor: draws of an early round while a share may lie below it."""
+"""While a share may lie below the floor, an early round draws at most LOOK / floor candidates."""
 HALVINGS = 60
+"""Bisection steps of a bound, which leave an error below 1e-18."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """What is drawn for; see `rayqc.generate_until`."""
+    """What the draws are to reach, and their limits; see `rayqc.generate_until`."""
 
     until: int
+    """Accepted images of each class."""
     budget: int | None
+    """Candidates to draw at most, of all classes together; None sets no bound."""
     floor: float
+    """A generator is given up for a class once its accepted share is surely below this."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tally:
-    """What was drawn and accepted so far, (E, K) int64 each."""
+    """Candidates drawn and accepted so far, (E, K) int64 each."""
 
     drawn_EK: np.ndarray
     accepted_EK: np.ndarray
@@ -46,21 +50,30 @@ class Tally:
 def share_bounds(accepted: int, drawn: int, doubt: float) -> tuple[float, float]:
     """Bounds on the share of a generator's images that are accepted, valid at any time.
 
-    With chance 1 - `doubt` they hold after every draw at once, however often one looks and
-    whatever decides when to stop: the shares p at which the uniform mixture's likelihood ratio
-    B(s + 1, f + 1) / (p^s (1 - p)^f), of s accepted and f not, stays below 1 / doubt.
+    With probability 1 - `doubt` they hold after all draws at once, however often they are computed
+    and whatever rule ends the draws. They enclose the shares p at which the uniform mixture's
+    likelihood ratio B(s + 1, f + 1) / (p^s (1 - p)^f), of s accepted and f not, is at most
+    1 / doubt.
+
+    Args:
+        accepted: s, at most `drawn`.
+        drawn: s + f, 0 and more.
+        doubt: probability in (0, 1) that a bound is ever wrong.
+
+    Returns:
+        Lower and upper bound, in [0, 1].
 
     Source: Robbins 1970; Ville's inequality.
     """
     s, f = accepted, drawn - accepted
-    mixture = math.lgamma(s + 1) + math.lgamma(f + 1) - math.lgamma(drawn + 2)
-    most = math.log(1 / doubt) - mixture
+    log_mixture = math.lgamma(s + 1) + math.lgamma(f + 1) - math.lgamma(drawn + 2)
+    most_nats = math.log(1 / doubt) - log_mixture
 
     def outside(p: float) -> bool:
-        if not 0 < p < 1:  # an end that some draw has ruled out, or rounding has led to
+        if not 0 < p < 1:  # a draw has ruled out this end, or rounding led to it
             return True
-        likelihood = (s * math.log(p) if s else 0.0) + (f * math.log1p(-p) if f else 0.0)
-        return -likelihood > most
+        log_likelihood = (s * math.log(p) if s else 0.0) + (f * math.log1p(-p) if f else 0.0)
+        return -log_likelihood > most_nats
 
     middle = s / drawn if drawn else 0.5
     low = 0.0 if s == 0 else _edge(0.0, middle, outside)
@@ -69,28 +82,38 @@ def share_bounds(accepted: int, drawn: int, doubt: float) -> tuple[float, float]
 
 
 def given_up(tally: Tally, wanted: Wanted) -> np.ndarray:
-    """(E, K) bool: of these surely less than the floor is accepted."""
+    """(E, K) bool, true where the accepted share is surely below the floor."""
     return np.asarray(all_bounds(tally)[1] < wanted.floor)
 
 
 def all_bounds(tally: Tally) -> tuple[np.ndarray, np.ndarray]:
-    """(E, K) lower and upper bounds, wrong anywhere and ever with chance `DOUBT`."""
+    """(E, K) lower and upper bounds of accepted shares; `DOUBT` is for all of them together."""
     doubt = DOUBT / tally.drawn_EK.size
     pairs = zip(tally.accepted_EK.ravel(), tally.drawn_EK.ravel(), strict=True)
-    both = [share_bounds(int(s), int(n), doubt) for s, n in pairs]
-    low_EK, high_EK = np.reshape(both, (*tally.drawn_EK.shape, 2)).transpose(2, 0, 1)
+    bounds = [share_bounds(int(s), int(n), doubt) for s, n in pairs]
+    low_EK, high_EK = np.reshape(bounds, (*tally.drawn_EK.shape, 2)).transpose(2, 0, 1)
     return low_EK, high_EK
 
 
 def next_draws(
     tally: Tally, wanted: Wanted, share_E: np.ndarray, batch_E: np.ndarray
 ) -> np.ndarray:
-    """(E, K) candidates to draw in the next round, in whole batches; all zero at the end.
+    """(E, K) candidates to draw in the next round, all zero when drawing ends.
 
-    A class that lacks images is drawn by all generators that are not given up, in proportion to
-    their shares, as often as its share accepted so far lets expect. The first round draws as
-    many as are wanted, which cannot be too many, and as long as a generator may have to be given
-    up no round draws more of it than a few times what that takes, or than it has drawn.
+    All generators that are not given up draw a class that lacks images, in proportion to their
+    shares. The number of draws is what the accepted share so far is expected to need. The first
+    round draws as many candidates as images are lacking, which cannot be too many. While a
+    generator's share may lie below the floor, a round draws at most `LOOK` / floor candidates of
+    it, or as many as it has drawn before, whichever is more. Draws are rounded up to whole batches,
+    then scaled down to what is left of the budget.
+
+    Args:
+        tally: of all rounds so far.
+        share_E: (E,) float, each generator's part of the draws, in any unit.
+        batch_E: (E,) int, images in a batch of each generator.
+
+    Returns:
+        (E, K) int64.
     """
     lacking_K = np.maximum(wanted.until - tally.accepted_EK.sum(0), 0)
     low_EK, high_EK = all_bounds(tally)
@@ -98,7 +121,7 @@ def next_draws(
     weight_EK = share_E[:, None] * open_EK
     total_K = weight_EK.sum(0)
     weight_EK = np.divide(weight_EK, total_K, out=np.zeros_like(weight_EK), where=total_K > 0)
-    # A uniform prior: an expectation without any draw, and never zero.
+    # Under a uniform prior, so it is defined before any draw and never zero.
     expected_EK = (tally.accepted_EK + 1) / (tally.drawn_EK + 2)
     drawn_K = tally.drawn_EK.sum(0)
     rate_K = np.where(drawn_K == 0, 1.0, (weight_EK * expected_EK).sum(0))
@@ -111,14 +134,14 @@ def next_draws(
         draws_EK = np.where(unsure_EK, np.minimum(draws_EK, most_EK), draws_EK)
     batches_EK = np.ceil(draws_EK / batch_E[:, None])
     draws_EK = (batches_EK * batch_E[:, None]).astype(np.int64)
-    left = None if wanted.budget is None else wanted.budget - int(tally.drawn_EK.sum())
-    if left is not None and draws_EK.sum() > left:
-        draws_EK = draws_EK * left // draws_EK.sum()
+    budget_left = None if wanted.budget is None else wanted.budget - int(tally.drawn_EK.sum())
+    if budget_left is not None and draws_EK.sum() > budget_left:
+        draws_EK = draws_EK * budget_left // draws_EK.sum()
     return np.asarray(draws_EK)
 
 
 def _edge(outer: float, inner: float, outside: Callable[[float], bool]) -> float:
-    """Where, between a point outside and one inside, the bound lies."""
+    """The bound between a point outside it and a point inside, by bisection."""
     for _ in range(HALVINGS):
         middle = (outer + inner) / 2
         outer, inner = (middle, inner) if outside(middle) else (outer, middle)

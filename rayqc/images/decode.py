@@ -1,8 +1,10 @@
-"""One bounded decoder for references and candidates: encoded bytes to pixels.
+"""Decode reference images and candidates: encoded bytes to pixels, within limits.
 
-Formats are sniffed from the bytes, never from a name; size is checked before
-pixels are decoded; EXIF orientation is applied; an animation gives its first
-frame; alpha is laid on white; 16-bit and float gray is scaled to 8 bits.
+The format is read from the bytes, never from a name. Size is checked before pixels are decoded.
+EXIF orientation is applied, an animation gives its first frame, alpha is laid on white, and
+16-bit and float gray is scaled to 8 bits.
+
+Shape suffixes: N images, H W C pixels.
 """
 
 from __future__ import annotations
@@ -25,14 +27,14 @@ SIGNATURES = {
     "GIF": (b"GIF87a", b"GIF89a"),
     "TIFF": (b"II*\0", b"MM\0*"),
 }
-"""What files of a format begin with: one that does and yet is not recognised is damaged."""
+"""First bytes of files, by format. A file that has them and yet is not recognised is damaged."""
 
 Wrong = tuple[str, str]
-"""Reason code and message."""
+"""Reason and message of an image that cannot be decoded."""
 
 
 class ImageError(Exception):
-    """An image that cannot be used; `reason` is a code to count by, the text is for people."""
+    """An image cannot be used; `reason` is a code that is counted, and the text is for people."""
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
@@ -41,12 +43,12 @@ class ImageError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What an image may weigh before it is decoded."""
+    """Limits that an image must keep before it is decoded: pixels (H * W), bytes and formats."""
 
     max_pixels: int = 50_000_000
     max_bytes: int = 64_000_000
     formats: tuple[str, ...] = ImageSettings().formats
-    """Decoders that are asked at all."""
+    """Formats that are decoded, as Pillow names them; others are refused."""
 
 
 def limits_of(settings: ImageSettings) -> Limits:
@@ -58,7 +60,7 @@ def limits_of(settings: ImageSettings) -> Limits:
 
 @dataclass(frozen=True, kw_only=True)
 class ImageShape:
-    """Pixels a model takes: square of `size`, 1 (gray) or 3 (RGB) channels."""
+    """Shape of a model's input: `size` x `size` pixels of 1 (gray) or 3 (RGB) channels."""
 
     size: int
     channels: int
@@ -70,10 +72,13 @@ class ImageShape:
 
 
 def decode(data: bytes | None, shape: ImageShape, limits: Limits) -> np.ndarray:
-    """Pixels of an encoded image, (H, W, C) uint8 in the model's shape.
+    """Pixels of an encoded image in the model's shape.
 
-    Gray is repeated to RGB and RGB is weighted to gray (ITU-R 601) as the shape
-    asks. Other sizes are resized, bilinear with antialiasing, each side by itself.
+    Gray is repeated to RGB, or RGB is weighted to gray (ITU-R 601), as the shape asks. An image of
+    another size is resized, bilinear with antialiasing, each side by itself.
+
+    Returns:
+        (H, W, C) uint8.
 
     Raises:
         ImageError: `empty`, `too_large`, `unsupported_format`, `unsupported_mode`,
@@ -93,19 +98,31 @@ def decode(data: bytes | None, shape: ImageShape, limits: Limits) -> np.ndarray:
 def decode_batch(
     data: list[bytes | None], shape: ImageShape, limits: Limits
 ) -> tuple[np.ndarray, list[Wrong | None]]:
-    """Pixels (N, H, W, C) uint8, zero where decoding failed, and (reason, message) there."""
+    """Pixels of many encoded images in the model's shape; a failure is returned, not raised.
+
+    Returns:
+        (N, H, W, C) uint8, zero where decoding failed; and N items, (reason, message) where
+        decoding failed and None elsewhere.
+    """
     images_NHWC = np.zeros((len(data), *shape.pixels), np.uint8)
-    wrong: list[Wrong | None] = [None] * len(data)
+    failures: list[Wrong | None] = [None] * len(data)
     for row, encoded in enumerate(data):
         try:
             images_NHWC[row] = decode(encoded, shape, limits)
         except ImageError as error:
-            wrong[row] = (error.reason, str(error))
-    return images_NHWC, wrong
+            failures[row] = (error.reason, str(error))
+    return images_NHWC, failures
 
 
 def decode_native(data: bytes | None, limits: Limits) -> np.ndarray:
-    """Pixels at the image's own size, (H, W, 1) for gray and (H, W, 3) otherwise, uint8."""
+    """Pixels of an encoded image at its own size.
+
+    Returns:
+        (H, W, 1) uint8 for gray, (H, W, 3) uint8 otherwise.
+
+    Raises:
+        ImageError: as `decode`.
+    """
     pixels = _plain(data, limits)
     if pixels is not None:
         return pixels
@@ -116,7 +133,7 @@ def decode_native(data: bytes | None, limits: Limits) -> np.ndarray:
 
 
 def _plain(data: bytes | None, limits: Limits) -> np.ndarray | None:
-    """Pixels of an image that needs no Pillow, (H, W, 1) gray or (H, W, 3) RGB."""
+    """Pixels of an image that needs no Pillow, (H, W, 1) or (H, W, 3) uint8; else None."""
     if not data or len(data) > limits.max_bytes:
         return None
     return plain_pixels(data, limits.formats, limits.max_pixels)
@@ -127,18 +144,22 @@ def _as_image(pixels: np.ndarray) -> Image.Image:
 
 
 def open_image(data: bytes | None, limits: Limits) -> Image.Image:
-    """The decoded first frame, upright; raises `ImageError` as `decode` does."""
+    """The first frame of an encoded image, decoded and with its EXIF orientation applied.
+
+    Raises:
+        ImageError: `empty`, `too_large`, `unsupported_format` or `decode_error`.
+    """
     if not data:
         raise ImageError("empty", "no bytes")
     if len(data) > limits.max_bytes:
         raise ImageError("too_large", f"{len(data):,} bytes, limit {limits.max_bytes:,}")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a decoder's remarks on odd files are not ours
+            warnings.simplefilter("ignore")  # an odd file is decoded or refused, without warnings
             image = Image.open(io.BytesIO(data), formats=limits.formats)
             if image.width * image.height > limits.max_pixels:
-                found = f"{image.width} x {image.height} pixels, limit {limits.max_pixels:,}"
-                raise ImageError("too_large", found)
+                message = f"{image.width} x {image.height} pixels, limit {limits.max_pixels:,}"
+                raise ImageError("too_large", message)
             image.load()
             return ImageOps.exif_transpose(image)
     except ImageError:
@@ -146,39 +167,43 @@ def open_image(data: bytes | None, limits: Limits) -> Image.Image:
     except Image.DecompressionBombError as error:
         raise ImageError("too_large", str(error)) from error
     except UnidentifiedImageError as error:
-        for kind in limits.formats:
-            if data.startswith(SIGNATURES[kind]):
-                raise ImageError("decode_error", f"begins like {kind} and is damaged") from error
+        for name in limits.formats:
+            if data.startswith(SIGNATURES[name]):
+                raise ImageError("decode_error", f"begins like {name} and is damaged") from error
         expected = ", ".join(limits.formats)
         raise ImageError("unsupported_format", f"not one of {expected}") from error
-    except Exception as error:  # decoders of hostile bytes raise whatever they like
+    except Exception as error:  # decoders of hostile bytes raise anything
         raise ImageError("decode_error", f"{type(error).__name__}: {error}") from error
 
 
 def is_gray(image: Image.Image) -> bool:
-    """Does the image's mode hold one channel of brightness (alpha apart)?"""
+    """Whether the image's mode has one channel of brightness, alpha not counted."""
     return image.mode in ("1", "L", "LA", "F", "I") or image.mode.startswith("I;16")
 
 
 def to_mode(image: Image.Image, channels: int) -> Image.Image:
-    """The image as 8-bit gray or RGB, alpha laid on white."""
+    """The image as 8-bit gray (1 channel) or RGB (3 channels), alpha laid on white.
+
+    Raises:
+        ImageError: `unsupported_mode` or `nonfinite`.
+    """
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         image = _to_8_bit(image)
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         opaque = image.convert("RGBA")
         white = Image.new("RGBA", opaque.size, "white")
         image = Image.alpha_composite(white, opaque)
-    wanted = "L" if channels == 1 else "RGB"
-    if image.mode == wanted:
+    mode = "L" if channels == 1 else "RGB"
+    if image.mode == mode:
         return image
     try:
-        return image.convert(wanted)
+        return image.convert(mode)
     except ValueError as error:
-        raise ImageError("unsupported_mode", f"mode {image.mode} to {wanted}: {error}") from error
+        raise ImageError("unsupported_mode", f"mode {image.mode} to {mode}: {error}") from error
 
 
 def _to_8_bit(image: Image.Image) -> Image.Image:
-    """16-bit by value / 257; float in [0, 1] by value x 255; whatever is outside is cut off."""
+    """Scale 16-bit gray by 1/257 and float gray in [0, 1] by 255; values outside are clipped."""
     values = np.asarray(image, dtype=np.float64)
     if not np.isfinite(values).all():
         raise ImageError("nonfinite", "NaN or infinite pixels")

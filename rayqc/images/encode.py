@@ -1,4 +1,4 @@
-"""Pixels to PNG bytes: the one way rayqc writes images that come to it as pixels."""
+"""Encode pixels as PNG, the one format in which rayqc writes images that come as pixels."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import imagecodecs
 import numpy as np
 
 LEVEL = 3
-"""Of zlib; its files are as small as Pillow's at level 6, for half the time."""
+"""zlib level; its files are as small as Pillow's at level 6, in half the time."""
 
 
 def encode_png(image_HWC: np.ndarray) -> bytes:

@@ -1,7 +1,7 @@
-"""Faults of known kind and stated severity, made in real images, to measure a filter on.
+"""Faults of known kind and stated severity, made in real images to measure a filter.
 
-A table with a version: the figures of `rayqc evaluate` name it. Severities were written
-down before anything was measured on them.
+The figures of `rayqc evaluate` name the table's version, `FAULTS_VERSION`. Severities were
+written down before anything was measured with them.
 
 Shape suffixes: N images, H W C pixels.
 """
@@ -29,37 +29,45 @@ SEVERITY = {
     "blank": "one random colour, with a random label",
     "decoding": "the VAE's decoding of a draw from its prior, with a random label",
 }
-"""Kinds of fault, and what is done to an image. The two that need more than the image itself,
-`other_data` and `decoding`, are made where their images come from."""
+"""What is done to an image, by kind of fault. `other_data` and `decoding` are made by
+`experiments.draws`, since they need more than the image."""
 
 
 def wrong_labels(label_N: np.ndarray, classes: int, rng: np.random.Generator) -> np.ndarray:
-    """(N,) int64, each label replaced by one of the other classes."""
+    """Each label replaced by one of the other classes.
+
+    Args:
+        label_N: (N,) int64.
+        classes: number of classes, at least 2.
+
+    Returns:
+        (N,) int64.
+    """
     return (label_N + rng.integers(1, classes, label_N.size)) % classes
 
 
 def noise(images_NHWC: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Gaussian noise on every pixel and channel."""
+    """Gaussian noise on every pixel and channel; (N, H, W, C) uint8 to the same."""
     noisy = images_NHWC + 255 * NOISE_SD * rng.standard_normal(images_NHWC.shape)
     return _to_pixels(noisy)
 
 
 def blur(images_NHWC: np.ndarray) -> np.ndarray:
-    """Gaussian blur, edges repeated."""
-    reach = int(np.ceil(3 * BLUR_SD))
-    tap = np.exp(-0.5 * (np.arange(-reach, reach + 1) / BLUR_SD) ** 2)
-    kernel = torch.from_numpy((tap / tap.sum()).astype(np.float32))
+    """Gaussian blur with edges repeated; (N, H, W, C) uint8 to the same."""
+    half_width = int(np.ceil(3 * BLUR_SD))
+    weights = np.exp(-0.5 * (np.arange(-half_width, half_width + 1) / BLUR_SD) ** 2)
+    kernel = torch.from_numpy((weights / weights.sum()).astype(np.float32))
     planes = torch.from_numpy(images_NHWC).permute(0, 3, 1, 2).float()
     count, channels, height, width = planes.shape
     planes = planes.reshape(-1, 1, height, width)
-    planes = F.pad(planes, (reach, reach, reach, reach), mode="replicate")
+    planes = F.pad(planes, (half_width, half_width, half_width, half_width), mode="replicate")
     planes = F.conv2d(F.conv2d(planes, kernel.view(1, 1, -1, 1)), kernel.view(1, 1, 1, -1))
     blurred = planes.reshape(count, channels, height, width).permute(0, 2, 3, 1)
     return _to_pixels(blurred.numpy())
 
 
 def occlude(images_NHWC: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """One square of one colour over each image, wholly inside it."""
+    """One square of one colour inside each image; (N, H, W, C) uint8 to the same."""
     count, height, width, channels = images_NHWC.shape
     side = round(OCCLUDED_SIDE * min(height, width))
     covered = images_NHWC.copy()
@@ -72,7 +80,15 @@ def occlude(images_NHWC: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def blend(images_NHWC: np.ndarray, label_N: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Each image mixed with another of these, of another class where there is one."""
+    """Each image mixed with another of these, of another class where there is one.
+
+    Args:
+        images_NHWC: (N, H, W, C) uint8.
+        label_N: (N,) int64.
+
+    Returns:
+        (N, H, W, C) uint8.
+    """
     other_N = rng.permutation(label_N.size)
     for row in np.flatnonzero(label_N[other_N] == label_N):
         different = np.flatnonzero(label_N != label_N[row])
@@ -83,7 +99,7 @@ def blend(images_NHWC: np.ndarray, label_N: np.ndarray, rng: np.random.Generator
 
 
 def blank(images_NHWC: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """One random colour all over, as many as there are images."""
+    """An image of one random colour for each image; (N, H, W, C) uint8 to the same."""
     count, _, _, channels = images_NHWC.shape
     colour = rng.integers(0, 256, (count, 1, 1, channels))
     return _to_pixels(np.tile(colour, (1, *images_NHWC.shape[1:3], 1)))

@@ -1,7 +1,7 @@
-"""Plain PNG and JPEG by libspng and TurboJPEG, faster and to the very pixels that Pillow gives.
+"""Decode plain PNG and JPEG by libspng and TurboJPEG, faster than Pillow and to the same pixels.
 
-Whatever is out of the ordinary is left to Pillow: palettes, alpha, 16 bits, interlacing, CMYK,
-notes that may turn the image round, and all that is damaged.
+Other images are left to Pillow: palettes, alpha, 16 bits, interlacing, CMYK, metadata that may
+turn the image, and damaged files.
 """
 
 from __future__ import annotations
@@ -20,17 +20,20 @@ CHUNK = struct.Struct(">I4s")
 CHUNK_FRAME = 12
 """Bytes of a chunk's length, type and checksum."""
 HARMLESS = frozenset({b"pHYs", b"gAMA", b"sRGB", b"cHRM", b"tIME", b"bKGD"})
-"""Chunks that neither decoder lets change a pixel."""
+"""Chunks that change no pixel in either decoder."""
 TURNS = (b"Exif", b"Orientation")
-"""Signs of a note on orientation in a JPEG."""
+"""Bytes that stand in a JPEG whose metadata may give an orientation."""
 
 
 def plain_pixels(data: bytes, formats: tuple[str, ...], max_pixels: int) -> np.ndarray | None:
-    """(H, W, 1) gray or (H, W, 3) RGB uint8; None for what only Pillow is to judge.
+    """Pixels of a plain PNG or JPEG; None where the image is left to Pillow.
 
     Args:
-        formats: those admitted, as Pillow calls them.
-        max_pixels: of a larger image nothing is decoded.
+        formats: formats that are admitted, as Pillow names them.
+        max_pixels: most pixels (H * W); a larger image is not decoded.
+
+    Returns:
+        (H, W, 1) gray or (H, W, 3) RGB uint8, or None.
     """
     if data.startswith(PNG) and "PNG" in formats:
         return _png(data, max_pixels)
@@ -50,28 +53,30 @@ def _png(data: bytes, max_pixels: int) -> np.ndarray | None:
 
 
 def _is_plain_png(data: bytes, max_pixels: int) -> bool:
-    """8 bits of gray or RGB, not interlaced, and nothing but pixels after its first chunks."""
-    place = len(PNG) + CHUNK_FRAME + 13
-    if not _is_plain_header(data[len(PNG) : place], max_pixels):
+    """Whether a PNG is 8-bit gray or RGB, not interlaced, and has no chunks that change pixels."""
+    offset = len(PNG) + CHUNK_FRAME + 13
+    if not _is_plain_header(data[len(PNG) : offset], max_pixels):
         return False
-    length, kind = CHUNK.unpack_from(data, place)
-    while kind in HARMLESS:
-        end = place + CHUNK_FRAME + length
-        if zlib.crc32(data[place + 4 : end - 4]) != int.from_bytes(data[end - 4 : end]):
+    length, chunk_type = CHUNK.unpack_from(data, offset)
+    while chunk_type in HARMLESS:
+        end = offset + CHUNK_FRAME + length
+        if zlib.crc32(data[offset + 4 : end - 4]) != int.from_bytes(data[end - 4 : end]):
             return False
-        place = end
-        length, kind = CHUNK.unpack_from(data, place)
-    while kind == b"IDAT":
-        place += CHUNK_FRAME + length
-        length, kind = CHUNK.unpack_from(data, place)
-    return bool(kind == b"IEND")
+        offset = end
+        length, chunk_type = CHUNK.unpack_from(data, offset)
+    while chunk_type == b"IDAT":
+        offset += CHUNK_FRAME + length
+        length, chunk_type = CHUNK.unpack_from(data, offset)
+    return bool(chunk_type == b"IEND")
 
 
 @functools.lru_cache(maxsize=64)
 def _is_plain_header(header: bytes, max_pixels: int) -> bool:
-    """Asked again and again of the same few headers: a pool's images are mostly of one size."""
-    _, _, width, height, depth, colour, *others = HEADER.unpack_from(header)
-    return depth == 8 and colour in (0, 2) and not any(others) and width * height <= max_pixels
+    """Whether a PNG header is plain; cached, since a pool's images have few different headers."""
+    _, _, width, height, depth, colour, *other_fields = HEADER.unpack_from(header)
+    return (
+        depth == 8 and colour in (0, 2) and not any(other_fields) and width * height <= max_pixels
+    )
 
 
 def _jpeg(data: bytes, max_pixels: int) -> np.ndarray | None:

@@ -1,4 +1,4 @@
-"""Real images: the shape a model should take from them, and decoding that admits no failure."""
+"""Reference images: the model's input shape from them, and decoding that must not fail."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def infer_shape(
     size: int | None,
     channels: int | None,
 ) -> ImageShape:
-    """Size and channels of the model's input.
+    """Size and channels of the model's input, from the settings or from the reference images.
 
     Args:
-        images: ids and encoded references, at least one.
-        size: as set; None takes the most common larger side, rounded up to a
+        images: ids and encoded reference images, at least one.
+        size: pixels a side as set; None takes the most common larger side, rounded up to a
             multiple of 4, at least 8 and at most 64 pixels.
-        channels: as set; None takes 3 when any image has colour.
+        channels: 1 or 3 as set; None takes 3 where any image has colour, else 1.
 
     Raises:
         InputError: an image cannot be decoded.
@@ -59,19 +59,22 @@ def infer_shape(
 def decode_real(
     ids: list[str], data: list[bytes | None], shape: ImageShape, limits: Limits
 ) -> np.ndarray:
-    """(N, H, W, C) uint8 pixels of real images.
+    """Pixels of real images in the model's shape.
+
+    Returns:
+        (N, H, W, C) uint8.
 
     Raises:
-        InputError: one cannot be decoded; a real image is never passed over in silence.
+        InputError: an image cannot be decoded, since a real image is never passed over in silence.
     """
-    images_NHWC, wrong = decode_batch(data, shape, limits)
-    for name, error in zip(ids, wrong, strict=True):
-        if error is not None:
-            raise _unusable(name, error)
+    images_NHWC, failures = decode_batch(data, shape, limits)
+    for name, failure in zip(ids, failures, strict=True):
+        if failure is not None:
+            raise _unusable(name, failure)
     return images_NHWC
 
 
-def _unusable(name: str, wrong: Wrong) -> InputError:
+def _unusable(name: str, failure: Wrong) -> InputError:
     return InputError(
-        f"real image {name} cannot be used ({wrong[0]}): {wrong[1]}; mend or remove it"
+        f"real image {name} cannot be used ({failure[0]}): {failure[1]}; mend or remove it"
     )

@@ -1,7 +1,6 @@
 """Plain statistics of images: brightness, contrast, sharpness, spectrum, and their extremes.
 
-What a person would read off a histogram, a spectrum and a magnifying glass. Nothing is
-learned here; `regions.scores.quality` learns what is usual for a class.
+Nothing is learned here; `regions.scores.quality` learns which values are usual for a class.
 
 Shape suffixes: N images, H W C pixels, S statistics.
 """
@@ -15,50 +14,63 @@ from torch.nn import functional as F
 
 GRAY_LEVELS = 16
 SMALL_STEP = 3 / 255
-"""Neighbouring pixels closer than this count as flat."""
+"""A step between neighbouring pixels below this share of the range counts as small."""
 BANDS = ((0.5, 1.5), (1.5, 2.6), (2.6, 3.7), (3.7, 5.0), (5.0, 6.5), (6.5, 10.0))
-"""Radii in the 8x8 cosine transform, in steps of half a cycle a block."""
+"""Inner and outer radii of frequency bands in the 8x8 cosine transform, in half cycles a block."""
 FINE_BANDS = 3
-"""The bands from here on are also taken as amplitudes."""
+"""Index of the first band that is also taken as an amplitude."""
 AMPLITUDE = 10
-"""Brings amplitudes, shares of the range, to the size of the other statistics."""
+"""Factor that brings amplitudes, which are shares of the range, to the other statistics' size."""
 BLOCK = 8
 WINDOWS = (5, 9)
 STROKE = 9
 BATCH = 256
-"""Images at once: what is made of so many stays in a core's cache."""
+"""Images computed at once, few enough that their arrays stay in a core's cache."""
 TINY = 1e-6
 LEAST_SPREADS = (3e-4, 3e-4, 3e-4, 0.01)
-"""Of a window's pixels, in shares of the range, by which places are told apart, from the flattest
-to the busiest. The first is less than one odd pixel leaves: exactly flat is something that a
-camera's images hardly are."""
+"""Added to the spread of a window's pixels, in shares of the range, before its logarithm: for the
+flattest window, the two quartiles and the busiest window. The first is less than the spread that
+one odd pixel leaves, so that an exactly flat window, which a camera's image hardly has, stands
+out."""
 BACKGROUND = 12
-"""Levels next to an end of the range that the eye does not tell apart there."""
+"""Width in levels of the band at each end of the range in which the eye sees no difference."""
 
 
 def image_statistics(images_NHWC: np.ndarray) -> np.ndarray:
-    """(N, S) float32 statistics of (N, H, W, C) uint8 images, H and W at least 8.
+    """Statistics of each image.
 
-    Energies, spreads and shares are in logarithms, so that a difference is a ratio; what is
-    finest is also taken as it is, since a logarithm's long tail of smooth images hides noise.
-    S depends on C only: colour adds its own.
+    Energies, spreads and shares are logarithms, so that a difference is a ratio. Grain and the
+    finest bands are also taken as amplitudes, since smooth images give a logarithm a long tail
+    that hides noise.
+
+    Args:
+        images_NHWC: (N, H, W, C) uint8, H and W at least 8.
+
+    Returns:
+        (N, S) float32. S depends on C only: colour images have further statistics.
     """
-    parts = [
+    batches = [
         _statistics(torch.tensor(images_NHWC[start : start + BATCH]))
         for start in range(0, len(images_NHWC), BATCH)
     ]
-    if not parts:
+    if not batches:
         blank = np.zeros((1, *images_NHWC.shape[1:]), np.uint8)
         return _statistics(torch.from_numpy(blank)).numpy()[:0]
-    return torch.cat(parts).numpy()
+    return torch.cat(batches).numpy()
 
 
 def told_apart(images_NHWC: np.ndarray) -> np.ndarray:
-    """(2,) uint8, the levels from and to which differences count in images like these.
+    """Lowest and highest level between which differences count in images like these.
 
-    Where more than half of all values lie next to an end of the range, as in drawings, digits and
-    scans, that end is background, and how black or white it is exactly says nothing: a
-    generator's background is never quite that of its model.
+    Where more than half of all values lie within `BACKGROUND` of an end of the range, as in
+    drawings, digits and scans, that end is background. How exactly black or white it is says
+    nothing, since a generator's background never quite equals that of the images it imitates.
+
+    Args:
+        images_NHWC: (N, H, W, C) uint8.
+
+    Returns:
+        (2,) uint8, low and high.
     """
     low = BACKGROUND if (images_NHWC <= BACKGROUND).mean() > 0.5 else 0
     high = 255 - BACKGROUND if (images_NHWC >= 255 - BACKGROUND).mean() > 0.5 else 255
@@ -85,32 +97,32 @@ def _statistics(images_NHWC: Tensor) -> Tensor:
 
 
 def _moments(gray: Tensor) -> list[Tensor]:
-    """Mean, contrast, and what the histogram says: entropy, dark, middle and bright shares."""
+    """Mean and contrast, and the histogram's entropy and its dark, middle and bright shares."""
     level = (gray * GRAY_LEVELS).long().clamp(max=GRAY_LEVELS - 1).flatten(1)
-    ones = torch.full(level.shape, 1 / level.shape[1])
-    share_NG = torch.zeros(level.shape[0], GRAY_LEVELS).scatter_add_(1, level, ones)
+    weight = torch.full(level.shape, 1 / level.shape[1])
+    share_NG = torch.zeros(level.shape[0], GRAY_LEVELS).scatter_add_(1, level, weight)
     entropy = -(share_NG * (share_NG + 1e-9).log()).sum(1)
     middle = share_NG[:, 2:-2].sum(1)
-    shares = [_log(part, 0.01) for part in (share_NG[:, 0], middle, share_NG[:, -1])]
+    shares = [_log(share_N, 0.01) for share_N in (share_NG[:, 0], middle, share_NG[:, -1])]
     return [gray.mean((1, 2, 3)), 0.5 * _log(gray.var((1, 2, 3))), entropy, *shares]
 
 
 def _steps(gray: Tensor) -> list[Tensor]:
-    """Steps between neighbours: how large, how peaked, how often small; second differences."""
+    """Steps between neighbours: mean size, mean fourth power, share of small ones, curvature."""
     across, down = gray.diff(dim=3), gray.diff(dim=2)
     size, peaked, small = gray.new_zeros(3, gray.shape[0])
-    for part in (across.flatten(1), down.flatten(1)):
-        steps = part.abs()
+    for difference in (across.flatten(1), down.flatten(1)):
+        steps = difference.abs()
         size = size + steps.mean(1)
         small = small + (steps < SMALL_STEP).sum(1) / (2 * steps.shape[1])
         peaked = peaked + steps.square_().square_().mean(1)
-    # Edges are repeated, so that steps across them are none.
+    # The image's edges are repeated, so that steps across them are 0.
     bend = F.pad(across, (1, 1)).diff(dim=3) + F.pad(down, (0, 0, 1, 1)).diff(dim=2)
     return [_log(size, 1e-3), _log(peaked), small, _log(bend.square_().mean((1, 2, 3)))]
 
 
 def _fine(gray: Tensor) -> list[Tensor]:
-    """Grain, and mean energy of 8x8 cosine transforms in bands of frequency."""
+    """Grain, and the mean energy of 8x8 cosine transforms in each band of frequency."""
     # Immerkaer 1996: this difference of Laplacians is blind to edges, so it measures noise.
     grain = gray.diff(n=2, dim=3).diff(n=2, dim=2).abs().flatten(1).median(1).values
     energy = F.conv2d(gray, _cosines(), stride=BLOCK // 2).pow(2).mean((2, 3))
@@ -133,16 +145,16 @@ def _cosines() -> Tensor:
 
 
 def _extremes(total: Tensor, white: int) -> list[Tensor]:
-    """Flattest and busiest, darkest and brightest place.
+    """Spread of the flattest to the busiest window, and mean of the darkest and the brightest.
 
     Args:
-        total: (N, 1, H, W), whole numbers from 0 to `white`, whose sums are exact: the spread of a
-            flat place is 0 whatever the order of its pixels.
+        total: (N, 1, H, W), whole numbers from 0 to `white`. Their sums are exact, so that the
+            spread of a flat window is 0 whatever the order of its pixels.
     """
     centred = total.double() - white // 2
     planes = torch.cat([centred, centred.square()], dim=1)
     side = min(total.shape[2:])
-    found = []
+    columns = []
     for window in WINDOWS:
         width = min(window, side)
         area = width * width
@@ -150,39 +162,41 @@ def _extremes(total: Tensor, white: int) -> list[Tensor]:
         sums = _window_sums(rows, 3, width)[..., ::2].flatten(2)
         variance = (area * sums[:, 1] - sums[:, 0].square()) / (area * white) ** 2
         spread = variance.clamp_(min=0).sqrt_().float()
-        for place, floor in zip((0, 0.25, 0.75, 1), LEAST_SPREADS, strict=True):
-            rank = 1 + round(place * (spread.shape[1] - 1))
-            found.append(_log(spread.kthvalue(rank, dim=1).values, floor))
+        for quantile, floor in zip((0, 0.25, 0.75, 1), LEAST_SPREADS, strict=True):
+            rank = 1 + round(quantile * (spread.shape[1] - 1))
+            columns.append(_log(spread.kthvalue(rank, dim=1).values, floor))
         mean = (sums[:, 0] / area + white // 2).float() / white
-        found += [mean.amin(1), mean.amax(1)]
-    return found
+        columns += [mean.amin(1), mean.amax(1)]
+    return columns
 
 
 def _stroke(gray: Tensor) -> Tensor:
-    """The longest straight edge."""
+    """Contrast of the strongest straight edge of `STROKE` pixels, upright or level."""
     length = min(STROKE, *gray.shape[2:])
     upright = _window_sums(gray.diff(dim=3), 2, length).abs_().amax((1, 2, 3))
     level = _window_sums(gray.diff(dim=2), 3, length).abs_().amax((1, 2, 3))
     return _log(torch.maximum(upright, level) / length, 0.01)
 
 
-def _window_sums(x: Tensor, dim: int, width: int) -> Tensor:
+def _window_sums(values: Tensor, dim: int, width: int) -> Tensor:
     """Sums over each `width` neighbours along one dimension, as differences of running sums."""
-    running = x.cumsum(dim)
-    found = running.narrow(dim, width - 1, x.shape[dim] - width + 1).clone()
-    found.narrow(dim, 1, x.shape[dim] - width).sub_(running.narrow(dim, 0, x.shape[dim] - width))
-    return found
+    running_sums = values.cumsum(dim)
+    sums = running_sums.narrow(dim, width - 1, values.shape[dim] - width + 1).clone()
+    sums.narrow(dim, 1, values.shape[dim] - width).sub_(
+        running_sums.narrow(dim, 0, values.shape[dim] - width)
+    )
+    return sums
 
 
-def _colour(x_NCHW: Tensor) -> list[Tensor]:
+def _colour(rgb_NCHW: Tensor) -> list[Tensor]:
     """Mean and spread of the two opponent colours, and how fast they change."""
-    red_green = x_NCHW[:, 0] - x_NCHW[:, 1]
-    yellow_blue = (x_NCHW[:, 0] + x_NCHW[:, 1]) / 2 - x_NCHW[:, 2]
-    found = []
+    red_green = rgb_NCHW[:, 0] - rgb_NCHW[:, 1]
+    yellow_blue = (rgb_NCHW[:, 0] + rgb_NCHW[:, 1]) / 2 - rgb_NCHW[:, 2]
+    columns = []
     for opponent in (red_green, yellow_blue):
-        found += [opponent.mean((1, 2)), _log(opponent.var((1, 2)), 1e-5)]
+        columns += [opponent.mean((1, 2)), _log(opponent.var((1, 2)), 1e-5)]
     change = red_green.diff(dim=2).pow(2).mean((1, 2)) + yellow_blue.diff(dim=2).pow(2).mean((1, 2))
-    return [*found, _log(change / 2)]
+    return [*columns, _log(change / 2)]
 
 
 def _log(values: Tensor, floor: float = TINY) -> Tensor:

@@ -1,4 +1,4 @@
-"""What dead attempts left in a folder: parts that no record names, and half-staged files."""
+"""What dead attempts left in a folder: parts that no record names, and half-written files."""
 
 from __future__ import annotations
 
@@ -11,36 +11,38 @@ from rayqc.ledger.plan import LEDGER, MANIFEST, PLAN, is_ours
 from rayqc.storage import Folder
 
 STAGED = re.compile(r"#\d+$")
-"""How the storage layer names a file on a local disk until it is whole."""
+"""End of a local file's name while the storage layer has not written all of it."""
 
 
 def orphans(folder: Folder) -> list[str]:
-    """Files of a ledger's work that nothing names, sorted. A folder without a ledger has none.
+    """Files of a ledger's work that no record names, sorted; none in a folder without a ledger.
 
-    The folder must be owned: a living command's parts are not named yet.
+    The caller must own the folder, since parts of a running command are not named yet.
     """
     if not folder.exists(LEDGER):
         return []
     if folder.exists(MANIFEST):
-        named = {part.path for parts in load_files(folder).values() for part in parts}
+        named_paths = {part.path for parts in load_files(folder).values() for part in parts}
     else:
-        named = {part.path for commit in iter_commits(folder) for part in commit.parts}
-    parts = (name for name in folder.names() if name.endswith(".parquet") and is_ours(name))
-    return sorted({*parts} - named - {PLAN}) + _staged(folder)
+        named_paths = {part.path for commit in iter_commits(folder) for part in commit.parts}
+    part_paths = (name for name in folder.names() if name.endswith(".parquet") and is_ours(name))
+    return sorted({*part_paths} - named_paths - {PLAN}) + _staged(folder)
 
 
 def _staged(folder: Folder) -> list[str]:
     """Files that a writer on a local disk began and did not finish."""
     if not folder.is_local:
-        return []  # a store has no half-written objects
+        return []  # an object store has no half-written objects
     root = Path(folder.location)
-    found = (path for path in root.rglob("*#*") if STAGED.search(path.name) and path.is_file())
-    names = (path.relative_to(root).as_posix() for path in found)
+    staged_paths = (
+        path for path in root.rglob("*#*") if STAGED.search(path.name) and path.is_file()
+    )
+    names = (path.relative_to(root).as_posix() for path in staged_paths)
     return sorted(name for name in names if is_ours(STAGED.sub("", name)))
 
 
 def remove(folder: Folder, names: list[str]) -> None:
-    """Delete what `orphans` found."""
+    """Delete files that `orphans` listed."""
     folder.delete(name for name in names if not STAGED.search(name))
     for name in names:
         if STAGED.search(name):

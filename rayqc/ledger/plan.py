@@ -1,4 +1,4 @@
-"""The plan: what the work is, and its units; fixed when the work starts."""
+"""The plan: what decides the work's result, and its units; fixed when the work starts."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ FOLDERS = {
     "error": "errors/",
     "scores": "scores/",
 }
-"""Kinds of parts, and where they lie."""
+"""Kinds of parts, and the folder of each."""
 
 ROWS_AT_ONCE = 10_000
 
@@ -58,24 +58,24 @@ PLAN_SCHEMA = pa.schema(
 
 
 def start_or_resume(folder: Folder, work: dict[str, Any], units: list[Unit]) -> list[Unit]:
-    """Claim a folder for this work, or find it claimed for the same.
+    """Claim a folder for this work, or resume this work where it is claimed already.
 
     Args:
         work: everything that decides the result, as plain JSON. The units' inputs
             are added to it, their division into units is not.
-        units: the plan, should the work be new.
+        units: the plan of the work, used where it is new.
 
     Returns:
-        The plan in force: the stored one when resuming, so that another unit size
-        does not undo what is committed.
+        The plan in force: the stored one when resuming, so that commits stay valid
+        when the unit size has changed.
 
     Raises:
-        ConflictError: the folder holds other work; says what differs.
+        ConflictError: the folder holds other work; the text says what differs.
     """
     inputs = inputs_digest(units)
     if not folder.exists(LEDGER):
-        # The plan comes before the claim: a claimed folder always has one, and one that an
-        # earlier start left without a claim is not taken over.
+        # The plan is written before the claim, so that a claimed folder always has one. A plan
+        # that an earlier start left without a claim is overwritten.
         folder.write(PLAN, table_bytes(_to_table(units)))
     claim(folder, {**work, "inputs": inputs})
     plan = load_plan(folder)
@@ -88,14 +88,14 @@ def start_or_resume(folder: Folder, work: dict[str, Any], units: list[Unit]) -> 
 
 
 def claim(folder: Folder, work: dict[str, Any]) -> None:
-    """Claim a folder for this work, or find it claimed for the same; raises as above."""
-    mine = json.loads(canonical_json({"format_version": LEDGER_FORMAT, **work}))  # as it reads back
-    if folder.create(LEDGER, canonical_json(mine)):
+    """Claim a folder, unless this work has claimed it already; raises as `start_or_resume`."""
+    record = json.loads(canonical_json({"format_version": LEDGER_FORMAT, **work}))  # as read back
+    if folder.create(LEDGER, canonical_json(record)):
         return
-    found = differences(read_json(folder, LEDGER), mine)
-    if found:
+    differing_settings = differences(read_json(folder, LEDGER), record)
+    if differing_settings:
         raise ConflictError(
-            f"{folder} holds work made otherwise ({'; '.join(found)}); "
+            f"{folder} holds work made otherwise ({'; '.join(differing_settings)}); "
             "choose another folder, or --redo to do it anew"
         )
 
@@ -110,8 +110,8 @@ def load_plan(folder: Folder) -> list[Unit]:
     units: list[Unit] = []
     for batch in read_table(folder, PLAN).to_batches(max_chunksize=ROWS_AT_ONCE):
         columns = batch.to_pydict()
-        for values in zip(*(columns[name] for name in PLAN_SCHEMA.names), strict=True):
-            row = dict(zip(PLAN_SCHEMA.names, values, strict=True))
+        for row_values in zip(*(columns[name] for name in PLAN_SCHEMA.names), strict=True):
+            row = dict(zip(PLAN_SCHEMA.names, row_values, strict=True))
             row |= {name: sys.intern(row[name]) for name in ("path", "fingerprint")}
             row |= {"names": tuple(row["names"]), "sample": _pair(row["sample"])}
             units.append(Unit(**row))
@@ -119,36 +119,38 @@ def load_plan(folder: Folder) -> list[Unit]:
 
 
 def inputs_digest(units: list[Unit]) -> str:
-    """One digest of what the units read, however they divide it."""
-    files: dict[tuple[int, str, str], int] = {}
+    """Digest of what the units read; it does not depend on how they divide it."""
+    rows_by_file: dict[tuple[int, str, str], int] = {}
     for unit in units:
         key = (unit.entry, unit.path, unit.fingerprint)
-        files[key] = files.get(key, 0) + unit.count()
-    return digest(canonical_json(sorted([*key, rows] for key, rows in files.items())))
+        rows_by_file[key] = rows_by_file.get(key, 0) + unit.count()
+    return digest(canonical_json(sorted([*key, rows] for key, rows in rows_by_file.items())))
 
 
 def clear(folder: Folder) -> None:
-    """Delete a folder's work, what makes it readable first and what claims it last.
+    """Delete a folder's work: first what marks it finished, last what claims the folder.
 
     Files that the work did not write stay.
     """
-    last = [LEDGER, PLAN]  # a plan without a claim is written anew, the reverse is not
+    # The claim goes before the plan: a new start replaces a plan that has no claim, but could not
+    # resume a claim that has no plan.
+    claim_files = [LEDGER, PLAN]
     folder.delete([SUCCESS, MANIFEST])
-    folder.delete(name for name in folder.names() if is_ours(name) and name not in last)
-    folder.delete(last)
+    folder.delete(name for name in folder.names() if is_ours(name) and name not in claim_files)
+    folder.delete(claim_files)
 
 
 def is_ours(name: str) -> bool:
     """Is this the name of a file that a ledger's work writes?"""
-    if ROUND.match(name):  # draws until classes are full: rounds with a ledger each
-        below = name.split("/", 2)[2]
-        return below == SECONDS or is_ours(below)
-    place, _, file = name.rpartition("/")
-    if place == "commits":
-        return file.endswith(".json")
-    if f"{place}/" in FOLDERS.values() or not place:
-        part = file.startswith(("unit-", "train-")) and file.endswith(".parquet")
-        return part or name in (SUCCESS, MANIFEST, LEDGER, PLAN, REPORT)
+    if ROUND.match(name):  # drawing until classes are full: each round has a ledger
+        name_in_round = name.split("/", 2)[2]
+        return name_in_round == SECONDS or is_ours(name_in_round)
+    directory, _, file_name = name.rpartition("/")
+    if directory == "commits":
+        return file_name.endswith(".json")
+    if f"{directory}/" in FOLDERS.values() or not directory:
+        is_data = file_name.startswith(("unit-", "train-")) and file_name.endswith(".parquet")
+        return is_data or name in (SUCCESS, MANIFEST, LEDGER, PLAN, REPORT)
     return False
 
 

@@ -1,1 +1,1 @@
-"""Networks and their losses; no data, no training loop."""
+"""Networks and losses, without data or training loops."""

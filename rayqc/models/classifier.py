@@ -1,7 +1,9 @@
 """A small convolutional classifier, trained from scratch in each arm.
 
-Three stages of two 3x3 convolutions with batch normalisation and GELU, each halving
-the side, then mean and maximum over places and a linear layer.
+It has three stages, each of two 3x3 convolutions with batch normalisation and GELU and a halving of
+the side. The mean and the maximum over positions then enter a linear layer.
+
+Shape suffixes: N images, C H W pixels, K classes.
 """
 
 from __future__ import annotations
@@ -13,12 +15,18 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 
 class Classifier(nn.Module):
-    """(N, C, H, W) pixels in [0, 1] to (N, K) logits; any side of 8 pixels or more.
-
-    Images are averaged over squares of `shrink` pixels first, which leave 8 or more a side.
-    """
+    """A network from images, of any side from 8 pixels, to one logit for each class."""
 
     def __init__(self, channels: int, classes: int, width: int, shrink: int = 1) -> None:
+        """Build the network with random weights.
+
+        Args:
+            channels: C.
+            classes: K.
+            width: channels of the first stage; the next two have 2 and 4 times as many.
+            shrink: images are first averaged over squares of this many pixels a side, and must have
+                8 pixels a side or more after that.
+        """
         super().__init__()
         self.shrink = shrink
         stages: list[nn.Module] = []
@@ -30,7 +38,7 @@ class Classifier(nn.Module):
         self.head = nn.Linear(2 * fan_in, classes)
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
-        """Logits; inputs are centred to [-1, 1] here."""
+        """(N, K) logits of (N, C, H, W) pixels in [0, 1], which are scaled to [-1, 1] here."""
         if self.shrink > 1:
             x_NCHW = F.avg_pool2d(x_NCHW, self.shrink)
         features = self.features(2 * x_NCHW - 1)
@@ -40,7 +48,11 @@ class Classifier(nn.Module):
 
 
 def fold(model: Classifier) -> Classifier:
-    """The model itself, for evaluation only: its batch norms folded into its convolutions."""
+    """Fold a classifier's batch norms into its convolutions, in place, for evaluation only.
+
+    Returns:
+        The same object, in evaluation mode.
+    """
     model.eval()
     for block in model.features:
         if isinstance(block, nn.Sequential):

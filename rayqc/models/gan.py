@@ -4,9 +4,9 @@ Shape suffixes: N images, C H W pixels, Z noise, K classes.
 
 Source: DCGAN (Radford et al. 2015) for the sizes; conditional batch normalisation and a
 projection discriminator (Miyato & Koyama 2018) for the classes. Ours: nearest-neighbour upsampling
-in place of transposed convolutions, which leave checks; the class stands beside the noise as well;
-a dense layer in the discriminator in place of a sum over places; and a gradient penalty in place of
-spectral normalisation (docs/generators.md).
+in place of transposed convolutions, which leave checkerboard patterns; a class embedding beside the
+noise as well; a dense layer in the discriminator in place of a sum over positions; and a gradient
+penalty in place of spectral normalisation (docs/generators.md).
 """
 
 from __future__ import annotations
@@ -19,26 +19,28 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 SLOPE = 0.2
-"""Of the discriminator's leaky ReLU."""
+"""Slope of the discriminator's leaky ReLU below 0."""
 SEEN = 128
-"""Features of a whole image that the discriminator judges by."""
+"""Number of features of a whole image that the discriminator computes its logit from."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class GANShape:
-    """All that decides the networks' parameters."""
+    """The sizes that decide the networks' parameters."""
 
     size: int
-    """Height and width, a multiple of 4."""
+    """Height and width in pixels, a multiple of 4."""
     channels: int
-    """Of the image."""
+    """C of the images."""
     classes: int
+    """K."""
     width: int = 16
     """Channels at full resolution; each halving of the side doubles them."""
     noise_dim: int = 64
+    """Z."""
 
     def as_dict(self) -> dict[str, int]:
-        """For JSON."""
+        """All fields, for JSON."""
         return asdict(self)
 
     @property
@@ -51,7 +53,7 @@ class GANShape:
 
 
 class Generator(nn.Module):
-    """Noise and a class to an image."""
+    """A network from noise and a class to an image."""
 
     def __init__(self, shape: GANShape) -> None:
         super().__init__()
@@ -62,15 +64,25 @@ class Generator(nn.Module):
         self.classes = nn.Embedding(shape.classes, shape.noise_dim)
         self.dense = nn.Linear(2 * shape.noise_dim, widths[0] * side * side)
         self.first = _ClassNorm(widths[0], shape.classes)
-        pairs = itertools.pairwise(widths)
-        self.convs = nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in pairs)
-        self.norms = nn.ModuleList(_ClassNorm(b, shape.classes) for b in widths[1:])
+        fans = itertools.pairwise(widths)
+        self.convs = nn.ModuleList(
+            nn.Conv2d(fan_in, fan_out, 3, padding=1) for fan_in, fan_out in fans
+        )
+        self.norms = nn.ModuleList(_ClassNorm(width, shape.classes) for width in widths[1:])
         self.output = nn.Conv2d(widths[-1], shape.channels, 3, padding=1)
 
     def forward(self, z_NZ: Tensor, label_N: Tensor) -> Tensor:
-        """(N, C, H, W) in [0, 1]."""
-        both = torch.cat([z_NZ, self.classes(label_N)], dim=1)
-        hidden = F.relu(self.first(self.dense(both).reshape(-1, *self.grid), label_N))
+        """Images of given classes.
+
+        Args:
+            z_NZ: (N, Z) float, standard normal noise.
+            label_N: (N,) int64, classes.
+
+        Returns:
+            (N, C, H, W) float pixels in [0, 1].
+        """
+        input_N2Z = torch.cat([z_NZ, self.classes(label_N)], dim=1)
+        hidden = F.relu(self.first(self.dense(input_N2Z).reshape(-1, *self.grid), label_N))
         for conv, norm in zip(self.convs, self.norms, strict=True):
             hidden = F.interpolate(hidden, scale_factor=2.0, mode="nearest")
             hidden = F.relu(norm(conv(hidden), label_N))
@@ -78,31 +90,41 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """How real an image looks for its class: a logit."""
+    """A network from an image and its class to a logit, larger for an image that looks real."""
 
     def __init__(self, shape: GANShape) -> None:
         super().__init__()
         widths = [shape.width << level for level in range(shape.levels + 1)]
         self.first = nn.Conv2d(shape.channels, widths[0], 3, padding=1)
-        pairs = itertools.pairwise(widths)
-        self.convs = nn.ModuleList(nn.Conv2d(a, b, 4, stride=2, padding=1) for a, b in pairs)
-        # Not a sum over places: that sees patches, never the whole, and lets classes collapse.
+        fans = itertools.pairwise(widths)
+        self.convs = nn.ModuleList(
+            nn.Conv2d(fan_in, fan_out, 4, stride=2, padding=1) for fan_in, fan_out in fans
+        )
+        # A sum over positions would judge patches and never the whole, and lets classes collapse.
         self.dense = nn.Linear(widths[-1] * (shape.size >> shape.levels) ** 2, SEEN)
         self.output = nn.Linear(SEEN, 1)
         self.classes = nn.Embedding(shape.classes, SEEN)
 
     def forward(self, x_NCHW: Tensor, label_N: Tensor) -> Tensor:
-        """(N,) logits of pixels in [0, 1]."""
+        """Logits of images under given classes.
+
+        Args:
+            x_NCHW: (N, C, H, W) float pixels in [0, 1].
+            label_N: (N,) int64, classes.
+
+        Returns:
+            (N,) float.
+        """
         hidden = F.leaky_relu(self.first(2 * x_NCHW - 1), SLOPE)
         for conv in self.convs:
             hidden = F.leaky_relu(conv(hidden), SLOPE)
-        seen = F.leaky_relu(self.dense(hidden.flatten(1)), SLOPE)
-        found: Tensor = self.output(seen)[:, 0] + (self.classes(label_N) * seen).sum(1)
-        return found
+        features = F.leaky_relu(self.dense(hidden.flatten(1)), SLOPE)
+        logit_N: Tensor = self.output(features)[:, 0] + (self.classes(label_N) * features).sum(1)
+        return logit_N
 
 
 class _ClassNorm(nn.Module):
-    """Batch normalisation whose gain and offset are the class's own."""
+    """Batch normalisation with a gain and an offset for each class."""
 
     def __init__(self, width: int, classes: int) -> None:
         super().__init__()
@@ -114,5 +136,5 @@ class _ClassNorm(nn.Module):
 
     def forward(self, x_NCHW: Tensor, label_N: Tensor) -> Tensor:
         gain, offset = self.gain(label_N), self.offset(label_N)
-        found: Tensor = self.norm(x_NCHW) * gain[:, :, None, None] + offset[:, :, None, None]
-        return found
+        normed_NCHW: Tensor = self.norm(x_NCHW) * gain[:, :, None, None] + offset[:, :, None, None]
+        return normed_NCHW

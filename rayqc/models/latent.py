@@ -1,4 +1,4 @@
-"""What an encoder's network is.
+"""The interface of every encoder's network.
 
 Shape suffixes: N images, C H W pixels, D latent.
 """
@@ -18,4 +18,11 @@ class LatentNetwork(nn.Module, ABC):
 
     @abstractmethod
     def latent(self, x_NCHW: Tensor) -> Tensor:
-        """(N, D) of float pixels (N, C, H, W) in [0, 1]."""
+        """Latents of images.
+
+        Args:
+            x_NCHW: (N, C, H, W) float pixels in [0, 1].
+
+        Returns:
+            (N, D) float.
+        """

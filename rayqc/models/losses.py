@@ -1,4 +1,4 @@
-"""The VAE's objective (Kingma & Welling 2014), and what it says about each latent unit.
+"""The two terms of the VAE's objective (Kingma & Welling 2014).
 
 Shape suffixes: N images, C H W pixels, D latent.
 """
@@ -19,7 +19,16 @@ the variance of the mean instead)."""
 
 
 def reconstruction_loss(logits_NCHW: Tensor, x_NCHW: Tensor, kind: Reconstruction) -> Tensor:
-    """(N,) per image, summed over pixels: cross-entropy in nats, or half the squared error."""
+    """Reconstruction loss of each image, summed over pixels.
+
+    Args:
+        logits_NCHW: (N, C, H, W) float, the reconstruction before the sigmoid.
+        x_NCHW: (N, C, H, W) float pixels in [0, 1].
+        kind: `bce`, cross-entropy in nats, or `mse`, half the squared error.
+
+    Returns:
+        (N,) float.
+    """
     if kind == "bce":
         loss = F.binary_cross_entropy_with_logits(logits_NCHW, x_NCHW, reduction="none")
     else:
@@ -28,5 +37,13 @@ def reconstruction_loss(logits_NCHW: Tensor, x_NCHW: Tensor, kind: Reconstructio
 
 
 def kl_to_standard_normal(mean_ND: Tensor, log_var_ND: Tensor) -> Tensor:
-    """(N, D) KL(N(mean, var) || N(0, 1)) of each latent unit, in nats."""
+    """KL(N(mean, var) || N(0, 1)) of each latent unit.
+
+    Args:
+        mean_ND: (N, D) float.
+        log_var_ND: (N, D) float, logarithm of the variance.
+
+    Returns:
+        (N, D) float, nats.
+    """
     return 0.5 * (mean_ND**2 + log_var_ND.exp() - 1 - log_var_ND)

@@ -2,16 +2,16 @@
 
 Shape suffixes: N images, C H W pixels, D latent.
 
-At width 1 and 28x28x1 the layers and their parameters are the tables' own:
+At width 1, for images of 28x28x1, the layers and their parameter counts are those of the tables:
 
     encoder   conv 3x3 /2, 512         5,120      decoder   dense 7*7*1024      5,067,776
               conv 3x3 /2, 1024    4,719,616                transposed 3x3 /2, 1024  9,438,208
               dense 400           20,070,800                transposed 3x3 /2, 512   4,719,104
               z_mean, z_log_var     40,100 each             conv 3x3, C (4,609 at C = 1)
 
-Table 2 lacks the output layer; the last line is ours, the smallest that fits.
-ReLU between layers, a sigmoid at the end, and one pixel of padding on each side
-are ours too: the paper names none.
+Table 2 lacks the output layer; the last line is ours, the smallest layer that fits. ReLU between
+layers, a sigmoid at the end, and one pixel of padding on each side are ours too: the paper names
+none of them.
 """
 
 from __future__ import annotations
@@ -28,26 +28,31 @@ from rayqc.models.latent import LatentNetwork
 
 @dataclass(frozen=True, kw_only=True)
 class VAEShape:
-    """All that decides the network's parameters."""
+    """The sizes that decide the network's parameters.
+
+    Raises:
+        ConfigError: `size` is no multiple of 4.
+    """
 
     size: int
-    """Height and width, a multiple of 4."""
+    """Height and width in pixels, a multiple of 4."""
     channels: int
-    """Of the image."""
+    """C of the images."""
     width: float = 1.0
-    """Factor on 512, 1024 and 400; 1 is the paper."""
+    """Factor on the paper's 512, 1024 and 400 units; 1 is the paper's network."""
     latent_dim: int = 100
+    """D."""
 
     def __post_init__(self) -> None:
         if self.size < 4 or self.size % 4:
             raise ConfigError(f"image size must be a multiple of 4, found {self.size}")
 
     def scaled(self, units: int) -> int:
-        """The paper's number of units at this width, at least 1."""
+        """The paper's number of units times `width`, rounded, at least 1."""
         return max(1, round(units * self.width))
 
     def as_dict(self) -> dict[str, float]:
-        """For JSON."""
+        """All fields, for JSON."""
         return asdict(self)
 
 
@@ -81,18 +86,25 @@ class VAE(LatentNetwork):
         )
 
     def latent(self, x_NCHW: Tensor) -> Tensor:
-        """The mean alone: what an image is encoded to."""
+        """See `LatentNetwork.latent`. The latent is the mean, never a sample."""
         return self.encode(x_NCHW)[0]
 
     def encode(self, x_NCHW: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and log-variance, each (N, D), of pixels in [0, 1]."""
+        """Mean and log-variance of the Gaussian of each image.
+
+        Args:
+            x_NCHW: (N, C, H, W) float pixels in [0, 1].
+
+        Returns:
+            (N, D) float each.
+        """
         hidden = F.relu(self.encoder["conv1"](x_NCHW))
         hidden = F.relu(self.encoder["conv2"](hidden))
         hidden = F.relu(self.encoder["dense"](hidden.flatten(1)))
         return self.encoder["z_mean"](hidden), self.encoder["z_log_var"](hidden)
 
     def decode_logits(self, z_ND: Tensor) -> Tensor:
-        """(N, C, H, W) before the sigmoid."""
+        """(N, C, H, W) float pixels before the sigmoid, from (N, D) float latents."""
         hidden = F.relu(self.decoder["dense"](z_ND)).reshape(-1, *self.grid)
         hidden = F.relu(self.decoder["deconv1"](hidden))
         hidden = F.relu(self.decoder["deconv2"](hidden))
@@ -100,16 +112,25 @@ class VAE(LatentNetwork):
         return logits
 
     def forward(self, x_NCHW: Tensor, noise_ND: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Logits of the reconstruction of mean + exp(log_var / 2) * noise, mean, log-variance."""
+        """The reconstruction from mean + exp(log_var / 2) * noise.
+
+        Args:
+            x_NCHW: (N, C, H, W) float pixels in [0, 1].
+            noise_ND: (N, D) float, standard normal.
+
+        Returns:
+            Logits of the reconstruction (N, C, H, W); mean and log-variance (N, D) each.
+        """
         mean_ND, log_var_ND = self.encode(x_NCHW)
         z_ND = mean_ND + torch.exp(0.5 * log_var_ND) * noise_ND
         return self.decode_logits(z_ND), mean_ND, log_var_ND
 
 
 def pixels_to_input(images_NHWC: Tensor) -> Tensor:
-    """uint8 (N, H, W, C) to float32 (N, C, H, W) in [0, 1]."""
+    """Pixels as networks take them: uint8 (N, H, W, C) to float32 (N, C, H, W) in [0, 1]."""
     return images_NHWC.permute(0, 3, 1, 2).float() / 255
 
 
 def _doubling(fan_in: int, fan_out: int) -> nn.ConvTranspose2d:
+    """A transposed convolution that doubles height and width."""
     return nn.ConvTranspose2d(fan_in, fan_out, 3, stride=2, padding=1, output_padding=1)

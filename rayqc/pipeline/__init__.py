@@ -1,1 +1,1 @@
-"""Runs and their stages; deciding again, looking closer, drawing until full, checking."""
+"""Runs and their stages; also refilter, inspect, drawing until full, and checking images."""

@@ -1,4 +1,4 @@
-"""Every image of a place through the decoder, and what came of it: no Ray, no labels, no model."""
+"""Decode every image at a path and count what fails; needs no Ray, no labels and no model."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from rayqc.units import Unit
 
 ROWS = 256
 FILES = 16
-"""Read at once: image files may be large."""
+"""Image files read at once: they may be large."""
 EXAMPLES = 3
 SHAPE = ImageShape(size=32, channels=3)
-"""Any will do; where the settings name one, theirs is taken."""
+"""What images are decoded to where the settings name no size or channels."""
 
 Batch = tuple[list[str], Sequence[bytes | Problem | None]]
-"""Names, and bytes or why there are none."""
+"""Names of images, and of each its bytes or why they could not be read."""
 
 
 def check_images(path: str, settings: Image, progress: Progress) -> CheckResult:
@@ -39,65 +39,65 @@ def check_images(path: str, settings: Image, progress: Progress) -> CheckResult:
         path: anything a pool may be, or any folder, whose files are all taken for images.
 
     Returns:
-        Images read, decoded, by reason of failure with the first few names; images a second, and
-        the peak memory of this process in MB.
+        Images read and decoded; failures by reason, with the first few names of each; images a
+        second; this process's peak memory in MB.
 
     Raises:
-        InputError: nothing there.
+        InputError: the path holds no images.
     """
     shape = ImageShape(
         size=settings.size or SHAPE.size, channels=settings.channels or SHAPE.channels
     )
     limits = limits_of(settings)
-    reasons: Counter[str] = Counter()
+    reason_counts: Counter[str] = Counter()
     examples: dict[str, list[str]] = {}
-    read = 0
+    images_read = 0
     started = time.monotonic()
     total, batches = _batches(path, limits.max_bytes)
     with progress.stage("check", total) as stage:
-        for names, found in batches:
-            data = [one if isinstance(one, bytes) else None for one in found]
-            wrongs = decode_batch(data, shape, limits)[1]
-            for name, met, failed in zip(names, found, wrongs, strict=True):
-                wrong = met if isinstance(met, tuple) else failed
-                if wrong is not None:
-                    reasons[wrong[0]] += 1
-                    held = examples.setdefault(wrong[0], [])
-                    if len(held) < EXAMPLES:
-                        held.append(f"{name}: {wrong[1]}")
-            read += len(names)
+        for names, contents in batches:
+            data = [content if isinstance(content, bytes) else None for content in contents]
+            decode_problems = decode_batch(data, shape, limits)[1]
+            for name, content, decode_problem in zip(names, contents, decode_problems, strict=True):
+                problem = content if isinstance(content, tuple) else decode_problem
+                if problem is not None:
+                    reason_counts[problem[0]] += 1
+                    examples_of_reason = examples.setdefault(problem[0], [])
+                    if len(examples_of_reason) < EXAMPLES:
+                        examples_of_reason.append(f"{name}: {problem[1]}")
+            images_read += len(names)
             stage.advance(len(names))
     return {
-        "images": read,
-        "decoded": read - sum(reasons.values()),
-        "reasons": dict(reasons.most_common()),
+        "images": images_read,
+        "decoded": images_read - sum(reason_counts.values()),
+        "reasons": dict(reason_counts.most_common()),
         "examples": examples,
-        "images_a_second": read / max(time.monotonic() - started, 1e-9),
+        "images_a_second": images_read / max(time.monotonic() - started, 1e-9),
         "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000,
     }
 
 
-def _batches(path: str, most: int) -> tuple[int, Iterator[Batch]]:
-    """How many images there are, and all of them, each at most so many bytes."""
+def _batches(path: str, max_bytes: int) -> tuple[int, Iterator[Batch]]:
+    """The number of images at a path, and all of them; larger than `max_bytes` is a problem."""
     if detect(path) != "folder":
         source = open_source(Data(path=path))
         units = source.units(ROWS)
-        return sum(unit.count() for unit in units), _of_source(source, units, most)
+        return sum(unit.count() for unit in units), _of_source(source, units, max_bytes)
     folder = Folder(path)
     names = [name for name in list_files(folder).files if not name.endswith("/")]
     refuse_undecodable(folder, names)
-    return len(names), _of_folder(folder, names, most)
+    return len(names), _of_folder(folder, names, max_bytes)
 
 
-def _of_source(source: Source, units: list[Unit], most: int) -> Iterator[Batch]:
+def _of_source(source: Source, units: list[Unit], max_bytes: int) -> Iterator[Batch]:
     for unit in units:
-        table = source.read(unit, most)
-        met = problems_of(table)
-        found = zip(met, image_bytes(table), strict=True)
-        yield table["id"].to_pylist(), [problem or data for problem, data in found]
+        table = source.read(unit, max_bytes)
+        problems = problems_of(table)
+        problem_data_pairs = zip(problems, image_bytes(table), strict=True)
+        yield table["id"].to_pylist(), [problem or data for problem, data in problem_data_pairs]
 
 
-def _of_folder(folder: Folder, names: list[str], most: int) -> Iterator[Batch]:
+def _of_folder(folder: Folder, names: list[str], max_bytes: int) -> Iterator[Batch]:
     for start in range(0, len(names), FILES):
-        part = names[start : start + FILES]
-        yield part, [read_file(folder, name, most) for name in part]
+        batch_names = names[start : start + FILES]
+        yield batch_names, [read_file(folder, name, max_bytes) for name in batch_names]

@@ -1,4 +1,4 @@
-"""What drawing until full came to, and what an accepted image cost.
+"""The report of drawing until full: how each class ended, and what an accepted image cost.
 
 Shape suffixes: E generators, K classes.
 """
@@ -29,36 +29,36 @@ def draw_report(
     seconds: float | None,
     rounds: int,
 ) -> UntilResult:
-    """What came of each class and generator, and what an accepted image cost.
+    """How each class ended, and what an accepted image cost, of each class and generator.
 
-    Intervals are given of one generator's images of one class, which have a share to speak of; they
-    hold for all at once although the end depends on what was drawn.
+    Intervals are given for one generator's images of one class, which are accepted at one rate. All
+    intervals hold at once, although what was drawn decides when drawing ends.
     """
     low_EK, high_EK = all_bounds(tally)
-    lost_EK = high_EK < wanted.floor
-    second_a_draw = None if seconds is None else seconds / max(int(tally.drawn_EK.sum()), 1)
+    given_up_EK = high_EK < wanted.floor
+    seconds_a_draw = None if seconds is None else seconds / max(int(tally.drawn_EK.sum()), 1)
 
     def cost(generators: slice, labels: slice) -> DrawCost:
-        where = (generators, labels)
-        drawn, accepted = int(tally.drawn_EK[where].sum()), int(tally.accepted_EK[where].sum())
-        each = drawn / accepted if accepted else None
-        taken: DrawCost = {
+        cells = (generators, labels)
+        drawn, accepted = int(tally.drawn_EK[cells].sum()), int(tally.accepted_EK[cells].sum())
+        draws = drawn / accepted if accepted else None
+        draw_cost: DrawCost = {
             "drawn": drawn,
             "accepted": accepted,
-            "draws_an_accepted": each,
-            "seconds_an_accepted": each * second_a_draw if each and second_a_draw else None,
+            "draws_an_accepted": draws,
+            "seconds_an_accepted": draws * seconds_a_draw if draws and seconds_a_draw else None,
         }
-        if low_EK[where].size == 1:
-            ends = high_EK[where].item(), low_EK[where].item()
-            taken["interval"] = [1 / end if end else None for end in ends]
-        return taken
+        if low_EK[cells].size == 1:
+            bounds = high_EK[cells].item(), low_EK[cells].item()
+            draw_cost["interval"] = [1 / bound if bound else None for bound in bounds]
+        return draw_cost
 
-    def end(k: int) -> str:
+    def ending(k: int) -> str:
         if tally.accepted_EK[:, k].sum() >= wanted.until:
             return "full"
-        return "given up" if lost_EK[:, k].all() else "out of budget"
+        return "given up" if given_up_EK[:, k].all() else "out of budget"
 
-    for k in np.flatnonzero(lost_EK.all(0)):
+    for k in np.flatnonzero(given_up_EK.all(0)):
         logger.warning(
             "class %s given up: %d of %d accepted, surely below the floor of %g. Look at what the "
             "generators make of it (`rayqc generate` on the run), or lower --floor",
@@ -67,18 +67,22 @@ def draw_report(
             tally.drawn_EK[:, k].sum(),
             wanted.floor,
         )
-    every, one = slice(None), [slice(i, i + 1) for i in range(max(low_EK.shape))]
+    every, slice_of = slice(None), [slice(i, i + 1) for i in range(max(low_EK.shape))]
     return {
         "until": wanted.until,
         "drawn": int(tally.drawn_EK.sum()),
         "accepted": int(tally.accepted_EK.sum()),
         "seconds": seconds,
-        "filled": {name: {"end": end(k), **cost(every, one[k])} for k, name in enumerate(classes)},
+        "filled": {
+            name: {"end": ending(k), **cost(every, slice_of[k])} for k, name in enumerate(classes)
+        },
         "by_generator": {
             name: {
-                **cost(one[e], every),
-                "given_up": [classes[k] for k in np.flatnonzero(lost_EK[e])],
-                "by_class": {label: cost(one[e], one[k]) for k, label in enumerate(classes)},
+                **cost(slice_of[e], every),
+                "given_up": [classes[k] for k in np.flatnonzero(given_up_EK[e])],
+                "by_class": {
+                    label: cost(slice_of[e], slice_of[k]) for k, label in enumerate(classes)
+                },
             }
             for e, name in enumerate(names)
         },
@@ -87,17 +91,19 @@ def draw_report(
 
 
 def seconds_of(rounds: list[Folder]) -> float | None:
-    """All rounds' time; None when one was interrupted, since its first part is not known."""
-    spent = [read_json(folder, SECONDS) if folder.exists(SECONDS) else None for folder in rounds]
-    known = [seconds for seconds in spent if seconds is not None]
-    return float(sum(known)) if len(known) == len(rounds) else None
+    """Seconds of all rounds; None if one was interrupted, since its time before that is unknown."""
+    seconds_by_round = [
+        read_json(folder, SECONDS) if folder.exists(SECONDS) else None for folder in rounds
+    ]
+    known_seconds = [seconds for seconds in seconds_by_round if seconds is not None]
+    return float(sum(known_seconds)) if len(known_seconds) == len(rounds) else None
 
 
 def merged_files(rounds: list[Folder]) -> list[Part]:
-    """Files of all rounds, named from the target."""
+    """Files of all rounds, with paths below the target folder."""
     return [
-        replace(part, path=f"{ROUNDS}/{turn:04d}/{part.path}")
-        for turn, folder in enumerate(rounds)
+        replace(part, path=f"{ROUNDS}/{round_number:04d}/{part.path}")
+        for round_number, folder in enumerate(rounds)
         for parts in load_files(folder).values()
         for part in parts
     ]
@@ -105,19 +111,22 @@ def merged_files(rounds: list[Folder]) -> list[Part]:
 
 def merged_totals(rounds: list[Folder]) -> Totals:
     """Totals of all rounds."""
-    by_round = [load_totals(folder) for folder in rounds]
+    totals_by_round = [load_totals(folder) for folder in rounds]
 
     def added(counts: list[dict[str, int]]) -> dict[str, int]:
         total: Counter[str] = Counter()
-        for one in counts:
-            total.update(one)  # zeros stay: they say what kinds there are
+        for count_by_key in counts:
+            total.update(count_by_key)  # counts of zero stay, so that every verdict is named
         return dict(sorted(total.items()))
 
-    names = sorted({name for one in by_round for name in one.by_class})
+    class_names = sorted({name for totals in totals_by_round for name in totals.by_class})
     return Totals(
-        units=sum(one.units for one in by_round),
-        read=sum(one.read for one in by_round),
-        outcomes=added([one.outcomes for one in by_round]),
-        reasons=added([one.reasons for one in by_round]),
-        by_class={name: added([one.by_class.get(name, {}) for one in by_round]) for name in names},
+        units=sum(totals.units for totals in totals_by_round),
+        read=sum(totals.read for totals in totals_by_round),
+        outcomes=added([totals.outcomes for totals in totals_by_round]),
+        reasons=added([totals.reasons for totals in totals_by_round]),
+        by_class={
+            name: added([totals.by_class.get(name, {}) for totals in totals_by_round])
+            for name in class_names
+        },
     )

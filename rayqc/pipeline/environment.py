@@ -1,4 +1,4 @@
-"""What a run was made with: Python, machine, packages."""
+"""What a run was made with: Python, machine and packages."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Environment(TypedDict):
 
 
 def environment() -> Environment:
-    """Of the driver's machine."""
+    """Versions, platform and CPUs of the driver's machine."""
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),

@@ -1,4 +1,4 @@
-"""A run's own generators: which pool entries they are, and their training."""
+"""A run's own generators: the sources of the pool entries that it makes, and their training."""
 
 from __future__ import annotations
 
@@ -23,30 +23,30 @@ FOLDER = "generators"
 BEGUN = "training.txt"
 
 OwnSources = dict[int, GeneratedSource]
-"""Pool entries that are made here, by their number in the configuration."""
+"""Sources of the pool entries that the run makes, by the entry's number in the configuration."""
 
 
-def kind_of(entry: MadeHere) -> GeneratorKind:
+def generator_kind(entry: MadeHere) -> GeneratorKind:
     """The record of an entry's kind."""
     kind: GeneratorKind = GENERATORS[entry.kind]
     return kind
 
 
 def own_sources(run: Run) -> OwnSources:
-    """Sources of the pool entries that are made here.
+    """Sources of the pool entries that the run makes.
 
-    A GAN's must be trained by now; see `train_generators`.
+    GANs must be trained before their source is read; see `train_generators`.
     """
-    named = enumerate(zip(run.config.pool_names(), run.config.pool, strict=True))
+    named_entries = enumerate(zip(run.config.pool_names(), run.config.pool, strict=True))
     return {
-        number: kind_of(entry).source(entry, _place(run, name))
-        for number, (name, entry) in named
+        entry_number: generator_kind(entry).source(entry, _entry_place(run, name))
+        for entry_number, (name, entry) in named_entries
         if isinstance(entry, MadeHere)
     }
 
 
 def on_devices(sources: OwnSources, run: Run) -> OwnSources:
-    """The sources, networks on a GPU where the work uses them. Needs a Ray session."""
+    """The sources, with their networks on a GPU if the work uses GPUs; needs a Ray session."""
     if not gpus_wanted(run.config.resources.use_gpu):
         return sources
     return {
@@ -56,10 +56,10 @@ def on_devices(sources: OwnSources, run: Run) -> OwnSources:
 
 
 def refuse_unnamed(run: Run) -> None:
-    """Find out before anything is claimed that a generator's code was not named.
+    """Refuse, before any folder is claimed, a pool entry whose code the user did not name.
 
     Raises:
-        UntrustedCodeError: a pool entry's code stands in the run folder only.
+        UntrustedCodeError: only the run folder names a pool entry's code.
     """
     for name, entry in zip(run.config.pool_names(), run.config.pool, strict=True):
         if isinstance(entry, MadeHere) and entry.code_setting and entry.code() is None:
@@ -73,44 +73,44 @@ def train_generators(run: Run) -> dict[str, float]:
     """Train the GANs of the pool that are not trained yet; needs a Ray session.
 
     Returns:
-        Of each GAN, by name, the best accuracy that a classifier trained on its samples had.
+        Name of each GAN to the best accuracy of a classifier trained on its samples.
     """
     accuracy_by_name = {}
     for name, entry in zip(run.config.pool_names(), run.config.pool, strict=True):
-        if not isinstance(entry, Gan) or not kind_of(entry).trained:
+        if not isinstance(entry, Gan) or not generator_kind(entry).trained:
             continue
         folder = run.folder.sub(f"{FOLDER}/{name}")
         identity = made_of(run, entry)
         facts = gan_facts(folder)
         if facts is None or facts["made_of"] != identity:
             facts = _train(run, entry, folder, identity)
-        best = facts["record"]["best"]
+        best_checkpoint = facts["record"]["best"]
         logger.info(
             "%s: best at step %d, %.1f%% of %s references told by a classifier of its samples",
             name,
-            best["step"],
-            100 * best["accuracy"],
+            best_checkpoint["step"],
+            100 * best_checkpoint["accuracy"],
             "held-out" if facts["record"]["held_out"] else "its own",
         )
-        accuracy_by_name[name] = best["accuracy"]
+        accuracy_by_name[name] = best_checkpoint["accuracy"]
     return accuracy_by_name
 
 
 def made_of(run: Run, entry: Gan) -> str:
-    """Digest of all that decides a GAN."""
-    apart = {"name", "statistic", "per_class", "share"}
-    settings = entry.model_dump(mode="json", exclude=apart)
-    # Batch statistics are each worker's own.
+    """Digest of all that decides a GAN's weights."""
+    not_decisive = {"name", "statistic", "per_class", "share"}
+    settings = entry.model_dump(mode="json", exclude=not_decisive)
+    # Batch statistics are each worker's own, so the number of workers decides, too.
     workers = run.config.resources.train_workers
-    image = list(run.encoder.image.pixels)
-    decisive = [settings, run.config.seed, image, run.references_digest, workers]
+    image_shape = list(run.encoder.image.pixels)
+    decisive = [settings, run.config.seed, image_shape, run.references_digest, workers]
     return digest(canonical_json(decisive))
 
 
 def _train(run: Run, entry: Gan, folder: Folder, identity: str) -> GANFacts:
     if not folder.exists(BEGUN) or folder.read(BEGUN).decode() != identity:
         folder.delete([BEGUN])
-        folder.delete(folder.names())  # another training's checkpoints are not to be gone on from
+        folder.delete(folder.names())  # so that it does not go on from another GAN's checkpoints
         folder.write(BEGUN, identity.encode())
     folder.delete([FACTS])
     train_gan_generator(
@@ -126,7 +126,7 @@ def _train(run: Run, entry: Gan, folder: Folder, identity: str) -> GANFacts:
     return cast("GANFacts", gan_facts(folder))
 
 
-def _place(run: Run, name: str) -> EntryPlace:
+def _entry_place(run: Run, name: str) -> EntryPlace:
     return EntryPlace(
         name=name,
         folder=run.folder.sub(f"{FOLDER}/{name}"),

@@ -1,4 +1,4 @@
-"""What the settings name outside the run folder: looked at before Ray starts and hours pass."""
+"""Check what the settings name outside the run folder, before Ray starts and work begins."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from rayqc.encoders.base import EncoderKind
 from rayqc.errors import InputError
 from rayqc.kinds import ENCODERS
 from rayqc.ledger.plan import inputs_digest
-from rayqc.pipeline.generators import kind_of
+from rayqc.pipeline.generators import generator_kind
 from rayqc.pipeline.run_folder import Inputs
 from rayqc.sources import open_source
 from rayqc.units import WHOLE, Unit
 
 
 def look_at_inputs(config: Config) -> Inputs:
-    """Find what can be found wrong.
+    """Check all images, files and code that the settings name outside the run folder.
 
     Returns:
         Digests of the images and files that the settings name, by section.
 
     Raises:
-        UserError: something is not there, or not what it should be.
+        UserError: something is missing, or is not what it should be.
     """
     references = open_source(config.references)
     test = config.test_data()
@@ -36,20 +36,22 @@ def look_at_inputs(config: Config) -> Inputs:
         )
     inputs["pool"] = inputs_digest(_pool_units(config))
     encoder: EncoderKind = ENCODERS[config.encoder.kind]
-    weights = encoder.input_digest(config.encoder)
-    return inputs if weights is None else {**inputs, "encoder": weights}
+    input_digest = encoder.input_digest(config.encoder)
+    return inputs if input_digest is None else {**inputs, "encoder": input_digest}
 
 
 def _pool_units(config: Config) -> list[Unit]:
     """Units of the files and code that the pool names."""
     units: list[Unit] = []
-    for number, entry in enumerate(config.pool):
+    for entry_number, entry in enumerate(config.pool):
         if isinstance(entry, Files):
-            units += [replace(unit, entry=number) for unit in open_source(entry).units(WHOLE)]
+            units += [replace(unit, entry=entry_number) for unit in open_source(entry).units(WHOLE)]
             continue
-        kind = kind_of(entry)
+        kind = generator_kind(entry)
         kind.check(entry)
         if kind.identity is not None:
-            tag = kind.identity(entry)
-            units.append(Unit(entry=number, path=entry.kind, start=0, stop=1, fingerprint=tag))
+            fingerprint = kind.identity(entry)
+            units.append(
+                Unit(entry=entry_number, path=entry.kind, start=0, stop=1, fingerprint=fingerprint)
+            )
     return units

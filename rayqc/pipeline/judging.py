@@ -1,4 +1,4 @@
-"""Sources through a run's encoder and regions, and the closing steps of whatever was judged."""
+"""Judge sources by a run's encoder and regions; the last steps of every filter and refilter."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from typing import cast
 from rayqc.distributed.filter import filter_pool
 from rayqc.errors import ErrorBudgetExceeded
 from rayqc.kinds import OUTPUTS
+from rayqc.ledger.compact import OVER_CAP
 from rayqc.ledger.manifest import Totals
 from rayqc.ledger.plan import LEDGER
 from rayqc.pipeline.run import Run
 from rayqc.regions.statistic_choice import StatisticChoice
 from rayqc.report.acceptance import acceptance_facts, starved
 from rayqc.report.base import JudgedPool, Output
-from rayqc.results import FilterResult, LedgerResult
+from rayqc.results import FilterResult
 from rayqc.storage import Folder, read_json
 from rayqc.units import Unit
 from rayqc.verdicts import ERROR
@@ -38,7 +39,7 @@ def judge_sources(
     """Judge sources by a run's encoder and regions, into `out`.
 
     Args:
-        units: what to judge; `entry` counts the sources.
+        units: what to judge; a unit's `entry` is the number of its source in `sources`.
     """
     encoder = run.encoder
     work = {
@@ -67,12 +68,12 @@ def judge_sources(
 def conclude(
     run: Run, judged: Folder, totals: Totals, *, coverage: float, own: bool
 ) -> FilterResult:
-    """What was accepted of each class, warnings of starved ones, and the pictures.
+    """Count what was accepted, warn of classes with too few images, and write the pictures.
 
     Args:
         judged: a finished filter's or refilter's output.
-        coverage: that it was judged at.
-        own: is it the run's own pool? Its pictures go to the run folder, and there are more.
+        coverage: what it was judged at.
+        own: whether it is the run's own pool: more pictures are made of it, in the run folder.
     """
     statistics = StatisticChoice(**read_json(judged, LEDGER)["statistics"])
     fitted = run.regions
@@ -88,31 +89,30 @@ def conclude(
         limits=run.limits,
         has_images=run.config.filter.keep_pool != "none",
     )
-    place = run.folder if own else judged
-    for file, record in OUTPUTS.items():
+    picture_folder = run.folder if own else judged
+    for file_name, record in OUTPUTS.items():
         output: Output = record
         if output.suits(own, pool.has_images):
-            place.write(file, output.make(pool))
+            picture_folder.write(file_name, output.make(pool))
     return cast("FilterResult", {**asdict(totals), "acceptance": facts})
 
 
-def ledger_of(totals: FilterResult) -> LedgerResult:
-    """The totals in a filter's result."""
-    return cast("LedgerResult", {k: v for k, v in totals.items() if k != "acceptance"})
-
-
 def refuse_many_errors(totals: Totals, run: Run) -> None:
-    """Called when all is written.
+    """Refuse, once all is written, output with too many images that could not be judged.
 
     Raises:
-        ErrorBudgetExceeded: more images than are allowed could not be judged, or one killed its
+        ErrorBudgetExceeded: more images than allowed could not be judged, or an image killed its
             process.
     """
-    most = run.config.filter.max_error_share
-    if totals.error_share > most or totals.reasons.get(POISON):
-        wrong = {k: v for k, v in totals.reasons.items() if not k.endswith("_region")}
+    limit = run.config.filter.max_error_share
+    if totals.error_share > limit or totals.reasons.get(POISON):
+        error_reasons = {
+            reason: count
+            for reason, count in totals.reasons.items()
+            if not reason.endswith("_region") and reason != OVER_CAP
+        }
         raise ErrorBudgetExceeded(
             f"finished and written, but {totals.outcomes[ERROR]:,} of {totals.read:,} images "
-            f"could not be judged: {totals.error_share:.1%}, filter.max_error_share is {most:.1%} "
-            f"and no image may kill its process; {wrong}; see errors/ in the output"
+            f"could not be judged: {totals.error_share:.1%}, filter.max_error_share is {limit:.1%} "
+            f"and no image may kill its process; {error_reasons}; see errors/ in the output"
         )

@@ -1,4 +1,4 @@
-"""What fitted regions do with real images that nothing was fitted on.
+"""Coverage of fitted regions, measured on real test images that nothing was fitted on.
 
 Shape suffixes: N images.
 """
@@ -28,49 +28,50 @@ def measured_coverage(run: Run, fitted: FittedRegions) -> dict[str, Any] | None:
     """Share of real test images that each statistic accepts; no setting depends on it.
 
     Returns:
-        `images`, `near_copies`, and of each statistic a `results.MeasuredShare`.
+        `images`, `near_copies`, and a `results.MeasuredShare` of each statistic; None where there
+        are no test images.
     """
     regions = fitted.regions
-    most = run.config.regions.measure_images
-    table = run.test_images(most) if most else None
+    max_images = run.config.regions.measure_images
+    table = run.test_images(max_images) if max_images else None
     if table is None:
         return None
     latents = encode_images(table, run.model, run.config, run.progress, "measure")
-    fresh = Candidates(
+    test_images = Candidates(
         images_NHWC=decode_real(
             table["id"].to_pylist(), image_bytes(table), run.encoder.image, run.limits
         ),
         latent_ND=latent_matrix(in_order(latents, table)),
         label_N=np.asarray(table["label"]),
     )
-    nearest_N = fitted.neighbours.nearest(fresh.latent_ND).distance_N
+    nearest_N = fitted.neighbours.nearest(test_images.latent_ND).distance_N
     return {
-        "images": len(fresh),
+        "images": len(test_images),
         "near_copies": float((nearest_N < fitted.neighbours.copy_distance).mean()),
         **{
-            name: _inside(score_N <= 1, fresh.label_N, regions.classes)
-            for name, score_N in _scores(regions, fresh).items()
+            name: _share_inside(score_N <= 1, test_images.label_N, regions.classes)
+            for name, score_N in _scores(regions, test_images).items()
         },
     }
 
 
-def _scores(regions: Regions, fresh: Candidates) -> dict[str, np.ndarray]:
-    """(N,) scores by each statistic."""
+def _scores(regions: Regions, test_images: Candidates) -> dict[str, np.ndarray]:
+    """Statistic to the (N,) scores by it."""
     if not isinstance(regions, CalibratedRegions):
-        return {"distance": regions.judge(fresh, JOINT).score_N}
-    verdicts = regions.judge_each(fresh, STATISTICS)
-    return {name: found.score_N for name, found in zip(STATISTICS, verdicts, strict=True)}
+        return {"distance": regions.judge(test_images, JOINT).score_N}
+    verdicts = regions.judge_each(test_images, STATISTICS)
+    return {name: judged.score_N for name, judged in zip(STATISTICS, verdicts, strict=True)}
 
 
 def in_order(latents: Any, images: pa.Table) -> pa.Table:
-    """The latents in the images' order, whatever order the actors finished in."""
+    """The latents in the order of the images; actors may have finished in another order."""
     table = pa.concat_tables(latents.iter_batches(batch_format="pyarrow", batch_size=None))
     row_of = {name: row for row, name in enumerate(table["id"].to_pylist())}
     return table.take(pa.array([row_of[name] for name in images["id"].to_pylist()]))
 
 
 def separation_warnings(separation: dict[str, float]) -> list[str]:
-    """A line for each class that the label's score can hardly tell from others."""
+    """A line for each class that the label's score hardly tells from the others."""
     return [
         f"class {name} is hardly told from the others by its own references (AUROC {auroc:.2f}, "
         f"0.5 is chance): candidates with its label are accepted nearly at random"
@@ -79,7 +80,9 @@ def separation_warnings(separation: dict[str, float]) -> list[str]:
     ]
 
 
-def _inside(inside_N: np.ndarray, label_N: np.ndarray, classes: tuple[str, ...]) -> MeasuredShare:
+def _share_inside(
+    inside_N: np.ndarray, label_N: np.ndarray, classes: tuple[str, ...]
+) -> MeasuredShare:
     by_class = {
         name: float(inside_N[label_N == k].mean())
         for k, name in enumerate(classes)

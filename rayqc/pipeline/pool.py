@@ -1,4 +1,4 @@
-"""The pool as the stages `generate` and `filter` meet it: sources and units of its entries."""
+"""Sources and units of the pool's entries, for the stages `generate` and `filter`."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from rayqc.work.match_classes import PoolSource, match_classes
 
 
 def plan_pool(run: Run, own: OwnSources) -> list[Unit]:
-    """Units of all pool entries, `entry` being the number in the configuration.
+    """Units of all pool entries; a unit's `entry` is the entry's number in the configuration.
 
-    A limit is an even sample over all of them.
+    A limit takes an even sample of all of them together.
     """
     units: list[Unit] = []
     for entry_number, entry in enumerate(run.config.pool):
@@ -28,21 +28,21 @@ def plan_pool(run: Run, own: OwnSources) -> list[Unit]:
 
 
 def pool_on_disk(run: Run) -> bool:
-    """Are the candidates made here written to `pool/` before they are judged?"""
+    """Whether the candidates that the run makes are written to `pool/` before they are judged."""
     return run.config.filter.keep_pool == "all"
 
 
 def filter_sources_of(run: Run, own: OwnSources) -> tuple[list[PoolSource], list[Unit]]:
-    """What the filter judges: sources, and units whose `entry` counts them."""
+    """Sources that the filter judges, and units whose `entry` is the source's number among them."""
     classes = run.encoder.classes
     sources: list[PoolSource] = []
     units: list[Unit] = []
     if own and pool_on_disk(run):
-        # The candidates made here are a pool on disk by now; `generate` applied the limit.
+        # `generate` has written the candidates that the run makes, and has applied the limit.
         pool = open_source(Data(path=run.folder.sub("pool").location))
         sources.append(match_classes(pool, "", classes))
         units += pool.units(run.config.filter.unit_rows)
-    planned = plan_pool(run, own)
+    planned_units = plan_pool(run, own)
     for entry_number, name in enumerate(run.config.pool_names()):
         entry = run.config.pool[entry_number]
         if isinstance(entry, Files):
@@ -51,12 +51,16 @@ def filter_sources_of(run: Run, own: OwnSources) -> tuple[list[PoolSource], list
             continue
         else:
             sources.append(match_classes(own[entry_number], "", classes))
-        last = len(sources) - 1
-        units += [replace(unit, entry=last) for unit in planned if unit.entry == entry_number]
+        source_number = len(sources) - 1
+        units += [
+            replace(unit, entry=source_number)
+            for unit in planned_units
+            if unit.entry == entry_number
+        ]
     return sources, units
 
 
 def statistics_of(run: Run) -> StatisticChoice:
-    """What each pool entry is judged by."""
-    named = zip(run.config.pool_names(), run.config.pool, strict=True)
-    return StatisticChoice(by_entry={name: statistic_of(entry) for name, entry in named})
+    """The statistic that each pool entry is judged by."""
+    named_entries = zip(run.config.pool_names(), run.config.pool, strict=True)
+    return StatisticChoice(by_entry={name: statistic_of(entry) for name, entry in named_entries})

@@ -1,4 +1,4 @@
-"""What a run folder records of its stages: begun, done, and what came of them."""
+"""What a run folder records of each stage: that it has begun or is done, and its summary."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from rayqc.storage import Folder, read_json, write_json
 
 
 def status(run: Folder, name: str) -> dict[str, Any] | None:
-    """What is recorded of a stage; None before it began."""
+    """The record of a stage; None before it has begun."""
     return dict(read_json(run, _record(name))) if run.exists(_record(name)) else None
 
 
 def summary_of(run: Folder, name: str) -> Any:
-    """The summary of a stage that is done; None of any other."""
+    """The summary of a stage; None unless it is done."""
     record = status(run, name)
     return record["summary"] if record is not None and record["status"] == "done" else None
 
 
 def is_done(run: Folder, name: str) -> bool:
-    """Has the stage finished?"""
+    """Whether the stage is done."""
     record = status(run, name)
     return record is not None and record["status"] == "done"
 
@@ -45,13 +45,13 @@ def begin(run: Folder, name: str) -> None:
 
 
 def done(run: Folder, name: str, seconds: float, summary: Any) -> None:
-    """Record that a stage has finished, and what it found."""
+    """Record that a stage is done, with its summary."""
     record = {"status": "done", "at": _now(), "seconds": round(seconds, 2), "summary": summary}
     write_json(run, _record(name), record)
 
 
 def clear_stages(run: Folder, names: Iterable[str]) -> None:
-    """Forget stages and delete what they made, the latest first."""
+    """Delete the records and the outputs of stages, the latest stage first."""
     for name in sorted(names, key=STAGES.names.index, reverse=True):
         run.delete([_record(name)])
         for output in stage(name).outputs:

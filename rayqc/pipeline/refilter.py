@@ -1,4 +1,4 @@
-"""Verdicts taken again from stored scores, without decoding or encoding an image."""
+"""New verdicts from stored scores; no image is decoded or encoded."""
 
 from __future__ import annotations
 
@@ -37,30 +37,32 @@ class _Judge:
     coverage: float
 
     def __call__(self, table: pa.Table) -> pa.Table:
-        """The table with new verdicts; errors stay as they are."""
+        """The table with new verdicts; rows of errors stay as they are."""
         error_N = np.asarray(pc.equal(table["verdict"], ERROR))
-        rows = np.flatnonzero(~error_N)
-        sound = table if rows.size == table.num_rows else table.take(pa.array(rows))
-        stored = stored_scores(sound, self.statistics)
-        found = self.fitted.regions.rejudge(stored, self.coverage)
-        verdict_N, reason_N = verdicts_of(found.score_N, found.decided_by_N)
-        new: dict[str, Any] = {
-            "score": found.score_N,
-            "decided_by": found.decided_by_N,
+        row_numbers = np.flatnonzero(~error_N)
+        readable = (
+            table if row_numbers.size == table.num_rows else table.take(pa.array(row_numbers))
+        )
+        stored = stored_scores(readable, self.statistics)
+        rejudged = self.fitted.regions.rejudge(stored, self.coverage)
+        verdict_N, reason_N = verdicts_of(rejudged.score_N, rejudged.decided_by_N)
+        new_columns: dict[str, Any] = {
+            "score": rejudged.score_N,
+            "decided_by": rejudged.decided_by_N,
             "verdict": verdict_N,
             "reason": reason_N,
         }
-        if found.p_value_N is not None:
-            new["p_value"] = found.p_value_N
-        for name, values_N in new.items():
-            place = table.schema.get_field_index(name)
-            field = table.schema.field(place)
+        if rejudged.p_value_N is not None:
+            new_columns["p_value"] = rejudged.p_value_N
+        for name, values_N in new_columns.items():
+            column_number = table.schema.get_field_index(name)
+            field = table.schema.field(column_number)
             column = pa.array(values_N, field.type, from_pandas=True)
-            if rows.size < table.num_rows:
+            if row_numbers.size < table.num_rows:
                 column = pc.replace_with_mask(
                     table[name].combine_chunks(), pa.array(~error_N), column
                 )
-            table = table.set_column(place, field, column)
+            table = table.set_column(column_number, field, column)
         return table
 
 
@@ -73,15 +75,15 @@ def decide_again(
     scores_only: bool,
     redo: bool,
 ) -> Totals:
-    """Write `out` in the layout of `source`, a finished filter's output, with new verdicts.
+    """Write new verdicts of `source`, a finished filter's output, to `out` in the same layout.
 
     Args:
-        statistic: judges all images; None leaves each pool entry its own.
-        scores_only: leave the images out.
+        statistic: what all images are judged by; None leaves each pool entry its own.
+        scores_only: write no images.
 
     Raises:
-        InputError: `source` is not finished, was judged by other regions, or lacks images.
-        ConflictError: `out` holds other work.
+        InputError: `source` is not finished, or lacks images or scores that are needed.
+        ConflictError: `source` was judged by other regions, or `out` holds other work.
     """
     work = _work_of(source, fitted)
     if statistic is not None and len(getattr(fitted.regions, "scorers", ())) > 1:
@@ -103,7 +105,7 @@ def decide_again(
     statistics = (
         StatisticChoice(default=statistic) if statistic else StatisticChoice(**work["statistics"])
     )
-    claim = {
+    ledger_claim = {
         "stage": "refilter",
         "from": digest(source.read(MANIFEST)),
         "coverage": coverage,
@@ -112,16 +114,16 @@ def decide_again(
         "regions_digest": fitted.digest,
         "statistics": asdict(statistics),
     }
-    start_or_resume(out, claim, [])
+    start_or_resume(out, ledger_claim, [])
     if is_finished(out):
         return load_totals(out)
     judge = _Judge(fitted=fitted, statistics=statistics, coverage=coverage)
-    shards, changed = _scores(source, out, files["scores"], judge, totals)
+    new_parts, new_totals = _scores(source, out, files["scores"], judge, totals)
     if not scores_only:
-        shards += _images(source, out, files, judge)
-    publish(out, changed, shards)
-    logger.info("refilter: %s", changed)
-    return changed
+        new_parts += _images(source, out, files, judge)
+    publish(out, new_totals, new_parts)
+    logger.info("refilter: %s", new_totals)
+    return new_totals
 
 
 def _work_of(source: Folder, fitted: FittedRegions) -> dict[str, Any]:
@@ -141,16 +143,16 @@ def _work_of(source: Folder, fitted: FittedRegions) -> dict[str, Any]:
 def _scores(
     source: Folder, out: Folder, parts: list[Part], judge: _Judge, totals: Totals
 ) -> tuple[list[Part], Totals]:
-    """New score shards, and totals counted from them."""
+    """Write new score shards; return them, and totals counted from them."""
     classes = judge.fitted.regions.classes
-    written = []
+    new_parts = []
     outcomes: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
     by_class: dict[str, Counter[str]] = {}
-    for number, part in enumerate(parts):
+    for shard_number, part in enumerate(parts):
         table = judge(read_table(source, part.path)).cast(score_schema(classes))
-        name = f"train-{number:05d}-of-{len(parts):05d}.parquet"
-        written.append(write_part(out, "scores", name, table))
+        shard_name = f"train-{shard_number:05d}-of-{len(parts):05d}.parquet"
+        new_parts.append(write_part(out, "scores", shard_name, table))
         for row in (
             table.group_by(["label", "verdict", "reason"])
             .aggregate([([], "count_all")])
@@ -159,30 +161,30 @@ def _scores(
             count = row["count_all"]
             outcomes[row["verdict"]] += count
             reasons[row["reason"]] += count
-            name = "" if row["label"] is None else classes[row["label"]]
-            by_class.setdefault(name, Counter())[row["verdict"]] += count
-    changed = replace(
+            class_name = "" if row["label"] is None else classes[row["label"]]
+            by_class.setdefault(class_name, Counter())[row["verdict"]] += count
+    new_totals = replace(
         totals,
         outcomes={kind: outcomes[kind] for kind in totals.outcomes},
         reasons=dict(sorted(reasons.items())),
         by_class={name: dict(sorted(by_class[name].items())) for name in sorted(by_class)},
     )
-    return written, changed
+    return new_parts, new_totals
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Move:
-    """What one image shard gives: rows of each kind, by their new verdicts."""
+    """One image shard of the source, and the new verdicts that its rows have."""
 
     part: Part
     kinds: tuple[str, ...]
 
 
 def _images(source: Folder, out: Folder, files: dict[str, list[Part]], judge: _Judge) -> list[Part]:
-    """Shards of all kinds: of each what stayed, in its order, then what came over.
+    """Write new image shards: of each verdict first the rows that had it before, then the others.
 
-    Each shard's images are read once and one shard at a time is held: a pass without images finds
-    out first how many shards of a kind there will be, since their names say so.
+    A first pass judges without images, because a shard's name says how many shards its verdict has.
+    The second pass reads the images once, and has one shard at a time in memory.
     """
     schema = verdict_schema(judge.fitted.regions.classes)
     columns = score_schema(judge.fitted.regions.classes).names
@@ -190,23 +192,27 @@ def _images(source: Folder, out: Folder, files: dict[str, list[Part]], judge: _J
     for kind in VERDICTS:
         for part in files.get(kind, []):
             verdicts = judge(read_table(source, part.path, columns))["verdict"].unique().to_pylist()
-            moves.append(_Move(part=part, kinds=tuple(k for k in VERDICTS if k in verdicts)))
-    names: dict[tuple[str, str], str] = {}
+            moves.append(
+                _Move(
+                    part=part, kinds=tuple(verdict for verdict in VERDICTS if verdict in verdicts)
+                )
+            )
+    shard_names: dict[tuple[str, str], str] = {}
     for kind in VERDICTS:
         stayed = [move for move in moves if kind in move.kinds and move.part.kind == kind]
-        came = [move for move in moves if kind in move.kinds and move.part.kind != kind]
-        total = len(stayed) + len(came)
-        for number, move in enumerate([*stayed, *came]):
-            names[kind, move.part.path] = f"train-{number:05d}-of-{total:05d}.parquet"
-    written = {}
+        arrived = [move for move in moves if kind in move.kinds and move.part.kind != kind]
+        total = len(stayed) + len(arrived)
+        for shard_number, move in enumerate([*stayed, *arrived]):
+            shard_names[kind, move.part.path] = f"train-{shard_number:05d}-of-{total:05d}.parquet"
+    new_parts = {}
     for move in moves:
         table = judge(read_table(source, move.part.path)).cast(schema)
         for kind in move.kinds:
-            name = names[kind, move.part.path]
-            rows = table.filter(pc.equal(table["verdict"], kind))
-            written[kind, name] = write_part(out, kind, name, rows)
-    for kind in (ACCEPTED, REJECTED):  # readers find a file of each
+            shard_name = shard_names[kind, move.part.path]
+            rows_of_kind = table.filter(pc.equal(table["verdict"], kind))
+            new_parts[kind, shard_name] = write_part(out, kind, shard_name, rows_of_kind)
+    for kind in (ACCEPTED, REJECTED):  # readers expect at least one shard of each
         if not any(kind in move.kinds for move in moves):
-            name = "train-00000-of-00001.parquet"
-            written[kind, name] = write_part(out, kind, name, schema.empty_table())
-    return [written[key] for key in sorted(written)]
+            shard_name = "train-00000-of-00001.parquet"
+            new_parts[kind, shard_name] = write_part(out, kind, shard_name, schema.empty_table())
+    return [new_parts[key] for key in sorted(new_parts)]

@@ -1,10 +1,13 @@
-"""A run at work: its folder, settings and progress, and what its stages read back, once each."""
+"""A run: its folder, settings and progress, and what its stages read back from the folder."""
 
 from __future__ import annotations
+
+from typing import TypeVar
 
 import pyarrow as pa
 
 from rayqc.config import Config
+from rayqc.config.base import Settings
 from rayqc.encoders.store import MODEL, TrainedEncoder, load_encoder
 from rayqc.errors import InputError
 from rayqc.images.decode import Limits, limits_of
@@ -16,16 +19,18 @@ from rayqc.sources import open_source
 from rayqc.sources.select import match_labels, read_all
 from rayqc.storage import Folder, digest, read_table
 
+Section = TypeVar("Section", bound=Settings)
+
 REFERENCES = "references.parquet"
-"""In the model's folder: the references' images. The run folder itself has their latents by this
-name."""
+"""File of the references: of their images in the model's folder, of their latents in the run
+folder."""
 
 
 class Run:
     """A run folder and the settings in force for it.
 
-    Encoder, regions and references are read when first asked for and kept: reading an encoder takes
-    the digest of all its weights.
+    Encoder, regions and references are read when they are first asked for and then kept, because
+    reading an encoder computes the digest of all its weights.
     """
 
     def __init__(self, folder: Folder, config: Config, progress: Progress | None = None) -> None:
@@ -38,22 +43,22 @@ class Run:
 
     @property
     def model(self) -> Folder:
-        """Where encoder and references are."""
+        """The folder of encoder and references."""
         return self.folder.sub("model")
 
     @property
     def filtered(self) -> Folder:
-        """What the stage `filter` writes."""
+        """The folder that the stage `filter` writes."""
         return self.folder.sub("filtered")
 
     @property
     def limits(self) -> Limits:
-        """What an image may weigh before it is decoded."""
+        """Limits on images: most bytes, most pixels, and the formats that are decoded."""
         return limits_of(self.config.image)
 
     @property
     def encoder(self) -> TrainedEncoder:
-        """The run's encoder; of Python code only what the settings in force name.
+        """The run's encoder; Python code is loaded only if the settings in force name it.
 
         Raises:
             InputError: there is none yet.
@@ -102,25 +107,33 @@ class Run:
     def keep(
         self, encoder: TrainedEncoder | None = None, regions: FittedRegions | None = None
     ) -> None:
-        """Keep what a stage has just written, so that it is not read back."""
+        """Keep what a stage has just written, so that it need not be read back."""
         self._encoder = encoder or self._encoder
         self._regions = regions or self._regions
 
     def forget(self) -> None:
-        """Read everything anew: a stage is about to write it."""
+        """Drop everything that was read, because a stage is about to write it anew."""
         self._encoder = self._regions = self._references = None
         self._references_digest = ""
 
     def with_filter(self, **changes: object) -> Run:
-        """The run under settings of which some of the filter's are others."""
-        chosen = self.config.filter.model_copy(update=changes)
-        other = Run(self.folder, self.config.model_copy(update={"filter": chosen}), self.progress)
-        other.__dict__.update({k: v for k, v in self.__dict__.items() if k.startswith("_")})
-        return other
+        """The run with some of the filter's settings changed."""
+        filter_settings = self.config.filter.model_copy(update=changes)
+        changed_run = Run(
+            self.folder, self.config.model_copy(update={"filter": filter_settings}), self.progress
+        )
+        changed_run.__dict__.update(
+            {name: value for name, value in self.__dict__.items() if name.startswith("_")}
+        )
+        return changed_run
+
+    def section(self, kind: type[Section]) -> Section:
+        """The section of settings that a stage adds, by the section's class."""
+        return next(section for _, section in self.config if isinstance(section, kind))
 
     def test_images(self, most: int | None) -> pa.Table | None:
-        """Real test images, labelled among the references' classes, at most so many; None where
-        the settings name none.
+        """At most `most` real test images, labelled by the references' classes; None where the
+        settings name none.
         """
         data = self.config.test_data()
         if data is None:

@@ -1,4 +1,4 @@
-"""The settings in force for a run folder, and what a change of them undoes."""
+"""The settings in force for a run folder, and the stages that a change of them undoes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CONFIG = "config.yaml"
 INPUTS = "inputs.json"
 
 Inputs = dict[str, str]
-"""Digests of what sections of the settings name outside the run folder, by section."""
+"""Section of the settings to the digest of what it names outside the run folder."""
 
 Trust = str | Sequence[str] | None
 """Python targets and exported files that a user names: a run folder cannot name code by itself."""
@@ -39,15 +39,15 @@ def open_run(
 
     Args:
         config: the settings asked for; None takes the run's own.
-        redo: clear the stages that changed settings undo, instead of refusing; all
-            stages when nothing changed.
+        redo: clear the stages that changed settings undo, instead of refusing; clear all stages
+            when nothing changed.
         inputs: digests of what the settings name now.
-        trust: targets (of `encoder`, of pool entries) that the user names; of the run's own none
-            is taken without.
+        trust: code of `encoder` and of pool entries that the user names. Other code that the run's
+            own settings name is left out of them.
 
     Raises:
-        InputError: no settings given, and the folder is no run.
-        ConflictError: settings differ in stages that were begun.
+        InputError: no settings were given, and the folder is no run.
+        ConflictError: changed settings enter stages that have begun.
     """
     if not run.exists(CONFIG):
         if config is None:
@@ -57,33 +57,35 @@ def open_run(
             )
         _write(run, config, inputs)
         return config
-    written = make_config(yaml.safe_load(run.read(CONFIG)), run.path(CONFIG))
+    run_config = make_config(yaml.safe_load(run.read(CONFIG)), run.path(CONFIG))
     if config is None:
-        return _trusting(written, trust)
-    wanted = dict(inputs or {})
-    before = {**written.model_dump(mode="json"), "inputs": _written_inputs(run, wanted)}
-    changes = differences(before, {**config.model_dump(mode="json"), "inputs": wanted})
-    undone = [name for name in affected(changes, type(config)) if status(run, name) is not None]
+        return _trusting(run_config, trust)
+    new_inputs = dict(inputs or {})
+    run_tree = {**run_config.model_dump(mode="json"), "inputs": _recorded_inputs(run, new_inputs)}
+    changes = differences(run_tree, {**config.model_dump(mode="json"), "inputs": new_inputs})
+    undone_stages = [
+        name for name in affected(changes, type(config)) if status(run, name) is not None
+    ]
     if not changes and not redo:
-        return written
+        return run_config
     if not changes:
-        undone = list(STAGES.names)
-    if undone and not redo:
+        undone_stages = list(STAGES.names)
+    if undone_stages and not redo:
         raise ConflictError(
             f"{run} was made with other settings or images ({'; '.join(changes)}); this affects "
-            f"{', '.join(undone)}. Use another --out, or --redo to do these stages anew"
+            f"{', '.join(undone_stages)}. Use another --out, or --redo to do these stages anew"
         )
-    clear_stages(run, undone)
+    clear_stages(run, undone_stages)
     _write(run, config, inputs)
     return config
 
 
 def _trusting(config: Config, trust: Trust) -> Config:
-    """Settings without code to run, but for what the user named too."""
-    named = (trust,) if isinstance(trust, str) else tuple(trust or ())
+    """The settings without the code that the user did not name."""
+    trusted_code = (trust,) if isinstance(trust, str) else tuple(trust or ())
 
     def without_unnamed(section: Section) -> Section:
-        if section.code() in (None, *named):
+        if section.code() in (None, *trusted_code):
             return section
         return section.model_copy(update={section.code_setting: None})
 
@@ -98,11 +100,11 @@ def _write(run: Folder, config: Config, inputs: Inputs | None) -> None:
     run.write(CONFIG, dump_config(config).encode())
 
 
-def _written_inputs(run: Folder, wanted: Inputs) -> Inputs:
-    """The digests that the run was started with; of what earlier versions did not note, today's."""
-    written = dict(read_json(run, INPUTS)) if run.exists(INPUTS) else {}
-    return {**{name: wanted[name] for name in NOTED_LATER if name in wanted}, **written}
+def _recorded_inputs(run: Folder, new_inputs: Inputs) -> Inputs:
+    """The digests that the run recorded; today's for inputs that earlier versions left out."""
+    recorded = dict(read_json(run, INPUTS)) if run.exists(INPUTS) else {}
+    return {**{name: new_inputs[name] for name in RECORDED_LATER if name in new_inputs}, **recorded}
 
 
-NOTED_LATER = ("encoder",)
-"""Inputs that rayqc 0.1.0 did not note."""
+RECORDED_LATER = ("encoder",)
+"""Inputs that rayqc 0.1.0 did not record."""

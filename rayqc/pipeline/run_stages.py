@@ -1,4 +1,4 @@
-"""Do stages of a run, each once, and keep `result.json` in step with what is done."""
+"""Do stages of a run, each once, and write `result.json` once all that it reports on are done."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 RESULT = "result.json"
 REPORTED = ("train", "fit", "filter", "classify")
-"""Stages without which there is no result yet."""
+"""Stages that `result.json` needs."""
 
 
 def do_stage(run: Run, name: str) -> Any:
@@ -42,24 +42,24 @@ def do_stage(run: Run, name: str) -> Any:
 
 
 def all_done(run: Run, names: Iterable[str]) -> bool:
-    """Have these stages finished?"""
+    """Whether all of these stages are done."""
     return all(is_done(run.folder, name) for name in names)
 
 
 def result_of(run: Run) -> RunResult:
-    """What `result.json` holds."""
+    """The content of `result.json`."""
     return cast("RunResult", read_json(run.folder, RESULT))
 
 
 def _write_result(run: Run, name: str, summary: Any) -> None:
-    """Write `result.json` with a stage's new summary, once all that it reports on are done."""
-    summaries = {one.name: summary_of(run.folder, one.name) for one in all_stages()}
+    """Write `result.json` with a stage's new summary, if all stages that it needs are done."""
+    summaries = {record.name: summary_of(run.folder, record.name) for record in all_stages()}
     summaries[name] = summary
-    if any(summaries[needed] is None for needed in REPORTED):
+    if any(summaries[reported] is None for reported in REPORTED):
         return
     table = table3(summaries["fit"], summaries["filter"], summaries["classify"])
-    parts: dict[str, Any] = {}
-    for one in all_stages():
-        if summaries[one.name] is not None:
-            parts |= one.result_of(summaries[one.name])
-    write_json(run.folder, RESULT, build_result(table, parts, __version__))
+    stage_results: dict[str, Any] = {}
+    for record in all_stages():
+        if summaries[record.name] is not None:
+            stage_results |= record.result_of(summaries[record.name])
+    write_json(run.folder, RESULT, build_result(table, stage_results, __version__))

@@ -1,4 +1,4 @@
-"""The settings of a run with the sections that stages bring along."""
+"""The settings of a run, with the sections that stages add."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from rayqc.pipeline.stage import all_stages
 
 
 def _with_sections_of_stages() -> type[CoreConfig]:
-    """The class of all settings: the package's own, and a section a stage that brings one."""
-    brought: dict[str, Any] = {
+    """The class of all settings: the package's own, and a section for each stage that has one."""
+    stage_sections: dict[str, Any] = {
         stage.name: (Annotated[stage.settings, Enters(stage.name)], stage.settings())
         for stage in all_stages()
         if stage.settings is not None
     }
-    if not brought:
+    if not stage_sections:
         return CoreConfig
-    return create_model("RunConfig", __base__=CoreConfig, __module__=__name__, **brought)
+    return create_model("RunConfig", __base__=CoreConfig, __module__=__name__, **stage_sections)
 
 
 RunConfig: type[CoreConfig] = _with_sections_of_stages()
@@ -45,5 +45,5 @@ def parse_config(
 
 
 def make_config(tree: dict[str, Any], origin: str = "configuration") -> CoreConfig:
-    """Settings from nested dictionaries, all troubles in one `ConfigError`."""
+    """Settings from nested dictionaries; one `ConfigError` names all that is wrong."""
     return load.make_config(tree, origin, RunConfig)

@@ -1,4 +1,4 @@
-"""What a stage is, and what follows from the register of stages: order, needs, clearing."""
+"""What a stage is, and the order, needs and clearing of the registered stages."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """One stage of a run: all that is said of it anywhere follows from its record."""
+    """One stage of a run. Its command, order, settings and results all follow from this record."""
 
     name: str
-    """In the register; also its command, and the name of its section of settings if it has one."""
+    """Its name in the register, of its command, and of its section of settings if it has one."""
     help: str
     needs: tuple[str, ...]
-    """Stages that must be done first."""
+    """Stages that must be done before it."""
     outputs: tuple[str, ...]
-    """Files and folders of the run that it writes, and that clearing it deletes."""
+    """Files and folders in the run folder that it writes; clearing the stage deletes them."""
     work: Callable[[Run], Any]
-    """Does it; returns its summary, as plain JSON."""
+    """Does the stage; returns its summary, as plain JSON."""
     show: Callable[[Any, str], Shown] = plain_lines
-    """A summary as a person sees it; takes it and the run folder."""
+    """Takes the summary and the run folder's path; returns what a person is shown."""
     result: Callable[[Any], Mapping[str, Any]] | None = None
     """What its summary adds to `result.json`; None adds the summary under the stage's name."""
     settings: type[Settings] | None = None
-    """Its section of settings, where it brings one of its own; every field has a default."""
+    """Its own section of settings, if it has one; every field has a default."""
 
     def result_of(self, summary: Any) -> Mapping[str, Any]:
         """What a summary adds to `result.json`."""
@@ -43,8 +43,8 @@ class Stage:
 
 def stage(name: str) -> Stage:
     """The record of a stage."""
-    found: Stage = STAGES[name]
-    return found
+    record: Stage = STAGES[name]
+    return record
 
 
 def all_stages() -> tuple[Stage, ...]:
@@ -58,11 +58,11 @@ def downstream(name: str) -> tuple[str, ...]:
 
 
 def affected(changes: Iterable[str], config: type[Config]) -> tuple[str, ...]:
-    """Stages that changed settings undo: those they enter, and those that need these.
+    """Stages that changed settings undo: those that they enter, and those that need these.
 
     Args:
-        changes: lines that begin with a setting's dotted path and a colon; `inputs.X` stands for
-            what the section X names.
+        changes: lines that begin with a setting's dotted path and a colon; `inputs.X` is a change
+            of what section X names.
         config: the class of all settings.
     """
     entered: set[str] = set()
@@ -73,8 +73,8 @@ def affected(changes: Iterable[str], config: type[Config]) -> tuple[str, ...]:
 
 
 def _with_dependents(names: set[str]) -> tuple[str, ...]:
-    undone = set(names)
-    for one in all_stages():
-        if undone & set(one.needs):
-            undone.add(one.name)
-    return tuple(name for name in STAGES.names if name in undone)
+    undone_names = set(names)
+    for record in all_stages():
+        if undone_names & set(record.needs):
+            undone_names.add(record.name)
+    return tuple(name for name in STAGES.names if name in undone_names)

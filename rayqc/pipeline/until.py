@@ -1,10 +1,10 @@
 """Draw from a run's generators, round by round, until so many are accepted of every class.
 
-Each round is a filter of its own below `rounds/`, with plan, commits and `_SUCCESS`. What a round
-draws follows from the rounds before it, so that a stopped command goes on where it stood; when all
-are done, one manifest names the files of all.
+Each round is a filter of its own below `rounds/`, with plan, commits and `_SUCCESS`. The rounds
+before it decide what a round draws, so a stopped command resumes where it stopped. When all rounds
+are done, one manifest names the files of all of them.
 
-Shape suffixes: E generators, K classes.
+Shape suffixes: E generators, K classes, N images of a shard.
 """
 
 from __future__ import annotations
@@ -49,12 +49,12 @@ Entries = dict[str, Generator]
 
 
 def draw_until(run: Run, target: Folder, wanted: Wanted) -> UntilResult:
-    """See `rayqc.generate_until`; needs a Ray session.
+    """Draw until full, as `rayqc.generate_until` describes; needs a Ray session.
 
     Raises:
         InputError: the run has no generator to draw from.
         UntrustedCodeError: a generator is code that the user did not name.
-        ConflictError: `target` holds draws made otherwise.
+        ConflictError: `target` holds draws made with other settings.
     """
     entries: Entries = {
         name: entry
@@ -68,8 +68,8 @@ def draw_until(run: Run, target: Folder, wanted: Wanted) -> UntilResult:
         )
     refuse_unnamed(run)
     run = _for_rounds(run)
-    chosen = statistics_of(run).by_entry
-    statistics = StatisticChoice(by_entry={name: chosen[name] for name in entries})
+    statistic_by_entry = statistics_of(run).by_entry
+    statistics = StatisticChoice(by_entry={name: statistic_by_entry[name] for name in entries})
     claim(target, _work(run, entries, wanted, statistics))
     if is_finished(target):
         logger.info("%s: done before, nothing to do", target)
@@ -86,8 +86,8 @@ def draw_until(run: Run, target: Folder, wanted: Wanted) -> UntilResult:
 def _work(
     run: Run, entries: Entries, wanted: Wanted, statistics: StatisticChoice
 ) -> dict[str, Any]:
-    """All that decides the draws, for the ledger."""
-    # Before hours of training: a GAN's identity is what it is to be made of.
+    """All that decides the draws, as the ledger records it."""
+    # This runs before GANs are trained, so a GAN is identified by what it will be made of.
     identities = {
         source.name: made_of(run, entry) if isinstance(entry, Gan) else source.fingerprint
         for source, entry in zip(_sources(run), entries.values(), strict=True)
@@ -113,29 +113,29 @@ def _draw_rounds(
     sources: list[SampledSource],
     statistics: StatisticChoice,
 ) -> tuple[Tally, list[Folder]]:
-    """Round after round until nothing is left to draw; finished ones are counted only."""
+    """Draw rounds until nothing is left to draw; rounds that are finished are only counted."""
     classes = run.regions.regions.classes
     share_E = np.array([entry.share for entry in entries.values()])
     batch_E = np.array([source.batch for source in sources])
-    none_EK = np.zeros((len(sources), len(classes)), np.int64)
-    tally = Tally(drawn_EK=none_EK, accepted_EK=none_EK)
+    zero_EK = np.zeros((len(sources), len(classes)), np.int64)
+    tally = Tally(drawn_EK=zero_EK, accepted_EK=zero_EK)
     rounds: list[Folder] = []
-    for turn in itertools.count():
+    for round_number in itertools.count():
         draws_EK = next_draws(tally, wanted, share_E, batch_E)
         if not draws_EK.any():
             break
-        folder = target.sub(f"{ROUNDS}/{turn:04d}")
+        folder = target.sub(f"{ROUNDS}/{round_number:04d}")
         if not is_finished(folder):
-            begun, fresh = time.monotonic(), not folder.exists(LEDGER)
-            planned = _units(sources, tally, draws_EK, run.config.filter.unit_rows)
+            started, is_new = time.monotonic(), not folder.exists(LEDGER)
+            planned_units = _units(sources, tally, draws_EK, run.config.filter.unit_rows)
             pools = [match_classes(source, "", classes) for source in sources]
-            judge_sources(run, folder, pools, number(planned, None), statistics)
-            write_json(folder, SECONDS, time.monotonic() - begun if fresh else None)
+            judge_sources(run, folder, pools, number(planned_units, None), statistics)
+            write_json(folder, SECONDS, time.monotonic() - started if is_new else None)
         rounds.append(folder)
-        tally += _counted(folder, [*entries], len(classes))
+        tally += _tally_of(folder, [*entries], len(classes))
         logger.info(
             "round %d: %s drawn, %s accepted so far; %d of %d classes full",
-            turn + 1,
+            round_number + 1,
             f"{tally.drawn_EK.sum():,}",
             f"{tally.accepted_EK.sum():,}",
             int((tally.accepted_EK.sum(0) >= wanted.until).sum()),
@@ -145,8 +145,8 @@ def _draw_rounds(
 
 
 def _for_rounds(run: Run) -> Run:
-    """The settings that a round is filtered by: a run's own limits were for its own pool."""
-    # What is written is for training on: rejected images only where the run keeps them.
+    """The run with the settings of a round: limits of its own pool do not hold for rounds."""
+    # The accepted images are for training, so they are written in any case.
     keep_pool = run.config.filter.keep_pool
     return run.with_filter(
         limit=None,
@@ -162,23 +162,25 @@ def _sources(run: Run) -> list[SampledSource]:
 
 
 def _units(
-    sources: list[SampledSource], tally: Tally, draws_EK: np.ndarray, most_rows: int
+    sources: list[SampledSource], tally: Tally, draws_EK: np.ndarray, unit_rows: int
 ) -> Iterable[Unit]:
     """The next candidates of each generator and class."""
     for e, source in enumerate(sources):
         for k, start in enumerate(tally.drawn_EK[e].tolist()):
-            for unit in source.units_of(k, start, start + int(draws_EK[e, k]), most_rows):
+            for unit in source.units_of(k, start, start + int(draws_EK[e, k]), unit_rows):
                 yield replace(unit, entry=e)
 
 
-def _counted(folder: Folder, names: list[str], classes: int) -> Tally:
-    """A round's draws and accepted images, from its scores."""
-    drawn_EK, accepted_EK = (np.zeros((len(names), classes), np.int64) for _ in range(2))
+def _tally_of(folder: Folder, entry_names: list[str], class_count: int) -> Tally:
+    """How many images a round drew and accepted, counted from its scores."""
+    drawn_EK, accepted_EK = (np.zeros((len(entry_names), class_count), np.int64) for _ in range(2))
     for part in load_files(folder)["scores"]:
         table = read_table(folder, part.path, columns=["id", "label", "verdict"])
-        owner_N = np.array([names.index(id_.rpartition("/")[0]) for id_ in table["id"].to_pylist()])
+        entry_N = np.array(
+            [entry_names.index(id_.rpartition("/")[0]) for id_ in table["id"].to_pylist()]
+        )
         label_N = np.asarray(table["label"], dtype=np.int64)
-        np.add.at(drawn_EK, (owner_N, label_N), 1)
-        inside_N = np.array(table["verdict"].to_pylist(), object) == ACCEPTED
-        np.add.at(accepted_EK, (owner_N[inside_N], label_N[inside_N]), 1)
+        np.add.at(drawn_EK, (entry_N, label_N), 1)
+        accepted_N = np.array(table["verdict"].to_pylist(), object) == ACCEPTED
+        np.add.at(accepted_EK, (entry_N[accepted_N], label_N[accepted_N]), 1)
     return Tally(drawn_EK=drawn_EK, accepted_EK=accepted_EK)

@@ -1,4 +1,4 @@
-"""What regions are: one per class, fitted on references, asked about candidates.
+"""Regions: one per class, fitted on references, asked for verdicts on candidates.
 
 Shape suffixes: N images, H W C pixels, D latent, K classes.
 """
@@ -15,20 +15,20 @@ from rayqc.config.base import Statistic
 from rayqc.verdicts import ACCEPTED, REJECTED
 
 DECIMALS = 5
-"""Scores are rounded to so many, so that an image equal to a reference on the boundary is
-accepted although the encoder's last digits depend on its place in the batch."""
+"""Decimals that scores are rounded to. An image equal to a reference on the boundary is then
+accepted, although the encoder's last digits depend on the image's row in the batch."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Candidates:
-    """Images to be judged, and what the encoder makes of them."""
+    """N images with their latents and labels: candidates to judge, or references to fit on."""
 
     images_NHWC: np.ndarray
-    """uint8, in the encoder's shape."""
+    """(N, H, W, C) uint8, in the size that the encoder takes."""
     latent_ND: np.ndarray
-    """float32."""
+    """(N, D) float32."""
     label_N: np.ndarray
-    """int64, own labels, in the references' classes."""
+    """(N,) int64, each image's own class, an index into the regions' classes."""
 
     def __getitem__(self, rows: Any) -> Candidates:
         return Candidates(
@@ -43,36 +43,39 @@ class Candidates:
 
 @dataclass(frozen=True, kw_only=True)
 class Verdicts:
-    """What regions say of N candidates. Columns that a region does not have are None."""
+    """What regions answer about N candidates. A kind without p-values or evidence omits them."""
 
     score_N: np.ndarray
-    """float32, 1 on the boundary, accepted when <= 1."""
+    """(N,) float32, 1 on the boundary, accepted when <= 1."""
     decided_by_N: np.ndarray
-    """str, name of the score that weighed most."""
+    """(N,) str, name of the score with the most evidence; `distance` for spheres."""
     nearest_N: np.ndarray
-    """int64, the other class whose region suits the candidate best; -1 where there is none."""
+    """(N,) int64, the class that suits the candidate best, its own left out; -1 where K is 1."""
     p_value_N: np.ndarray | None = None
-    """float32, share of genuine images that look at least as strange; see `conformal`."""
+    """(N,) float32, share of genuine images with at least as much evidence; see `conformal`."""
     evidence: dict[str, np.ndarray] = field(default_factory=dict)
-    """(N,) float32 nats by each score; see `joint`."""
+    """Name of a score to (N,) float32 nats; see `joint`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stored:
-    """What the filter wrote of N images that it judged."""
+    """What an earlier filter wrote about N images, read back to judge them anew."""
 
     label_N: np.ndarray
+    """(N,) int64."""
     statistic_N: np.ndarray
-    """str, what each was judged by, or is to be."""
+    """(N,) str, the statistic that judges each image."""
     distance_N: np.ndarray
+    """(N,) float32, to the own class's center in latent units."""
     evidence: dict[str, np.ndarray]
-    """(N,) float32 nats by each score; NaN where nothing was written."""
+    """Name of a score to (N,) float32 nats; NaN where nothing was written."""
     p_value_N: np.ndarray
+    """(N,) float32; NaN where nothing was written."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rejudged:
-    """New verdicts on stored images."""
+    """New verdicts on N stored images; fields as in `Verdicts`."""
 
     score_N: np.ndarray
     decided_by_N: np.ndarray
@@ -80,11 +83,11 @@ class Rejudged:
 
 
 class Regions(Protocol):
-    """One region a class."""
+    """One region for each class, all of one kind."""
 
     @property
     def kind(self) -> str:
-        """Its name in the configuration."""
+        """Name of the kind in the configuration."""
         ...
 
     @property
@@ -93,36 +96,54 @@ class Regions(Protocol):
         ...
 
     def judge(self, candidates: Candidates, statistic: Statistic) -> Verdicts:
-        """Scores of candidates; a region of one statistic only takes no notice of which."""
+        """Verdicts on candidates.
+
+        Args:
+            candidates: N images.
+            statistic: the evidence to judge by; a kind with one statistic only ignores it.
+        """
         ...
 
     def rejudge(self, stored: Stored, coverage: float) -> Rejudged:
-        """Verdicts at another coverage, or by another statistic, from what was stored."""
+        """Verdicts at another coverage or by another statistic, without reading the images.
+
+        Args:
+            stored: N images.
+            coverage: fraction in (0, 1].
+        """
         ...
 
     def facts(self) -> dict[str, Any]:
-        """All of it that is not an array, as plain JSON."""
+        """What is not an array, as plain JSON."""
         ...
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """All of it that is an array."""
+        """What is an array, by name."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class RegionKind:
-    """How regions of a kind are fitted, and how they come back from their files."""
+    """How regions of one kind are fitted, and how they are read back from their files."""
 
     sphere: str
-    """The kind of sphere that is fitted to each class: the region itself, or told beside it."""
+    """Kind of the sphere fitted to each class: it is the region itself, or reported beside it."""
     calibrated: bool
-    """Are scorers fitted and calibrated as well?"""
+    """True where scorers are fitted and calibrated as well."""
     restore: Callable[[dict[str, Any], dict[str, np.ndarray]], Regions]
-    """Takes what `facts` and `arrays` gave."""
+    """Takes what `Regions.facts` and `Regions.arrays` returned."""
 
 
 def verdicts_of(score_N: np.ndarray, decided_by_N: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(N,) str each: accepted or rejected, and why."""
+    """Verdict and reason of each image.
+
+    Args:
+        score_N: (N,) float, accepted when <= 1.
+        decided_by_N: (N,) str, name of the score that the reason names.
+
+    Returns:
+        (N,) str each: `accepted` or `rejected`; `inside_region` or `NAME_outside_region`.
+    """
     inside_N = score_N <= 1
     reason_N = np.full(score_N.size, "inside_region", object)
     for name in set(decided_by_N[~inside_N].tolist()):
@@ -131,7 +152,15 @@ def verdicts_of(score_N: np.ndarray, decided_by_N: np.ndarray) -> tuple[np.ndarr
 
 
 def best_other(cost_NK: np.ndarray, label_N: np.ndarray) -> np.ndarray:
-    """(N,) the class of least cost but for the own one; -1 where there is but one class."""
+    """The class of least cost, each image's own class left out.
+
+    Args:
+        cost_NK: (N, K) float, smaller for a class that suits the image better.
+        label_N: (N,) int64, own classes.
+
+    Returns:
+        (N,) int64; -1 where K is 1.
+    """
     if cost_NK.shape[1] < 2:
         return np.full(label_N.size, -1)
     others_NK = cost_NK.astype(np.float64)
@@ -140,7 +169,17 @@ def best_other(cost_NK: np.ndarray, label_N: np.ndarray) -> np.ndarray:
 
 
 def score_of(distance_N: np.ndarray, radius_N: np.ndarray) -> np.ndarray:
-    """Distance / radius, rounded. A radius of 0 (one reference) takes its own point only."""
+    """Score: distance over radius, rounded to `DECIMALS`.
+
+    A radius of 0 (one reference) scores 1 at distance 0 and infinity elsewhere.
+
+    Args:
+        distance_N: (N,) float, latent units, nats of evidence or p-values.
+        radius_N: (N,) or () float in the same unit.
+
+    Returns:
+        (N,) float32, 1 on the boundary.
+    """
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio_N = np.divide(distance_N, radius_N)
     ratio_N = np.where((radius_N == 0) & (distance_N == 0), 1.0, ratio_N)

@@ -1,6 +1,7 @@
 """The calibrated region: all scores joined into one evidence, calibrated once.
 
-Shape suffixes: N images, H W C pixels, D latent, K classes, M calibration scores, J scorers.
+Shape suffixes: N images, H W C pixels, D latent, K classes, M calibration scores, J scorers,
+S scores.
 """
 
 from __future__ import annotations
@@ -43,22 +44,27 @@ ODDS = "{}_odds_M"
 
 @dataclass(frozen=True, kw_only=True)
 class Calibration:
-    """Log odds of M genuine images that their scorer has not seen."""
+    """Log odds of M references, each from a scorer that was not fitted on it."""
 
     odds: Odds
+    """Nats, by each score."""
     label_M: np.ndarray
+    """(M,) int64, the references' own classes."""
     scorer_M: np.ndarray
-    """Which scorer gave them, for CV+; all zero else."""
+    """(M,) int64, number of the scorer that each is compared with: its fold with CV+, else 0."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class CalibratedRegions:
-    """One scorer (CV+: one a fold), its scales, and the scores it is calibrated by."""
+    """One scorer (with CV+ one for each fold), its scales, and the scores that calibrate it."""
 
     classes: tuple[str, ...]
     channels: int
+    """C of the images."""
     scorers: tuple[Scorer, ...]
+    """J of them."""
     joins: tuple[Join, ...]
+    """The scales of each scorer, in the scorers' order."""
     calibration: Calibration
     guarantee: Guarantee
     folds: int
@@ -66,17 +72,34 @@ class CalibratedRegions:
     kind: str = NAME
 
     def judge(self, candidates: Candidates, statistic: Statistic) -> Verdicts:
-        """See `Regions`. With CV+ the evidence shown is the mean over scorers."""
+        """See `Regions.judge`. With CV+ the evidence returned is the mean over scorers.
+
+        Raises:
+            ConfigError: these regions have no such statistic.
+        """
         return self.judge_each(candidates, (statistic,))[0]
 
     def judge_each(self, candidates: Candidates, statistics: Sequence[Statistic]) -> list[Verdicts]:
-        """Verdicts by several statistics; the images are scored once."""
+        """Verdicts by each of several statistics; the images are scored once.
+
+        Raises:
+            ConfigError: these regions have no such statistic.
+        """
         raws = [scorer(candidates) for scorer in self.scorers]
         odds = [join.odds(raw) for join, raw in zip(self.joins, raws, strict=True)]
         return [self.judge_odds(odds, raws, statistic) for statistic in statistics]
 
     def judge_odds(self, odds: list[Odds], raws: list[RawScores], statistic: Statistic) -> Verdicts:
-        """Verdicts from what each scorer gave, on its scale and raw."""
+        """Verdicts from the log odds and the raw scores of each scorer.
+
+        Args:
+            odds: J of them, each of the same N images.
+            raws: J of them, each of the same N images.
+            statistic: the evidence to judge by.
+
+        Raises:
+            ConfigError: these regions have no such statistic.
+        """
         evidence = {
             name: np.mean([scorer_odds.evidence(name) for scorer_odds in odds], axis=0)
             for name in self.scores
@@ -103,47 +126,51 @@ class CalibratedRegions:
         return tuple(self.calibration.odds.by_score)
 
     def threshold(self, statistic: Statistic, coverage: float | None = None) -> float:
-        """Evidence on the boundary, in nats."""
+        """Evidence on the boundary, in nats, at the fitted coverage or at another."""
         level = self.guarantee.coverage if coverage is None else coverage
         return threshold(self.calibration.odds.evidence(statistic), level)
 
     def rejudge(self, stored: Stored, coverage: float) -> Rejudged:
-        """See `Regions`. With CV+ the stored p-values are all there is: the statistic stays."""
+        """See `Regions.rejudge`.
+
+        With CV+ the scores come from the stored p-values, so the statistic cannot change: the
+        evidence of each scorer alone was not stored.
+        """
         evidence = {name: stored.evidence[name].astype(np.float64) for name in self.scores}
         score_N = np.empty(stored.label_N.size, np.float32)
         p_value_N = stored.p_value_N.copy()
         decided_by_N = np.empty(stored.label_N.size, object)
         for statistic in STATISTICS:
             rows = np.flatnonzero(stored.statistic_N == statistic)
-            own = {name: value_N[rows] for name, value_N in evidence.items()}
-            decided_by_N[rows] = _decided_by(own, statistic)
+            row_evidence = {name: value_N[rows] for name, value_N in evidence.items()}
+            decided_by_N[rows] = _decided_by(row_evidence, statistic)
             if len(self.scorers) > 1:
-                least = least_p_value(self.guarantee.scores, coverage)
-                score_N[rows] = score_of(np.full(rows.size, least), p_value_N[rows])
+                boundary_p = least_p_value(self.guarantee.scores, coverage)
+                score_N[rows] = score_of(np.full(rows.size, boundary_p), p_value_N[rows])
                 continue
-            evidence_N = combine(own, statistic)
+            evidence_N = combine(row_evidence, statistic)
             score_N[rows] = score_of(evidence_N, np.asarray(self.threshold(statistic, coverage)))
-            held_M = self.calibration.odds.evidence(statistic)
-            p_value_N[rows] = p_values(evidence_N, held_M)
+            evidence_M = self.calibration.odds.evidence(statistic)
+            p_value_N[rows] = p_values(evidence_N, evidence_M)
         return Rejudged(score_N=score_N, decided_by_N=decided_by_N, p_value_N=p_value_N)
 
     def _p_values(self, evidence_JN: np.ndarray, statistic: Statistic) -> np.ndarray:
-        """Of each image; with CV+ each calibration score is compared by its own scorer."""
-        held_M = self.calibration.odds.evidence(statistic)
+        """(N,) p-values; with CV+ each calibration score is compared with its own scorer's."""
+        evidence_M = self.calibration.odds.evidence(statistic)
         if len(self.scorers) == 1:
-            return p_values(evidence_JN[0], held_M)
+            return p_values(evidence_JN[0], evidence_M)
         larger_N = np.zeros(evidence_JN.shape[1])
-        for scorer, evidence_N in enumerate(evidence_JN):
-            larger_N += count_larger(evidence_N, held_M[self.calibration.scorer_M == scorer])
-        return np.asarray((1 + larger_N) / (held_M.size + 1))
+        for number, evidence_N in enumerate(evidence_JN):
+            larger_N += count_larger(evidence_N, evidence_M[self.calibration.scorer_M == number])
+        return np.asarray((1 + larger_N) / (evidence_M.size + 1))
 
     def _scores(
         self, evidence_JN: np.ndarray, p_value_N: np.ndarray, statistic: Statistic
     ) -> np.ndarray:
         if len(self.scorers) == 1:
             return score_of(evidence_JN[0], np.asarray(self.threshold(statistic)))
-        least = least_p_value(self.guarantee.scores, self.guarantee.coverage)
-        return score_of(np.full(p_value_N.size, least), p_value_N)
+        boundary_p = least_p_value(self.guarantee.scores, self.guarantee.coverage)
+        return score_of(np.full(p_value_N.size, boundary_p), p_value_N)
 
     def facts(self) -> dict[str, Any]:
         """See `Regions`."""
@@ -178,7 +205,7 @@ class CalibratedRegions:
 
     @staticmethod
     def restore(facts: dict[str, Any], arrays: dict[str, np.ndarray]) -> CalibratedRegions:
-        """Regions from what `facts` and `arrays` gave."""
+        """Regions from what `facts` and `arrays` returned."""
         classes, channels = tuple(facts["classes"]), facts["channels"]
         calibration = under(arrays, "calibration")
         scores = [name for name in SCORES.names if ODDS.format(name) in calibration]
@@ -190,8 +217,8 @@ class CalibratedRegions:
                 for number in range(facts["scorers"])
             ),
             joins=tuple(
-                restore_join(scores, scale, under(arrays, f"join{number}"))
-                for number, scale in enumerate(facts["joins"])
+                restore_join(scores, join_facts, under(arrays, f"join{number}"))
+                for number, join_facts in enumerate(facts["joins"])
             ),
             calibration=Calibration(
                 odds=Odds(by_score={name: calibration[ODDS.format(name)] for name in scores}),
@@ -205,7 +232,7 @@ class CalibratedRegions:
 
 
 def _decided_by(evidence: Mapping[str, np.ndarray], statistic: Statistic) -> np.ndarray:
-    """(N,) str, the score that weighs most of those in force; of equal ones the first."""
+    """(N,) str, the score of most evidence that the statistic counts; of equal ones the first."""
     evidence_SN = np.stack(list(evidence.values()))
     if statistic != JOINT:
         return np.full(evidence_SN.shape[1], statistic)

@@ -1,4 +1,4 @@
-"""What a threshold on scores of genuine images promises of fresh ones, in numbers.
+"""What a threshold, set on scores of genuine images, promises about fresh genuine images.
 
 Shape suffixes: N images, M calibration scores.
 
@@ -14,59 +14,115 @@ from dataclasses import dataclass
 import numpy as np
 
 SAME = 1e-5
-"""Relative difference below which two scores are equal: scores are stored as float32."""
+"""Scores that differ by less than this fraction count as equal, as they are stored as float32."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Guarantee:
-    """What is promised, and on what it stands."""
+    """The coverage that is promised, and the calibration scores that the promise rests on."""
 
     promise: str
+    """Name of the promise's kind."""
     coverage: float
-    """The level asked for."""
+    """The coverage asked for, a fraction in (0, 1]."""
     scores: int
-    """Calibration scores."""
+    """Number of calibration scores."""
     bound: float | None
-    """Coverage that is promised; None promises nothing."""
+    """The coverage promised, a fraction; None where nothing is promised."""
     says: str
-    """In words."""
+    """The promise in words."""
 
 
 def least_scores(coverage: float) -> int:
-    """Calibration scores without which no finite threshold promises the coverage; 19 at 95%."""
+    """Fewest calibration scores with which a finite threshold promises the coverage.
+
+    Args:
+        coverage: fraction in (0, 1].
+
+    Returns:
+        A count: 19 at 0.95; at 1, where no number is enough, 10^9.
+    """
     return math.ceil(coverage / (1 - coverage) - 1e-9) if coverage < 1 else 10**9
 
 
 def rank_of(scores: int, coverage: float) -> int:
-    """Which of the sorted scores (from 1) is the threshold; more than `scores` if none is."""
+    """Rank of the threshold among the sorted calibration scores, counted from 1.
+
+    Args:
+        scores: number of calibration scores.
+        coverage: fraction in (0, 1].
+
+    Returns:
+        The rank; greater than `scores` where no score is large enough to keep the promise.
+    """
     return math.ceil((scores + 1) * coverage - 1e-9)
 
 
 def threshold(evidence_M: np.ndarray, coverage: float) -> float:
-    """The rank-th smallest score, or the largest where the rank is beyond it."""
+    """The calibration score whose rank is `rank_of`, or the largest where that rank is beyond it.
+
+    Args:
+        evidence_M: (M,) float, nats, M >= 1.
+        coverage: fraction in (0, 1].
+
+    Returns:
+        Evidence in nats.
+    """
     rank = min(rank_of(evidence_M.size, coverage), evidence_M.size)
     return float(np.sort(evidence_M)[rank - 1])
 
 
 def least_p_value(scores: int, coverage: float) -> float:
-    """The p-value on the threshold: what has at least this one is accepted."""
+    """Smallest p-value of an accepted image: the p-value of one exactly on the threshold.
+
+    Args:
+        scores: number of calibration scores.
+        coverage: fraction in (0, 1].
+    """
     rank = min(rank_of(scores, coverage), scores)
     return (scores - rank + 2) / (scores + 1)
 
 
 def p_values(evidence_N: np.ndarray, evidence_M: np.ndarray) -> np.ndarray:
-    """(N,) (1 + scores at least as large) / (M + 1)."""
+    """Conformal p-values: (1 + number of calibration scores at least as large) / (M + 1).
+
+    Args:
+        evidence_N: (N,) float, nats, of the images.
+        evidence_M: (M,) float, nats, of the calibration scores.
+
+    Returns:
+        (N,) float64 in (0, 1].
+    """
     return np.asarray((1 + count_larger(evidence_N, evidence_M)) / (evidence_M.size + 1))
 
 
 def count_larger(evidence_N: np.ndarray, evidence_M: np.ndarray) -> np.ndarray:
-    """(N,) how many of M scores are at least as large, or less by no more than rounding."""
+    """How many calibration scores are at least as large as each image's, up to rounding (`SAME`).
+
+    Args:
+        evidence_N: (N,) float, nats, of the images.
+        evidence_M: (M,) float, nats, of the calibration scores.
+
+    Returns:
+        (N,) int64.
+    """
     lowered_N = evidence_N - SAME * np.abs(evidence_N)
     return np.asarray(evidence_M.size - np.searchsorted(np.sort(evidence_M), lowered_N))
 
 
 def cv_plus_bound(scores: int, folds: int, coverage: float) -> float:
-    """Coverage that CV+ promises: 1 - 2 alpha less a term that vanishes as scores grow."""
+    """Coverage that CV+ promises: 1 - 2 alpha minus a term that vanishes as scores grow.
+
+    Args:
+        scores: number of calibration scores.
+        folds: number of folds.
+        coverage: 1 - alpha, a fraction in (0, 1].
+
+    Returns:
+        A fraction in [0, 1].
+
+    Source: Barber, Candes, Ramdas & Tibshirani 2021, theorem 4.
+    """
     alpha = 1 - coverage
-    small = min(2 * (1 - 1 / folds) / (scores / folds + 1), (1 - folds / scores) / (folds + 1))
-    return max(0.0, 1 - 2 * alpha - small)
+    fold_term = min(2 * (1 - 1 / folds) / (scores / folds + 1), (1 - folds / scores) / (folds + 1))
+    return max(0.0, 1 - 2 * alpha - fold_term)

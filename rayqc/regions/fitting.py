@@ -19,18 +19,19 @@ from rayqc.regions.separation import separation
 from rayqc.regions.views.base import LabelSettings
 
 OWN_VIEWS = ("edges", "patches", "network")
-"""Views that the settings take by default; they look at the image alone."""
+"""The default views that look at the image alone, not at its latent."""
 
 SPLIT_FROM = 50
-"""References of every class from which `auto` gives some up for a promise."""
+"""With at least this many references in every class, `auto` chooses the promise `split`."""
 
 
 def settings_of(regions: Regions, channels: int, seen: bool) -> CalibrationSettings:
-    """What a configuration's `regions` section asks for.
+    """How to calibrate, from a configuration's section `regions`.
 
     Args:
-        channels: of the images.
-        seen: see `choose_promise`.
+        regions: the section.
+        channels: C of the images.
+        seen: true if the encoder was trained on the references; `latent` is no default view then.
     """
     views = regions.views or (OWN_VIEWS if seen else (*OWN_VIEWS, "latent"))
     return CalibrationSettings(
@@ -47,14 +48,16 @@ def settings_of(regions: Regions, channels: int, seen: bool) -> CalibrationSetti
 
 
 def choose_promise(asked: PromiseAsked, label_N: np.ndarray, seen: bool) -> str:
-    """The promise in force.
+    """The promise that regions are fitted under; `auto` becomes `split` or `empirical`.
 
     Args:
-        seen: the scores use latents of an encoder that was trained on these references,
-            which no reference can calibrate any more.
+        asked: the setting `regions.promise`.
+        label_N: (N,) int64, the references' own classes.
+        seen: true if the scores use latents of an encoder that was trained on these references;
+            no reference can calibrate a promise then.
 
     Raises:
-        TooFewReferencesError: a promise is asked for that `seen` rules out.
+        TooFewReferencesError: `split` or `cv+` is asked for while `seen`.
     """
     if asked in ("split", "cv+") and seen:
         raise TooFewReferencesError(
@@ -77,17 +80,26 @@ def fit_calibrated(
     run: RunTasks,
     seen: bool = False,
 ) -> tuple[CalibratedRegions, dict[str, float]]:
-    """Regions, and how well each class's own images were told from others out of sample.
+    """Fit calibrated regions, and measure how well the label's score separates the classes.
 
-    The promise `empirical` fits K + 1 scorers, `split` K + 1 on fewer references, `cv+`
-    K (K + 1) / 2 and asks K of them about every candidate.
+    With F folds, the promise `empirical` fits F + 1 scorers, `split` F + 1 on fewer references,
+    and `cv+` F (F + 1) / 2, of which F score every candidate.
 
     Args:
-        run: does tasks, in any order or at once.
+        references: N labelled images, N >= 2.
+        classes: K names.
+        settings: coverage, promise, folds and the label's settings.
+        seed: of folds, views and noise.
+        encoder_digest: identity of the encoder that made the latents.
+        run: runs scorer tasks, in any order or at once.
         seen: see `choose_promise`.
 
     Returns:
-        Regions; class name to AUROC of the label's score, own images against others'.
+        The regions, and class name to the AUROC that `separation` measures.
+
+    Raises:
+        TooFewReferencesError: fewer than 2 references, too few for the promise, or `choose_promise`
+            refuses it.
     """
     label_N = references.label_N
     if label_N.size < 2:

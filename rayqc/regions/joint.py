@@ -1,12 +1,13 @@
-"""All scores on one scale, and what they say together.
+"""All scores on one scale, and their sum.
 
-Each score's scale turns what it gave into log odds (`scores.base`). Its *evidence* against an image
-is
+Each score's scale turns its raw values into log odds (`scores.base`). The score's *evidence*
+against an image is
 
     log(1 + exp(log odds)),
 
-in nats, never negative, and the joint evidence is the sum over scores. A score that is not struck
-adds next to nothing to one that is, where a maximum or a sum of tails would dilute.
+in nats, never negative; the joint evidence is the sum over scores. A score that finds nothing
+unusual adds almost nothing, so the evidence of one that does is not diluted, as it would be by a
+maximum or a sum of tail probabilities.
 
 Shape suffixes: N images, K classes.
 """
@@ -29,10 +30,12 @@ STATISTICS: tuple[Statistic, ...] = (*SCORES.names, JOINT)
 
 @dataclass(frozen=True, kw_only=True)
 class RawScores:
-    """What the scores give before they are put on one scale, of N images."""
+    """Raw values of N images by each score, before they are put on one scale."""
 
     by_score: dict[str, RawScore]
+    """By name of the score."""
     label_N: np.ndarray
+    """(N,) int64, the classes that the images were scored under."""
 
     def __getitem__(self, rows: np.ndarray) -> RawScores:
         by_score = {
@@ -43,35 +46,37 @@ class RawScores:
 
     @staticmethod
     def concatenated(parts: Sequence[RawScores]) -> RawScores:
-        """The images of all parts, one part after another."""
+        """The images of all `parts`, in the order of the parts."""
         return RawScores(
             by_score={
                 name: {
-                    key: np.concatenate([part.by_score[name][key] for part in parts]) for key in raw
+                    key: np.concatenate([scores.by_score[name][key] for scores in parts])
+                    for key in raw
                 }
                 for name, raw in parts[0].by_score.items()
             },
-            label_N=np.concatenate([part.label_N for part in parts]),
+            label_N=np.concatenate([scores.label_N for scores in parts]),
         )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Odds:
-    """Log odds of fault against genuine, by each score, of N images."""
+    """Log odds of faulty against genuine, of N images by each score."""
 
     by_score: dict[str, np.ndarray]
+    """Name of a score to (N,) float64 nats."""
 
     def evidence(self, statistic: Statistic) -> np.ndarray:
-        """(N,) float64 nats, 0 and more."""
+        """(N,) float64 evidence by a statistic, in nats, 0 and more."""
         by_score = {name: np.logaddexp(0, odds_N) for name, odds_N in self.by_score.items()}
         return combine(by_score, statistic)
 
     @staticmethod
     def concatenated(parts: Sequence[Odds]) -> Odds:
-        """The images of all parts, one part after another."""
+        """The images of all `parts`, in the order of the parts."""
         return Odds(
             by_score={
-                name: np.concatenate([part.by_score[name] for part in parts])
+                name: np.concatenate([odds.by_score[name] for odds in parts])
                 for name in parts[0].by_score
             }
         )
@@ -82,9 +87,10 @@ class Join:
     """The scale of each score."""
 
     scales: dict[str, Scale]
+    """By name of the score."""
 
     def odds(self, raw: RawScores) -> Odds:
-        """Raw scores to log odds."""
+        """Log odds of N images from their raw scores."""
         return Odds(
             by_score={
                 name: scale.log_odds(raw.by_score[name], raw.label_N)
@@ -93,23 +99,40 @@ class Join:
         )
 
     def facts(self) -> dict[str, float]:
-        """All of it that is not an array, as plain JSON."""
-        return {k: v for scale in self.scales.values() for k, v in scale.facts().items()}
+        """What is not an array, as plain JSON."""
+        return {
+            key: value for scale in self.scales.values() for key, value in scale.facts().items()
+        }
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """All of it that is an array."""
-        return {k: v for scale in self.scales.values() for k, v in scale.arrays().items()}
+        """What is an array, by name."""
+        return {
+            key: array for scale in self.scales.values() for key, array in scale.arrays().items()
+        }
 
 
 def combine(evidence: Mapping[str, np.ndarray], statistic: Statistic) -> np.ndarray:
-    """(N,) evidence by a statistic, from the evidence by each score alone."""
+    """Evidence by a statistic, from the evidence by each score alone.
+
+    Args:
+        evidence: name of a score to (N,) float, nats.
+        statistic: a score's name, or `joint` for the sum of all.
+
+    Returns:
+        (N,) float, nats.
+    """
     if statistic != JOINT:
         return evidence[statistic]
     return np.asarray(functools.reduce(operator.add, evidence.values()))
 
 
 def fit_join(raw: RawScores, classes: int) -> Join:
-    """The scales, from out-of-fold scores of references under their own labels."""
+    """The scale of each score.
+
+    Args:
+        raw: out-of-fold raw scores of references under their own labels.
+        classes: K.
+    """
     kinds: dict[str, ScoreKind] = {name: SCORES[name] for name in raw.by_score}
     return Join(
         scales={
@@ -122,6 +145,6 @@ def fit_join(raw: RawScores, classes: int) -> Join:
 def restore_join(
     scores: Sequence[str], facts: dict[str, float], arrays: dict[str, np.ndarray]
 ) -> Join:
-    """The scales of these scores, from what `Join.facts` and `arrays` gave."""
+    """The scales of these scores, from what `Join.facts` and `Join.arrays` returned."""
     kinds: dict[str, ScoreKind] = {name: SCORES[name] for name in scores}
     return Join(scales={name: kind.restore_scale(facts, arrays) for name, kind in kinds.items()})

@@ -1,8 +1,8 @@
-"""What an image is like: its nearest reference in latent space, and whether it is a copy of it.
+"""Each image's nearest reference in latent space, and the distance that marks a near copy of it.
 
-Nothing here decides; it is told beside each verdict.
+Neither enters a verdict; both are written beside it.
 
-Shape suffixes: N images, D latent, K classes, R references.
+Shape suffixes: N images, D latent, K classes, R references, B images of a batch.
 """
 
 from __future__ import annotations
@@ -15,50 +15,67 @@ import numpy as np
 from rayqc.units import evenly
 
 MOST_REFERENCES = 20_000
-"""More are thinned evenly: a search through all of them would cost more than the encoder."""
+"""More references than this are thinned evenly: searching them all would cost more than the
+encoder."""
 COPY_SHARE = 0.05
+"""Share of the references that lie nearer than `copy_distance` to another reference."""
 BATCH = 4096
+"""Latents that are searched at once."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Nearest:
-    """Of N images."""
+    """The nearest reference of each of N images."""
 
     reference_N: np.ndarray
-    """int64, places of the nearest references."""
+    """(N,) int64, its row in `Neighbours.ids` and `Neighbours.latent_RD`."""
     distance_N: np.ndarray
-    """float32, latent units, to them."""
+    """(N,) float32, the distance to it in latent units."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Neighbours:
-    """The references' latents, centers and radii, as the sphere has them, and the copies' bound."""
+    """The references' latents, their spheres' centers and radii, and the near-copy distance."""
 
     ids: tuple[str, ...]
+    """R ids of references."""
     latent_RD: np.ndarray
-    """float32."""
+    """(R, D) float32."""
     centers_KD: np.ndarray
+    """(K, D) float64, see `sphere`."""
     radius_K: np.ndarray
+    """(K,) float64, latent units, see `sphere`."""
     copy_distance: float
     """Latent units. An image nearer than this to a reference is a near copy: 95% of the
-    references are farther from their own nearest reference. -1 with fewer than 2 of them."""
+    references are farther than this from their own nearest reference. -1 where R < 2."""
 
     def nearest(self, latent_ND: np.ndarray) -> Nearest:
-        """The nearest reference of each latent, whatever its class."""
-        return _nearest(latent_ND, self.latent_RD, own=False)
+        """The nearest reference of each latent, of any class.
+
+        Args:
+            latent_ND: (N, D) float32.
+        """
+        return _nearest(latent_ND, self.latent_RD, leave_out_self=False)
 
     def ranked(self, latent_D: np.ndarray, most: int) -> list[tuple[int, float]]:
-        """Places of the nearest references of one latent, and their distances, nearest first."""
+        """The `most` nearest references of one latent, nearest first.
+
+        Args:
+            latent_D: (D,) float32.
+
+        Returns:
+            Row of each reference in `ids`, and its distance in latent units.
+        """
         distance_R = np.linalg.norm(self.latent_RD - latent_D, axis=1)
         order = np.argsort(distance_R, kind="stable")[:most]
-        return [(int(place), float(distance_R[place])) for place in order]
+        return [(int(row), float(distance_R[row])) for row in order]
 
     def facts(self) -> dict[str, Any]:
-        """All of it that is not an array."""
+        """What is not an array, as plain JSON."""
         return {"ids": list(self.ids), "copy_distance": self.copy_distance}
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """All of it that is an array."""
+        """What is an array, by name."""
         return {
             "latent_RD": self.latent_RD,
             "centers_KD": self.centers_KD,
@@ -67,20 +84,27 @@ class Neighbours:
 
     @staticmethod
     def restore(facts: dict[str, Any], arrays: dict[str, np.ndarray]) -> Neighbours:
-        """Neighbours from what `facts` and `arrays` gave."""
+        """Neighbours from what `facts` and `arrays` returned."""
         return Neighbours(ids=tuple(facts["ids"]), copy_distance=facts["copy_distance"], **arrays)
 
 
 def find_neighbours(
     ids: list[str], latent_RD: np.ndarray, centers_KD: np.ndarray, radius_K: np.ndarray
 ) -> Neighbours:
-    """Neighbours of references with these latents."""
+    """Neighbours made from references, at most `MOST_REFERENCES` of them.
+
+    Args:
+        ids: one for each row of `latent_RD`.
+        latent_RD: (R, D) float; stored as float32.
+        centers_KD: (K, D) float64, of the spheres.
+        radius_K: (K,) float64, of the spheres, latent units.
+    """
     keep = evenly(len(ids), MOST_REFERENCES)
     latent_RD = np.ascontiguousarray(latent_RD[keep], np.float32)
     copy_distance = -1.0
     if len(keep) > 1:
-        own_R = _nearest(latent_RD, latent_RD, own=True).distance_N
-        copy_distance = float(np.quantile(own_R, COPY_SHARE))
+        other_distance_R = _nearest(latent_RD, latent_RD, leave_out_self=True).distance_N
+        copy_distance = float(np.quantile(other_distance_R, COPY_SHARE))
     return Neighbours(
         ids=tuple(ids[row] for row in keep),
         latent_RD=latent_RD,
@@ -90,22 +114,22 @@ def find_neighbours(
     )
 
 
-def _nearest(latent_ND: np.ndarray, latent_RD: np.ndarray, own: bool) -> Nearest:
-    """Nearest rows; `own` leaves out a row's own place."""
+def _nearest(latent_ND: np.ndarray, latent_RD: np.ndarray, leave_out_self: bool) -> Nearest:
+    """Nearest rows of `latent_RD`; `leave_out_self` keeps row n from being its own nearest."""
     square_R = (latent_RD**2).sum(1)
-    found, distance = [], []
+    row_batches, distance_batches = [], []
     for start in range(0, len(latent_ND), BATCH):
-        part = latent_ND[start : start + BATCH]
-        square_NR = square_R - 2 * part @ latent_RD.T
-        if own:
-            rows = np.arange(len(part))
-            square_NR[rows, start + rows] = np.inf
-        best_N = square_NR.argmin(1)
-        found.append(best_N)
+        latent_BD = latent_ND[start : start + BATCH]
+        square_BR = square_R - 2 * latent_BD @ latent_RD.T
+        if leave_out_self:
+            row_B = np.arange(len(latent_BD))
+            square_BR[row_B, start + row_B] = np.inf
+        nearest_B = square_BR.argmin(1)
+        row_batches.append(nearest_B)
         # From the difference itself: the expanded square loses small distances to rounding.
-        distance.append(np.linalg.norm(part - latent_RD[best_N], axis=1))
-    none: list[np.ndarray] = [np.zeros(0)]
+        distance_batches.append(np.linalg.norm(latent_BD - latent_RD[nearest_B], axis=1))
+    empty: list[np.ndarray] = [np.zeros(0)]
     return Nearest(
-        reference_N=np.concatenate(found or none).astype(np.int64),
-        distance_N=np.concatenate(distance or none).astype(np.float32),
+        reference_N=np.concatenate(row_batches or empty).astype(np.int64),
+        distance_N=np.concatenate(distance_batches or empty).astype(np.float32),
     )

@@ -19,22 +19,32 @@ from rayqc.regions.views.base import LabelSettings
 
 @dataclass(frozen=True, kw_only=True)
 class Scorer:
-    """Fitted scores, by name."""
+    """All scores, each fitted on the same references."""
 
     scores: dict[str, FittedScore]
+    """By name."""
 
     def __call__(self, candidates: Candidates) -> RawScores:
-        """Raw scores of images under their own labels."""
+        """Raw values of N images by each score, under the images' own labels."""
         by_score = {name: score.raw(candidates) for name, score in self.scores.items()}
         return RawScores(by_score=by_score, label_N=candidates.label_N)
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """For `restore_scorer`."""
-        return {k: v for score in self.scores.values() for k, v in score.arrays().items()}
+        """Arrays of all scores, for `restore_scorer`."""
+        return {
+            key: array for score in self.scores.values() for key, array in score.arrays().items()
+        }
 
 
 def fit_scorer(references: Candidates, classes: int, settings: LabelSettings, seed: int) -> Scorer:
-    """Fit every score of the register on references; equal seeds give equal scorers."""
+    """Fit every score of the register on references; equal seeds give equal scorers.
+
+    Args:
+        references: N labelled images.
+        classes: K.
+        settings: how the label's score is made.
+        seed: of all draws.
+    """
     kinds: dict[str, ScoreKind] = dict(SCORES.items())
     return Scorer(
         scores={name: kind.fit(references, classes, settings, seed) for name, kind in kinds.items()}
@@ -44,7 +54,14 @@ def fit_scorer(references: Candidates, classes: int, settings: LabelSettings, se
 def restore_scorer(
     scores: Sequence[str], arrays: dict[str, np.ndarray], classes: int, channels: int
 ) -> Scorer:
-    """A scorer of these scores, from its arrays."""
+    """A scorer from what `Scorer.arrays` returned.
+
+    Args:
+        scores: names of its scores.
+        arrays: of all of these scores.
+        classes: K.
+        channels: C of the images.
+    """
     kinds: dict[str, ScoreKind] = {name: SCORES[name] for name in scores}
     return Scorer(
         scores={name: kind.restore(arrays, classes, channels) for name, kind in kinds.items()}

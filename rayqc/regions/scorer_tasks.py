@@ -1,4 +1,4 @@
-"""Fits of scorers as independent tasks, so that whoever calls can run them side by side.
+"""Fits of scorers as independent tasks, which the caller may run in parallel.
 
 Shape suffixes: N references, K classes.
 """
@@ -19,41 +19,59 @@ from rayqc.seeds import FOLDS
 
 @dataclass(frozen=True, kw_only=True)
 class ScorerTask:
-    """Fit a scorer on some references and ask it about others."""
+    """Fit a scorer on some references and score others with it."""
 
     train: np.ndarray
+    """int64, row numbers of the references to fit on."""
     asked: np.ndarray
-    """Row numbers, none of them in `train`."""
+    """int64, row numbers of the references to score, none of them in `train`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FittedScorer:
-    """What a task gave."""
+    """The result of a `ScorerTask`."""
 
     scorer: Scorer
     raw: RawScores
-    """Of the rows asked, in their order."""
+    """Raw scores of the rows `asked`, in their order."""
 
 
 RunTasks = Callable[[Sequence[ScorerTask]], list[FittedScorer]]
-"""Does tasks, in any order or at once; results in the tasks' order."""
+"""Runs tasks, in any order or at once; the results are in the tasks' order."""
 
 
 def fit_task(
     task: ScorerTask, references: Candidates, classes: int, settings: LabelSettings, seed: int
 ) -> FittedScorer:
-    """One fit. Equal seeds give equal scorers, whatever else runs."""
+    """Run one task; equal seeds give equal scorers, whatever else runs.
+
+    Args:
+        task: row numbers of `references`.
+        references: all N of them.
+        classes: K.
+        settings: how the label's score is made.
+        seed: of all draws.
+    """
     scorer = fit_scorer(references[task.train], classes, settings, seed)
     return FittedScorer(scorer=scorer, raw=scorer(references[task.asked]))
 
 
 def in_turn(references: Candidates, classes: int, settings: LabelSettings, seed: int) -> RunTasks:
-    """Does tasks one after another, here."""
+    """A `RunTasks` that runs tasks one after another in this process."""
     return lambda tasks: [fit_task(task, references, classes, settings, seed) for task in tasks]
 
 
 def folds_of(label_N: np.ndarray, folds: int, seed: int) -> np.ndarray:
-    """(N,) fold numbers; folds are equal in size and in classes as nearly as can be."""
+    """Fold number of each reference; folds differ by at most 1 in size, and little in class mix.
+
+    Args:
+        label_N: (N,) int64.
+        folds: how many are asked for; N folds where N is less.
+        seed: of the draw.
+
+    Returns:
+        (N,) int64 in [0, folds).
+    """
     rng = np.random.default_rng([seed, FOLDS])
     order = np.concatenate([rng.permutation(np.flatnonzero(label_N == k)) for k in set(label_N)])
     fold_N = np.empty(label_N.size, np.int64)
@@ -62,7 +80,11 @@ def folds_of(label_N: np.ndarray, folds: int, seed: int) -> np.ndarray:
 
 
 def fold_tasks(fold_N: np.ndarray) -> list[ScorerTask]:
-    """A task a fold: fitted on the other folds, asked about its own rows."""
+    """One task for each fold: fit on the other folds, score the fold's own rows.
+
+    Args:
+        fold_N: (N,) int64, see `folds_of`.
+    """
     return [
         ScorerTask(train=np.flatnonzero(fold_N != k), asked=np.flatnonzero(fold_N == k))
         for k in range(int(fold_N.max()) + 1)
@@ -70,6 +92,11 @@ def fold_tasks(fold_N: np.ndarray) -> list[ScorerTask]:
 
 
 def out_of_fold(parts: Sequence[FittedScorer], fold_N: np.ndarray) -> RawScores:
-    """What the tasks of `fold_tasks` gave, in the references' order."""
+    """Raw scores of all references, in the references' order.
+
+    Args:
+        parts: results of `fold_tasks`, in its order.
+        fold_N: (N,) int64, see `folds_of`.
+    """
     rows = np.concatenate([np.flatnonzero(fold_N == k) for k in range(len(parts))])
-    return RawScores.concatenated([part.raw for part in parts])[np.argsort(rows)]
+    return RawScores.concatenated([fitted.raw for fitted in parts])[np.argsort(rows)]

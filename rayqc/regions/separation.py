@@ -1,4 +1,4 @@
-"""How well each class is told from the others by images that no score has seen.
+"""How well the label's score separates each class from the others, on images it was not fitted on.
 
 Shape suffixes: N images, K classes.
 """
@@ -13,9 +13,14 @@ from rayqc.regions.scores.label import NAME as LABEL
 
 
 def separation(raw: RawScores, classes: tuple[str, ...]) -> dict[str, float]:
-    """AUROC a class: are its own images likelier to be of it than the other classes' images?
+    """AUROC of each class: its own images against all others, by log odds against that class.
 
-    Raw scores must be out of sample. Classes without images, and single classes, are left out.
+    Args:
+        raw: out-of-sample raw scores of N images.
+        classes: K names.
+
+    Returns:
+        Class name to AUROC in [0, 1]. A class is left out if none or all of the images are its own.
     """
     log_probability_NK = raw.by_score[LABEL][LOG_PROBABILITY]
     auroc_by_class = {}
@@ -23,15 +28,20 @@ def separation(raw: RawScores, classes: tuple[str, ...]) -> dict[str, float]:
         own_N = raw.label_N == k
         if not own_N.any() or own_N.all():
             continue
-        against_N = log_odds(log_probability_NK, np.full(own_N.size, k))
-        auroc_by_class[name] = auroc(against_N[own_N], against_N[~own_N])
+        log_odds_N = log_odds(log_probability_NK, np.full(own_N.size, k))
+        auroc_by_class[name] = auroc(log_odds_N[own_N], log_odds_N[~own_N])
     return auroc_by_class
 
 
 def auroc(low_N: np.ndarray, high_N: np.ndarray) -> float:
-    """Chance that one of `high_N` is above one of `low_N`, ties counting half."""
+    """Fraction of pairs in which the value of `high_N` is above that of `low_N`; ties count half.
+
+    Args:
+        low_N: (any number,) float.
+        high_N: (any number,) float.
+    """
     from scipy.stats import rankdata  # noqa: PLC0415  (slow, and only fit needs it)
 
-    rank = rankdata(np.concatenate([low_N, high_N]))[low_N.size :]
-    beaten = rank.sum() - high_N.size * (high_N.size + 1) / 2
-    return float(beaten / low_N.size / high_N.size)
+    rank_N = rankdata(np.concatenate([low_N, high_N]))[low_N.size :]
+    pairs_above = rank_N.sum() - high_N.size * (high_N.size + 1) / 2
+    return float(pairs_above / low_N.size / high_N.size)

@@ -1,9 +1,10 @@
 """The paper's sphere: a class's mean latent, and the radius that holds 95% of its references.
 
-`sphere_loo` measures each reference's distance to the center of the others of its class, as a
-fresh image's would be measured.
+`sphere_loo` measures each reference's distance to the center of its class's other references, just
+as a fresh image's distance is measured.
 
-Shape suffixes: N images, D latent, K classes.
+Shape suffixes: N images, D latent, K classes, M references of all classes, B counted values,
+S order statistics.
 
 Source: Halmuratov & Vesely, section 2. Center and quantile rule are ours to
 choose, since the paper names none: the mean of the latent means, and the smallest
@@ -34,30 +35,32 @@ from rayqc.regions.base import (
 SPHERE = "sphere"
 LEAVE_ONE_OUT = "sphere_loo"
 MANY = 100_000
-"""References of a class, from which on its distances are kept as so many order statistics."""
+"""A class of more references than this keeps this many order statistics of its distances."""
 COARSE = 1 << 9
-"""Steps of float32 that `coarse` takes at once: 2^-14 of a distance at most."""
+"""Neighbouring float32 values that `coarse` rounds to one: 2^-14 of a distance at most."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SphereRegions:
-    """A center and a radius a class."""
+    """A center and a radius for each class."""
 
     classes: tuple[str, ...]
     centers_KD: np.ndarray
-    """float64."""
+    """(K, D) float64."""
     radius_K: np.ndarray
-    """float64, latent units."""
+    """(K,) float64, latent units."""
     distance_M: np.ndarray
-    """float64, the references' distances that the radius encloses `coverage` of."""
+    """(M,) float, latent units: the references' distances, or order statistics of them. A class's
+    radius encloses `coverage` of its own."""
     label_M: np.ndarray
-    """int64, their labels."""
+    """(M,) int64, the class of each distance."""
     coverage: float
+    """Fraction in (0, 1]."""
     encoder_digest: str
     kind: str = SPHERE
 
     def judge(self, candidates: Candidates, statistic: Statistic = "joint") -> Verdicts:
-        """See `Regions`. A sphere has one statistic, the distance."""
+        """See `Regions.judge`. The statistic is ignored: a sphere judges by distance only."""
         label_N = candidates.label_N
         distance_N = own_distances(candidates.latent_ND, label_N, self.centers_KD)
         return Verdicts(
@@ -67,7 +70,7 @@ class SphereRegions:
         )
 
     def rejudge(self, stored: Stored, coverage: float) -> Rejudged:
-        """See `Regions`."""
+        """See `Regions.rejudge`."""
         radius_K = np.array(
             [
                 radius_at_coverage(self.distance_M[self.label_M == k], coverage)
@@ -98,7 +101,7 @@ class SphereRegions:
 
     @staticmethod
     def restore(kind: str, facts: dict[str, Any], arrays: dict[str, np.ndarray]) -> SphereRegions:
-        """Regions from what `facts` and `arrays` gave."""
+        """Regions of a kind from what `facts` and `arrays` returned."""
         return SphereRegions(
             classes=tuple(facts["classes"]),
             centers_KD=arrays["centers_KD"],
@@ -113,24 +116,39 @@ class SphereRegions:
 
 @dataclass(frozen=True, kw_only=True)
 class ClassSums:
-    """What one block of latents says of each class's center; sums of blocks add up."""
+    """Sum and number of each class's latents in one block; `+` joins two blocks."""
 
     sum_KD: np.ndarray
+    """(K, D) float64."""
     count_K: np.ndarray
+    """(K,) int64."""
 
     def __add__(self, other: ClassSums) -> ClassSums:
         return ClassSums(sum_KD=self.sum_KD + other.sum_KD, count_K=self.count_K + other.count_K)
 
 
 def class_sums(latent_ND: np.ndarray, label_N: np.ndarray, classes: int) -> ClassSums:
-    """Per-class sums (K, D) and counts (K,) of one block, in float64."""
+    """Per-class sums and counts of one block.
+
+    Args:
+        latent_ND: (N, D) float.
+        label_N: (N,) int64 in [0, classes).
+        classes: K.
+    """
     sum_KD = np.zeros((classes, latent_ND.shape[1]))
     np.add.at(sum_KD, label_N, latent_ND.astype(np.float64))
     return ClassSums(sum_KD=sum_KD, count_K=np.bincount(label_N, minlength=classes))
 
 
 def centers(sums: ClassSums, classes: tuple[str, ...]) -> np.ndarray:
-    """(K, D) mean latent of each class.
+    """Mean latent of each class.
+
+    Args:
+        sums: over all references.
+        classes: K names.
+
+    Returns:
+        (K, D) float64.
 
     Raises:
         TooFewReferencesError: a class has no reference.
@@ -144,13 +162,22 @@ def centers(sums: ClassSums, classes: tuple[str, ...]) -> np.ndarray:
 
 
 def own_distances(latent_ND: np.ndarray, label_N: np.ndarray, centers_KD: np.ndarray) -> np.ndarray:
-    """(N,) Euclidean distance of each latent to its own class's center, float64."""
-    away_ND = latent_ND - centers_KD[label_N]
-    return np.asarray(np.sqrt(np.einsum("nd,nd->n", away_ND, away_ND)))
+    """Euclidean distance of each latent to its own class's center.
+
+    Args:
+        latent_ND: (N, D) float.
+        label_N: (N,) int64, own classes.
+        centers_KD: (K, D) float64.
+
+    Returns:
+        (N,) float64, latent units.
+    """
+    offset_ND = latent_ND - centers_KD[label_N]
+    return np.asarray(np.sqrt(np.einsum("nd,nd->n", offset_ND, offset_ND)))
 
 
 def _squares(latent_ND: np.ndarray, centers_KD: np.ndarray) -> np.ndarray:
-    """(N, K) squared distances less the latent's own square, which is the same for all centers."""
+    """(N, K) squared distances minus the latent's squared norm, which no center changes."""
     return np.asarray((centers_KD**2).sum(1) - 2 * (latent_ND.astype(np.float64) @ centers_KD.T))
 
 
@@ -166,6 +193,7 @@ def radius_at_coverage(distance_N: np.ndarray, coverage: float) -> float:
 
     Raises:
         TooFewReferencesError: N == 0.
+
     Source: Halmuratov & Vesely, section 2, step 3. The paper names no quantile
         rule; "inverted_cdf" is ours, because it is this sentence exactly.
     """
@@ -177,41 +205,75 @@ def radius_at_coverage(distance_N: np.ndarray, coverage: float) -> float:
 
 
 def coarse(distance_N: np.ndarray) -> np.ndarray:
-    """(N,) float32 distances, rounded up by less than 0.01%, so that many have few values.
+    """Distances rounded up by less than 0.01%, so that many distances share few values.
 
-    Ours. Counted by value and summed over blocks they give a quantile in memory that does not grow
-    with their number, whatever the blocks' order: in 100 dimensions to some 0.04% of rank.
+    Counts of each value, summed over blocks in any order, then give a quantile in memory that does
+    not grow with the number of distances; in 100 dimensions its rank is right to about 0.04%. The
+    method is ours.
+
+    Args:
+        distance_N: (N,) float, latent units, 0 and more.
+
+    Returns:
+        (N,) float32, latent units.
     """
     bits_N = np.ascontiguousarray(distance_N, np.float32).view(np.uint32)
-    up_N = (bits_N + (COARSE - 1)) // COARSE * COARSE
-    return np.asarray(up_N.astype(np.uint32).view(np.float32))
+    rounded_bits_N = (bits_N + (COARSE - 1)) // COARSE * COARSE
+    return np.asarray(rounded_bits_N.astype(np.uint32).view(np.float32))
 
 
 def order_statistics(value_B: np.ndarray, count_B: np.ndarray, size: int) -> np.ndarray:
-    """(size,) float64: the values at the ranks that part their total count evenly, the last one's
-    included, each the smallest that encloses its share.
+    """Values at `size` evenly spaced ranks of counted values.
+
+    Number s is the smallest value that encloses s / size of the total count; the last is the
+    maximum.
+
+    Args:
+        value_B: (B,) float, in any order.
+        count_B: (B,) int, how often each value occurs.
+        size: S.
+
+    Returns:
+        (S,) float64, ascending.
     """
     order_B = np.argsort(value_B)
-    upto_B = np.cumsum(count_B[order_B])
-    rank_S = -(-np.arange(1, size + 1) * upto_B[-1] // size)
-    found_S = value_B[order_B][np.searchsorted(upto_B, rank_S)]
-    return np.asarray(found_S, np.float64)
+    cumulative_B = np.cumsum(count_B[order_B])
+    rank_S = -(-np.arange(1, size + 1) * cumulative_B[-1] // size)
+    value_S = value_B[order_B][np.searchsorted(cumulative_B, rank_S)]
+    return np.asarray(value_S, np.float64)
 
 
 def expected_coverage(count: int, coverage: float) -> float:
-    """Share of fresh images that an in-sample radius of `count` exchangeable distances holds.
+    """Expected share of fresh images inside a radius fitted on `count` exchangeable distances.
 
-    ceil(coverage * n) / (n + 1): below `coverage`, the more so the fewer references.
-    It takes the center as given; a center fitted on the same points holds less.
+    It is ceil(coverage * n) / (n + 1), which is further below `coverage` the fewer references there
+    are. The formula takes the center as given; with a center fitted on the same references the
+    share is smaller.
+
+    Args:
+        count: n, references of one class.
+        coverage: fraction in (0, 1].
+
+    Returns:
+        Fraction in [0, 1).
     """
     return math.ceil(coverage * count) / (count + 1)
 
 
 def leave_one_out(distance_N: np.ndarray, name: str) -> np.ndarray:
-    """Distances to the center of the others, from those to the center of all n: n / (n - 1) times.
+    """Each reference's distance to the mean of its class's other references.
+
+    It is n / (n - 1) times its distance to the mean of all n.
+
+    Args:
+        distance_N: (N,) float, latent units, to the mean of all N references of one class.
+        name: of the class, for the error.
+
+    Returns:
+        (N,) float, latent units.
 
     Raises:
-        TooFewReferencesError: there are no others.
+        TooFewReferencesError: N < 2.
     """
     count = distance_N.size
     if count < 2:
@@ -230,12 +292,18 @@ def fit_spheres(
     encoder_digest: str,
     kind: str = SPHERE,
 ) -> SphereRegions:
-    """Regions from what two passes over the latents gave: class sums, then distances.
+    """Regions from two passes over the latents: one for class sums, one for distances.
 
     Args:
-        sums: of all blocks.
-        distance_by_class: K arrays, each class's distances to its own center.
+        sums: over all references.
+        distance_by_class: K float arrays, each class's distances to its own center in latent units.
+        classes: K names.
+        coverage: fraction in (0, 1].
+        encoder_digest: identity of the encoder that made the latents.
         kind: `sphere`, the paper's, or `sphere_loo`.
+
+    Raises:
+        TooFewReferencesError: a class has no reference, or for `sphere_loo` fewer than 2.
     """
     if kind == LEAVE_ONE_OUT:
         distance_by_class = [
@@ -245,9 +313,13 @@ def fit_spheres(
     return SphereRegions(
         classes=classes,
         centers_KD=centers(sums, classes),
-        radius_K=np.array([radius_at_coverage(d, coverage) for d in distance_by_class]),
+        radius_K=np.array(
+            [radius_at_coverage(distance_N, coverage) for distance_N in distance_by_class]
+        ),
         distance_M=np.concatenate(distance_by_class),
-        label_M=np.repeat(np.arange(len(classes)), [part.size for part in distance_by_class]),
+        label_M=np.repeat(
+            np.arange(len(classes)), [distance_N.size for distance_N in distance_by_class]
+        ),
         coverage=coverage,
         encoder_digest=encoder_digest,
         kind=kind,

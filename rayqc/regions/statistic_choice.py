@@ -1,4 +1,4 @@
-"""Which statistic judges which candidates: chosen per pool entry, told by an id's beginning."""
+"""Which statistic judges each candidate: set per pool entry, recognised by the candidate's id."""
 
 from __future__ import annotations
 
@@ -11,15 +11,18 @@ from rayqc.config.base import JOINT, Statistic
 
 @dataclass(frozen=True, kw_only=True)
 class StatisticChoice:
-    """One for each pool entry, and one for all others."""
+    """A statistic for each named pool entry, and one for all other candidates."""
 
     default: Statistic = JOINT
+    """For ids of no entry in `by_entry`."""
     by_entry: dict[str, Statistic] = field(default_factory=dict)
-    """Entry's name, which goes before its ids with a slash."""
+    """By the entry's name. Its ids begin with the name and a slash."""
 
     def of(self, ids: list[str]) -> np.ndarray:
         """(N,) str, the statistic of each id."""
-        found_N = np.full(len(ids), self.default, object)
+        statistic_N = np.full(len(ids), self.default, object)
         for name, statistic in self.by_entry.items():
-            found_N[[row for row, id_ in enumerate(ids) if id_.startswith(f"{name}/")]] = statistic
-        return found_N
+            statistic_N[[row for row, id_ in enumerate(ids) if id_.startswith(f"{name}/")]] = (
+                statistic
+            )
+        return statistic_N

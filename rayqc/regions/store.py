@@ -1,4 +1,4 @@
-"""Regions on disk: safetensors for the arrays, JSON for what must fit before they are used."""
+"""Regions on disk: safetensors for arrays, JSON for what is checked before the arrays are used."""
 
 from __future__ import annotations
 
@@ -21,15 +21,16 @@ FITTED = Artefact(
 
 @dataclass(frozen=True, kw_only=True)
 class FittedRegions:
-    """What `fit` leaves: regions, what is told beside their verdicts, and their identity."""
+    """What the stage `fit` writes: regions, the neighbours reported beside verdicts, a digest."""
 
     regions: Regions
     neighbours: Neighbours
     digest: str
+    """SHA-256 over all of it: the regions' identity."""
 
 
 def save_regions(folder: Folder, regions: Regions, neighbours: Neighbours) -> FittedRegions:
-    """Write `regions.safetensors`, then `regions.json`, which names the digest of both."""
+    """Write `regions.safetensors`, then `regions.json`, which holds the digest of both files."""
     arrays = arrays_bytes(
         prefixed(regions.arrays(), "regions") | prefixed(neighbours.arrays(), "neighbours")
     )
@@ -41,9 +42,14 @@ def save_regions(folder: Folder, regions: Regions, neighbours: Neighbours) -> Fi
 def load_regions(folder: Folder, encoder_digest: str, latent_dim: int) -> FittedRegions:
     """Read regions for use with one encoder.
 
+    Args:
+        folder: the one that `save_regions` wrote to.
+        encoder_digest: identity of the encoder.
+        latent_dim: D of the encoder.
+
     Raises:
-        ArtefactError: another format version or kind, damaged, or of another dimension.
-        EncoderMismatchError: fitted with another encoder.
+        ArtefactError: the files have another format version, kind or dimension, or are damaged.
+        EncoderMismatchError: the regions were fitted with another encoder.
     """
     record = read_json(folder, FACTS)
     version, kind = record.get("format_version"), record.get("kind")

@@ -11,7 +11,7 @@ from rayqc.results import Acceptance
 
 
 def acceptance_curve(facts: Acceptance, coverage: float) -> bytes:
-    """PNG bytes: share accepted against coverage, of all and of each class."""
+    """PNG bytes: share accepted against coverage, of all images and of each class."""
     from matplotlib.figure import Figure  # noqa: PLC0415  (slow, and only pictures need it)
 
     figure = Figure(figsize=(5.6, 4.0), dpi=120, layout="constrained")
@@ -20,13 +20,15 @@ def acceptance_curve(facts: Acceptance, coverage: float) -> bytes:
     names = sorted(facts["by_class"], key=lambda name: facts["by_class"][name]["share"])
     for name in names:
         y = [100 * value for value in facts["by_class"][name]["curve"]]
-        ends = name in (names[0], names[-1])
-        axes.plot(x, y, color="#b0b0b8", linewidth=1.6 if ends else 0.8)
+        is_outermost = name in (names[0], names[-1])
+        axes.plot(x, y, color="#b0b0b8", linewidth=1.6 if is_outermost else 0.8)
     for name in {names[0], names[-1]} if names else ():
-        last = 100 * facts["by_class"][name]["curve"][-1]
-        text, place = f" {printable(name)}", (x[-1], last)
-        axes.annotate(text, place, fontsize=8, color="#60606a", va="center", parse_math=False)
-    axes.plot(x, [100 * v for v in facts["curve"]], color="#22774f", linewidth=2.4, label="all")
+        last_share = 100 * facts["by_class"][name]["curve"][-1]
+        text, position = f" {printable(name)}", (x[-1], last_share)
+        axes.annotate(text, position, fontsize=8, color="#60606a", va="center", parse_math=False)
+    axes.plot(
+        x, [100 * value for value in facts["curve"]], color="#22774f", linewidth=2.4, label="all"
+    )
     axes.plot(x, x, color="#c43e34", linewidth=1, linestyle=":", label="fresh real images")
     axes.axvline(100 * coverage, color="#303038", linewidth=0.8)
     axes.set_xlabel("coverage asked for, % of fresh real images")
@@ -35,7 +37,7 @@ def acceptance_curve(facts: Acceptance, coverage: float) -> bytes:
     axes.legend(loc="upper left", frameon=False, fontsize=8)
     sink = io.BytesIO()
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing")  # a box is shown in its place
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # matplotlib draws a box instead
         figure.savefig(sink, format="png")
     return sink.getvalue()
 

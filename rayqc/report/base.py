@@ -1,4 +1,4 @@
-"""What is written for people at the end of a filter: pictures and pages."""
+"""Pictures and pages that a filter writes for people when it ends."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from rayqc.storage import Folder
 
 @dataclass(frozen=True, kw_only=True)
 class JudgedPool:
-    """A finished filter's or refilter's output, as those who show it meet it."""
+    """A finished filter's or refilter's output, with all that pictures and pages show of it."""
 
     folder: Folder
     totals: Totals
     classes: tuple[str, ...]
     acceptance: Acceptance
     coverage: float
-    """That it was judged at."""
+    """Coverage that the pool was judged at."""
     limits: Limits
-    """What an image may weigh before it is decoded."""
+    """Limits of the images that are decoded."""
     has_images: bool
 
 
 @dataclass(frozen=True, kw_only=True)
 class Output:
-    """A file that is made of a judged pool; the register names the file."""
+    """A file that is made from a judged pool; the register names the file."""
 
     make: Callable[[JudgedPool], bytes]
     of_runs_only: bool = False
-    """Is it made of a run's own pool only?"""
+    """Is the file made for a run's own pool only?"""
     needs_images: bool = False
 
     def suits(self, own: bool, has_images: bool) -> bool:
-        """Is it made of this pool?"""
+        """Is the file made for a pool? `own`: the pool is the run's own."""
         return (own or not self.of_runs_only) and (has_images or not self.needs_images)

@@ -1,4 +1,4 @@
-"""A strip of images with captions: one that was judged, and what it is compared with."""
+"""A strip of images with captions: a judged image, and the images it is compared with."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ INK, PALE, PAPER = (30, 30, 34), (120, 120, 128), (250, 250, 248)
 
 @dataclass(frozen=True, kw_only=True)
 class Shown:
-    """One image of the strip; None where there is none."""
+    """One image of the strip, None where there is none, and the lines below it."""
 
     image: bytes | None
     caption: list[str]
 
 
 def comparison(images: list[Shown], limits: Limits) -> bytes:
-    """PNG bytes; the first image stands apart from the others."""
+    """PNG bytes; the gap after the first image is wider than the others."""
     width = len(images) * (SIDE + GAP) + 3 * GAP
     sheet = Image.new("RGB", (width, SIDE + 2 * GAP + LINES * LINE + GAP), PAPER)
     draw = ImageDraw.Draw(sheet)
-    for place, shown in enumerate(images):
-        left = GAP + place * (SIDE + GAP) + (GAP if place else 0)
+    for number, shown in enumerate(images):
+        left = GAP + number * (SIDE + GAP) + (GAP if number else 0)
         draw.rectangle((left - 1, GAP - 1, left + SIDE, GAP + SIDE), outline=PALE)
         try:
             picture = to_mode(open_image(shown.image, limits), 3)
@@ -40,7 +40,7 @@ def comparison(images: list[Shown], limits: Limits) -> bytes:
         except ImageError as error:
             draw.text((left + 6, GAP + SIDE // 2), error.reason, PALE, font(10))
         for line, text in enumerate(shown.caption[:LINES]):
-            ink = PALE if place else INK
+            ink = PALE if number else INK
             draw.text((left, GAP + SIDE + 6 + line * LINE), printable(text), ink, font(10))
     sink = io.BytesIO()
     sheet.save(sink, format="PNG")

@@ -31,7 +31,7 @@ INK, PALE, PAPER = (30, 30, 34), (120, 120, 128), (250, 250, 248)
 
 @dataclass(frozen=True, kw_only=True)
 class Pick:
-    """One image to show."""
+    """One candidate to show."""
 
     id: str
     verdict: str
@@ -39,98 +39,102 @@ class Pick:
 
 
 def contact_sheet(filtered: Folder, classes: tuple[str, ...], title: str, limits: Limits) -> bytes:
-    """PNG bytes: a row a class, with the most central accepted images, those whose score is
-    nearest to 1 on either side, and those farthest out, framed green or red by verdict.
+    """PNG bytes: for each class a row of the most central accepted images, those whose score is
+    nearest to 1 on either side, and those farthest out. Frames are green or red by verdict.
 
-    Reads one shard at a time and keeps of each only what may be shown.
-    Data sets of many classes show the first 20.
+    Reads one shard at a time and keeps only the rows that may be shown.
+    Only the first `MOST_CLASSES` classes are shown.
     """
-    shown = classes[:MOST_CLASSES]
-    scores = _extremes(filtered, len(shown))
-    picks = [pick(scores, label) for label in range(len(shown))]
-    images = _images(filtered, {p.id for row in picks for group in row for p in group})
+    shown_classes = classes[:MOST_CLASSES]
+    scores = _extremes(filtered, len(shown_classes))
+    picks = [pick(scores, label) for label in range(len(shown_classes))]
+    images = _images(
+        filtered, {candidate.id for row in picks for group in row for candidate in group}
+    )
     width = LEFT + 3 * (PER_GROUP * (TILE + GAP) + 24)
-    sheet = Image.new("RGB", (width, TOP + len(shown) * (TILE + 18) + 8), PAPER)
+    sheet = Image.new("RGB", (width, TOP + len(shown_classes) * (TILE + 18) + 8), PAPER)
     draw = ImageDraw.Draw(sheet)
     draw.text((12, 10), title, INK, font(14))
     for column, group in enumerate(GROUPS):
         draw.text((_left(column), TOP - 24), group, PALE, font(11))
-    for row, name in enumerate(shown):
+    for row, name in enumerate(shown_classes):
         top = TOP + row * (TILE + 18)
         draw.text((12, top + TILE // 2 - 8), _short(name), INK, font(13))
         for column, group_picks in enumerate(picks[row]):
-            for place, found in enumerate(group_picks):
-                left = _left(column) + place * (TILE + GAP)
-                _paste(sheet, draw, images.get(found.id), found, (left, top), limits)
-                draw.text((left + 8, top + TILE + 1), f"{found.score:.2f}", PALE, font(9))
+            for number, candidate in enumerate(group_picks):
+                left = _left(column) + number * (TILE + GAP)
+                _paste(sheet, draw, images.get(candidate.id), candidate, (left, top), limits)
+                draw.text((left + 8, top + TILE + 1), f"{candidate.score:.2f}", PALE, font(9))
     sink = io.BytesIO()
     sheet.save(sink, format="PNG")
     return sink.getvalue()
 
 
 def pick(scores: pa.Table, label: int) -> tuple[list[Pick], list[Pick], list[Pick]]:
-    """Images of one class to show: most central accepted, nearest to the boundary, farthest out."""
-    mine = scores.filter(pc.and_(pc.equal(scores["label"], label), pc.is_finite(scores["score"])))
-    score_N = np.asarray(mine["score"], dtype=float)
-    accepted_N = np.asarray(pc.equal(mine["verdict"], ACCEPTED))
+    """Images of one class to show: most central accepted, nearest to score 1, farthest rejected."""
+    class_scores = scores.filter(
+        pc.and_(pc.equal(scores["label"], label), pc.is_finite(scores["score"]))
+    )
+    score_N = np.asarray(class_scores["score"], dtype=float)
+    accepted_N = np.asarray(pc.equal(class_scores["verdict"], ACCEPTED))
     order_N = np.argsort(score_N, kind="stable")
-    central = order_N[accepted_N[order_N]][:PER_GROUP]
-    far = order_N[~accepted_N[order_N]][::-1][:PER_GROUP]
-    near = np.sort(np.argsort(np.abs(score_N[order_N] - 1), kind="stable")[:PER_GROUP])
+    central_rows = order_N[accepted_N[order_N]][:PER_GROUP]
+    far_rows = order_N[~accepted_N[order_N]][::-1][:PER_GROUP]
+    near_ranks = np.sort(np.argsort(np.abs(score_N[order_N] - 1), kind="stable")[:PER_GROUP])
 
     def picks(rows: np.ndarray) -> list[Pick]:
         return [
             Pick(
-                id=mine["id"][int(row)].as_py(),
+                id=class_scores["id"][int(row)].as_py(),
                 verdict=ACCEPTED if accepted_N[row] else REJECTED,
                 score=float(score_N[row]),
             )
             for row in rows
         ]
 
-    return picks(central), picks(order_N[near]), picks(far)
+    return picks(central_rows), picks(order_N[near_ranks]), picks(far_rows)
 
 
 def _extremes(filtered: Folder, classes: int) -> pa.Table:
-    """Scores that may be shown: of each shard and class the same picks as of the whole."""
+    """Scores of images that may be shown: all that `pick` takes of any one shard."""
     columns = ["id", "label", "score", "verdict"]
-    kept = []
-    for part in load_files(filtered)["scores"]:
-        table = read_table(filtered, part.path, columns=columns)
+    tables = []
+    for shard in load_files(filtered)["scores"]:
+        table = read_table(filtered, shard.path, columns=columns)
         picks = [pick(table, label) for label in range(classes)]
-        wanted = {found.id for row in picks for group in row for found in group}
-        kept.append(table.filter(pc.is_in(table["id"], pa.array(sorted(wanted), pa.string()))))
-    return pa.concat_tables(kept)
+        shown_ids = {candidate.id for row in picks for group in row for candidate in group}
+        tables.append(table.filter(pc.is_in(table["id"], pa.array(sorted(shown_ids), pa.string()))))
+    return pa.concat_tables(tables)
 
 
-def _images(filtered: Folder, wanted: set[str]) -> dict[str, bytes]:
-    found: dict[str, bytes] = {}
+def _images(filtered: Folder, ids: set[str]) -> dict[str, bytes]:
+    image_by_id: dict[str, bytes] = {}
     files = load_files(filtered)
-    for part in files.get(ACCEPTED, []) + files.get(REJECTED, []):
-        ids = read_table(filtered, part.path, columns=["id"])["id"]
-        chosen = pc.is_in(ids, pa.array(sorted(wanted), pa.string()))
-        if pc.any(chosen).as_py():
-            table = read_table(filtered, part.path, columns=["id", "image"]).filter(chosen)
-            found |= {row["id"]: row["image"]["bytes"] for row in table.to_pylist()}
-    return found
+    for shard in files.get(ACCEPTED, []) + files.get(REJECTED, []):
+        shard_ids = read_table(filtered, shard.path, columns=["id"])["id"]
+        is_shown = pc.is_in(shard_ids, pa.array(sorted(ids), pa.string()))
+        if pc.any(is_shown).as_py():
+            table = read_table(filtered, shard.path, columns=["id", "image"]).filter(is_shown)
+            image_by_id |= {row["id"]: row["image"]["bytes"] for row in table.to_pylist()}
+    return image_by_id
 
 
 def _paste(
     sheet: Image.Image,
     draw: ImageDraw.ImageDraw,
     data: bytes | None,
-    found: Pick,
-    place: tuple[int, int],
+    candidate: Pick,
+    corner: tuple[int, int],
     limits: Limits,
 ) -> None:
-    left, top = place
+    left, top = corner
     frame = (left, top, left + TILE - 1, top + TILE - 1)
-    draw.rectangle(frame, outline=COLOURS[found.verdict], width=2)
-    if data is None:  # rejected images that were not kept
+    draw.rectangle(frame, outline=COLOURS[candidate.verdict], width=2)
+    if data is None:  # a rejected image that the filter did not write
         return
-    inside = TILE - 6
+    side = TILE - 6
     image = to_mode(open_image(data, limits), 3)
-    sheet.paste(image.resize((inside, inside), Image.Resampling.BICUBIC), (left + 3, top + 3))
+    sheet.paste(image.resize((side, side), Image.Resampling.BICUBIC), (left + 3, top + 3))
 
 
 def _left(column: int) -> int:
@@ -138,8 +142,8 @@ def _left(column: int) -> int:
 
 
 def _short(name: str) -> str:
-    shown = printable(name)
-    return shown if len(shown) <= 10 else shown[:9] + "."
+    text = printable(name)
+    return text if len(text) <= 10 else text[:9] + "."
 
 
 def _sheet(pool: JudgedPool) -> bytes:

@@ -11,22 +11,22 @@ PAIRS = (("accepted", "random"), ("accepted", "all"), ("accepted", "real"))
 
 
 def mean_interval(values: list[float]) -> Interval:
-    """Mean and the half-width of its 95% Student interval; None where one value gives none."""
+    """Mean of some values, and the half-width of its 95% Student interval; None for one value."""
     from scipy import stats  # noqa: PLC0415  (slow, and only classify needs it)
 
-    found = np.asarray(values, dtype=float)
-    half = None
-    if found.size > 1:
-        spread = float(found.std(ddof=1)) / np.sqrt(found.size)
-        half = float(stats.t.ppf((1 + LEVEL) / 2, found.size - 1) * spread)
-    return {"mean": float(found.mean()), "half_width": half}
+    sample = np.asarray(values, dtype=float)
+    half_width = None
+    if sample.size > 1:
+        standard_error = float(sample.std(ddof=1)) / np.sqrt(sample.size)
+        half_width = float(stats.t.ppf((1 + LEVEL) / 2, sample.size - 1) * standard_error)
+    return {"mean": float(sample.mean()), "half_width": half_width}
 
 
 def summarise(records: list[TrainingRecord]) -> ClassifyResult:
     """Accuracy of each arm over seeds, and differences paired by seed.
 
-    The intervals speak of the seeds (initial weights, batches, random subsets) of
-    this run's references and test images, not of other draws of references.
+    The intervals cover other seeds (initial weights, batches, random subsets) with this
+    run's references and test images. They do not cover other draws of references.
     """
     by_arm: dict[str, dict[int, TrainingRecord]] = {}
     for record in records:

@@ -1,4 +1,4 @@
-"""The run's result: the paper's Table 3 with a control column, and what stands behind it."""
+"""The run's result: the paper's Table 3 with a control column, and the results of all stages."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ RESULT_FORMAT = 1
 
 
 def build_result(table: Table3, parts: Mapping[str, Any], version: str) -> dict[str, Any]:
-    """What `result.json` holds.
+    """The content of `result.json`.
 
     Args:
-        parts: what each stage adds, by its key.
+        parts: what each stage adds, by key.
     """
     return {
         "format_version": RESULT_FORMAT,

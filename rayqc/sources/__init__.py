@@ -1,4 +1,4 @@
-"""Where labelled images come from: each source lists units and reads one."""
+"""Where labelled images come from: each source lists its units and reads any one of them."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ def open_source(data: Data, split: Split = "train") -> Source:
     """The source that `data` describes.
 
     Args:
-        data: kind, path and split; kind `files` looks what is at the path.
+        data: kind, path and split; kind `files` is detected from what is at the path.
         split: taken when `data` names none.
 
     Raises:
-        InputError: nothing there, or nothing this kind can read.
+        InputError: nothing at the path, or nothing that this kind reads.
     """
     path = data.path or ""
     kind: SourceKind = SOURCES[detect(path) if data.kind == FILES else data.kind]
@@ -32,25 +32,25 @@ def detect(path: str) -> str:
     """The kind of what is at `path`: by its ending or pattern, or by the files in a folder.
 
     Raises:
-        InputError: nothing there, or compressed tars only.
+        InputError: nothing at the path, or compressed tars only.
     """
     refuse_compressed(path)
     kinds: dict[str, SourceKind] = dict(SOURCES.items())
     endings = {ending: name for name, kind in kinds.items() for ending in kind.endings}
     if is_pattern(path) or is_one_file(path, tuple(endings)):
-        named = (name for ending, name in endings.items() if path.endswith(ending))
-        return next(named, "parquet")  # a pattern that ends in none of them
-    names = list_files(Folder(path)).files
-    if not names:
+        matching_kinds = (name for ending, name in endings.items() if path.endswith(ending))
+        return next(matching_kinds, "parquet")  # a pattern without a known ending
+    file_names = list_files(Folder(path)).files
+    if not file_names:
         raise InputError(
             f"no images at {path}: {Folder(path)} is missing or empty; expected a Parquet or tar "
             "file, a folder of those or of class folders, or an MNIST or CIFAR download"
         )
     for name, kind in sorted(kinds.items(), key=lambda item: not item[1].specific):
-        if kind.shows is not None and any(map(kind.shows, names)):
+        if kind.shows is not None and any(map(kind.shows, file_names)):
             return name
-    if not any(is_image(name) for name in names):
-        for name in names:
+    if not any(is_image(name) for name in file_names):
+        for name in file_names:
             refuse_compressed(f"{path}/{name}")
     return "folder"
 

@@ -18,7 +18,7 @@ from rayqc.units import Unit, slices
 
 @dataclass(frozen=True, kw_only=True)
 class LabelledArrays:
-    """images_NHWC uint8 and label_N int64, in the files' order."""
+    """Pixels (N, H, W, C) uint8 and labels (N,) int64, in the files' order."""
 
     images_NHWC: np.ndarray
     label_N: np.ndarray
@@ -27,12 +27,12 @@ class LabelledArrays:
 
 
 Loader = Callable[[str, str], LabelledArrays]
-"""Takes location and split; a function of a module, since sources are sent to other processes."""
+"""Takes location and split. A module-level function, since sources are sent to other processes."""
 
 
 @functools.lru_cache(maxsize=1)
-def _loaded(load: Loader, location: str, split: str) -> LabelledArrays:
-    """All images of a split; these data sets fit in memory."""
+def _load_cached(load: Loader, location: str, split: str) -> LabelledArrays:
+    """All images of a split. Cached, since these data sets fit in memory."""
     return load(location, split)
 
 
@@ -50,8 +50,8 @@ class ArraySource:
         """Row ranges; see `Source`."""
         data = self._data()
         return [
-            Unit(entry=0, path=self.split, start=a, stop=b, fingerprint=data.fingerprint)
-            for a, b in slices(len(data.label_N), most_rows)
+            Unit(entry=0, path=self.split, start=start, stop=stop, fingerprint=data.fingerprint)
+            for start, stop in slices(len(data.label_N), most_rows)
         ]
 
     def labels(self, unit: Unit) -> np.ndarray:
@@ -70,15 +70,15 @@ class ArraySource:
         )
 
     def _data(self) -> LabelledArrays:
-        return _loaded(self.load, self.location, self.split)
+        return _load_cached(self.load, self.location, self.split)
 
 
 def arrays_kind(kind: str, load: Loader, shows: Callable[[str], bool]) -> SourceKind:
     """The kind of a data set of pixel arrays."""
 
     def open_arrays(path: str, split: Split) -> ArraySource:
-        location = Folder(path).location  # absolute: actors work elsewhere
-        classes = _loaded(load, location, split).classes
+        location = Folder(path).location  # absolute, since actors run in other folders
+        classes = _load_cached(load, location, split).classes
         return ArraySource(kind=kind, load=load, location=location, split=split, classes=classes)
 
     return SourceKind(open=open_arrays, shows=shows, specific=True)

@@ -1,4 +1,4 @@
-"""What a source is, and what a kind of sources says of itself."""
+"""What a source of labelled images is, and what a kind of source declares."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Split = Literal["train", "test"]
 
 
 class Source(Protocol):
-    """Labelled images at one place. Small, and safe to send to other processes."""
+    """Labelled images at one location. Small, and safe to send to other processes."""
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -23,22 +23,22 @@ class Source(Protocol):
         ...
 
     def units(self, most_rows: int) -> list[Unit]:
-        """All of it, in a fixed order, in pieces of at most `most_rows`."""
+        """Units that cover all images in a fixed order, each of at most `most_rows` rows."""
         ...
 
     def labels(self, unit: Unit) -> np.ndarray:
-        """(n,) int64 labels of the unit's rows without reading images; -1 where there is none."""
+        """(N,) int64 labels of the unit's rows, without reading images; -1 where a row has none."""
         ...
 
     def read(self, unit: Unit, max_bytes: int | None = None) -> pa.Table:
         """The unit's rows, in `schema.candidate_schema(self.classes)`.
 
-        A file or member of more than `max_bytes` is not read. Where there is such a one, or a file
-        that cannot be read, its image is null and a last column, `schema.PROBLEM`, says why; a
-        table without problems has no such column.
+        A file or member of more than `max_bytes` bytes is not read. The image is null where it is
+        too large or cannot be read, and a last column, `schema.PROBLEM`, gives the reason; a table
+        without problems has no such column.
 
         Raises:
-            InputError: what the unit was planned on is damaged or was replaced.
+            InputError: the file that the unit was planned on is damaged or was replaced.
             StorageError: the disk or the object store failed.
         """
         ...
@@ -46,17 +46,17 @@ class Source(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class SourceKind:
-    """How sources of a kind are opened, and how one is known where the settings say `files`."""
+    """How a kind of source is opened, and how it is recognised where the settings say `files`."""
 
     open: Callable[[str, Split], Source]
     """Takes a path and a split.
 
     Raises:
-        InputError: nothing there, or nothing that this kind reads.
+        InputError: nothing at the path, or nothing that this kind reads.
     """
     endings: tuple[str, ...] = ()
-    """Of a file or pattern of this kind."""
+    """Endings of files and patterns of this kind."""
     shows: Callable[[str], bool] | None = None
-    """Is a folder of this kind if a file in it has this name?"""
+    """Whether a file of this name shows that its folder is of this kind; None: no name does."""
     specific: bool = False
-    """It is known by names that nothing else has, and asked before kinds known by their endings."""
+    """Recognised by file names that no other kind has, and so asked before the other kinds."""

@@ -1,4 +1,4 @@
-"""The package's own digits: real MNIST, 400 a class to train on, 100 a class to test on."""
+"""The package's own digits from MNIST: 400 a class to train on and 100 a class to test on."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from rayqc.sources.parquet import BUNDLED, ParquetSource, folder_of, open_parque
 
 
 def open_bundled(path: str, split: Split) -> ParquetSource:
-    """The digits of a split; `path` is not looked at."""
+    """The digits of a split; `path` is ignored."""
     file = Path(folder_of(BUNDLED).location) / f"mnist5k-{split}.parquet"
-    # A location of its own: the nodes of a cluster may keep the package in different places.
+    # Not the file's own location: nodes of a cluster may keep the package in different folders.
     return replace(open_parquet(str(file)), location=BUNDLED)
 
 

@@ -1,7 +1,7 @@
 """CIFAR-10 and CIFAR-100 in the Python batches that torchvision downloads.
 
-The batches are pickles. They are read by an unpickler that admits numpy arrays and
-plain values only, so that a manipulated download cannot run code.
+The batches are pickles. The unpickler here admits only numpy arrays and plain values, so that a
+manipulated download cannot run code.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ ADMITTED = {
 def load_batches(
     location: str, batches: list[str], meta: str, labels: bytes, names: bytes
 ) -> LabelledArrays:
-    """Images (N, 32, 32, 3) uint8 and their labels, of some batches of a download.
+    """Images (N, 32, 32, 3) uint8 and their labels, from the named batches of a download.
 
     Args:
         location: a folder that holds the batches and `meta` at any depth.
@@ -40,37 +40,39 @@ def load_batches(
         names: key of the class names in `meta`.
 
     Raises:
-        InputError: a file is missing or not a CIFAR batch.
+        InputError: a file is missing or is not a CIFAR batch.
     """
     folder = Folder(location)
-    raw = [_find(folder, name) for name in batches]
-    parts = [_unpickle(data, f"{folder}/{name}") for data, name in zip(raw, batches, strict=True)]
+    batch_bytes = [_find(folder, name) for name in batches]
+    contents = [
+        _unpickle(data, f"{folder}/{name}") for data, name in zip(batch_bytes, batches, strict=True)
+    ]
     classes = _unpickle(_find(folder, meta), f"{folder}/{meta}").get(names)
-    for name, part in zip(batches, parts, strict=True):
-        pixels = part.get(b"data")
+    for name, content in zip(batches, contents, strict=True):
+        pixels = content.get(b"data")
         if not isinstance(pixels, np.ndarray) or pixels.ndim != 2 or pixels.shape[1] != 3072:
             raise InputError(f"{folder}/{name}: expected (N, 3072) pixels under b'data'")
-        if len(part.get(labels, ())) != len(pixels):
+        if len(content.get(labels, ())) != len(pixels):
             raise InputError(f"{folder}/{name}: labels and images differ in number")
     if not classes or not isinstance(classes, list):
         raise InputError(f"{folder}/{meta}: found no list of class names")
-    flat = np.concatenate([part[b"data"] for part in parts]).astype(np.uint8)
-    images_NHWC = flat.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
-    label_N = np.concatenate([np.asarray(part[labels], dtype=np.int64) for part in parts])
+    flat_pixels = np.concatenate([content[b"data"] for content in contents]).astype(np.uint8)
+    images_NHWC = flat_pixels.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
+    label_N = np.concatenate([np.asarray(content[labels], dtype=np.int64) for content in contents])
     return LabelledArrays(
         images_NHWC=images_NHWC,
         label_N=label_N,
         classes=_names(classes, f"{folder}/{meta}"),
-        fingerprint=digest(b"".join(raw)),
+        fingerprint=digest(b"".join(batch_bytes)),
     )
 
 
 def _names(classes: list[Any], where: str) -> tuple[str, ...]:
     try:
-        text = [name.decode() if isinstance(name, bytes) else name for name in classes]
+        names = [name.decode() if isinstance(name, bytes) else name for name in classes]
     except UnicodeDecodeError as error:
         raise InputError(f"{where}: found a class name that is not UTF-8: {error}") from error
-    return checked_classes(text, where)
+    return checked_classes(names, where)
 
 
 class _Unpickler(pickle.Unpickler):
@@ -83,18 +85,18 @@ class _Unpickler(pickle.Unpickler):
 
 def _unpickle(data: bytes, where: str) -> dict[bytes, Any]:
     try:
-        found = _Unpickler(io.BytesIO(data), encoding="bytes").load()
+        batch = _Unpickler(io.BytesIO(data), encoding="bytes").load()
     except InputError as error:
         raise InputError(f"{where}: {error}") from error
     except Exception as error:  # pickle raises whatever the bytes lead it to
         raise InputError(f"{where} is not a CIFAR batch: {error}") from error
-    if not isinstance(found, dict):
-        raise InputError(f"{where} is not a CIFAR batch: found {type(found).__name__}")
-    return found
+    if not isinstance(batch, dict):
+        raise InputError(f"{where} is not a CIFAR batch: found {type(batch).__name__}")
+    return batch
 
 
 def _find(folder: Folder, name: str) -> bytes:
-    for found in list_files(folder).files:
-        if found.rpartition("/")[2] == name:
-            return read_whole(folder, found)
+    for file_name in list_files(folder).files:
+        if file_name.rpartition("/")[2] == name:
+            return read_whole(folder, file_name)
     raise InputError(f"{folder}: found no file {name}; expected what torchvision downloads")

@@ -1,4 +1,4 @@
-"""Class names, as sources give them: strings, none empty, none twice."""
+"""Class names as sources give them: strings, none blank, none twice."""
 
 from __future__ import annotations
 
@@ -13,36 +13,36 @@ from rayqc.errors import InputError
 from rayqc.sources.listing import is_text
 
 MOST_NUMBERED = 100_000
-"""Classes without names: a label beyond is taken for a mistake, not for that many classes."""
+"""Most classes without names. A label of this or more is taken for a mistake."""
 
 
 def checked_classes(names: Iterable[object], where: str) -> tuple[str, ...]:
-    """The names as they are.
+    """The names as a tuple, unchanged.
 
     Raises:
-        InputError: a name is no string, or blank, or not UTF-8, or there twice.
+        InputError: a name is not a string, is blank, is not UTF-8, or occurs twice.
     """
-    found = []
+    class_names = []
     for name in names:
         if not isinstance(name, str) or not name.strip() or not is_text(name):
             raise InputError(
                 f"{where}: found class name {name!r}; expected strings that are not blank"
             )
-        found.append(name)
-    twice = [name for name, count in Counter(found).items() if count > 1]
-    if twice:
+        class_names.append(name)
+    repeated = [name for name, count in Counter(class_names).items() if count > 1]
+    if repeated:
         raise InputError(
-            f"{where}: found class name {twice[0]!r} more than once; classes are matched by name, "
-            "so give each its own"
+            f"{where}: found class name {repeated[0]!r} more than once; classes are matched by "
+            "name, so give each its own"
         )
-    return tuple(found)
+    return tuple(class_names)
 
 
 def numbered_classes(largest: int, where: str) -> tuple[str, ...]:
     """Names `0`, `1`, ... up to the largest label, where nothing names the classes.
 
     Raises:
-        InputError: the label is too large to be one of so many classes.
+        InputError: the label is `MOST_NUMBERED` or more.
     """
     if largest >= MOST_NUMBERED:
         raise InputError(
@@ -53,29 +53,30 @@ def numbered_classes(largest: int, where: str) -> tuple[str, ...]:
 
 
 def classes_in_metadata(schema: pa.Schema, column: str, where: str) -> tuple[str, ...] | None:
-    """Names of a ClassLabel column in Hugging Face metadata, None where there are none.
+    """Class names of a ClassLabel column, from Hugging Face metadata; None where it has none.
 
     Raises:
-        InputError: the metadata is not what Hugging Face writes, or the names are no class names.
+        InputError: the metadata is not what Hugging Face writes, or `checked_classes` refuses the
+            names.
     """
     raw = (schema.metadata or {}).get(b"huggingface")
     if raw is None:
         return None
     try:
-        found: Any = json.loads(raw)
+        node: Any = json.loads(raw)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{where}: its Hugging Face metadata is not JSON: {error}") from error
     for key in ("info", "features", column, "names"):
-        if not isinstance(found, dict):
+        if not isinstance(node, dict):
             raise InputError(
                 f"{where}: its Hugging Face metadata holds no object where {key!r} is looked up; "
                 "expected info.features.COLUMN.names"
             )
-        found = found.get(key)
-        if found is None:
+        node = node.get(key)
+        if node is None:
             return None
-    if not isinstance(found, list):
+    if not isinstance(node, list):
         raise InputError(
-            f"{where}: found class names of type {type(found).__name__}, expected a list of strings"
+            f"{where}: found class names of type {type(node).__name__}, expected a list of strings"
         )
-    return checked_classes(found, where) or None
+    return checked_classes(node, where) or None

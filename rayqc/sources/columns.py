@@ -1,6 +1,7 @@
-"""A column of images of any make, as struct<bytes, path>.
+"""A column of images of any type, as struct<bytes, path>.
 
-Encoded images stay as they are. Raw pixels, lists and tensors of whole numbers, become PNG once.
+Encoded images are kept as they are. Raw pixels, which are lists or tensors of whole numbers, are
+encoded as PNG once.
 """
 
 from __future__ import annotations
@@ -25,95 +26,99 @@ def as_images(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
     """The images of a column, one struct<bytes, path> a row; null stays null.
 
     Args:
-        column: dictionaries and views of any of these: binary, struct with a field `bytes`,
-            list<uint8> of encoded bytes; raw pixels as list<list<uint8>> (H, W),
-            list<list<list<uint8>>> (H, W, C), fixed-size lists of H * W or H * W * 3 values of a
-            square image, or fixed-shape tensors (H, W) or (H, W, C).
-        where: names the file in errors.
+        column: encoded bytes as binary, list<uint8> or a struct with a field `bytes`; or raw
+            pixels as list<list<uint8>> (H, W), list<list<list<uint8>>> (H, W, C), fixed-size lists
+            of the H * W or H * W * 3 values of a square image, or fixed-shape tensors (H, W) or
+            (H, W, C). Dictionaries and views of these are taken too.
+        where: name of the file, for errors.
 
     Raises:
         InputError: the column's type is none of these.
     """
-    kind = column.type
-    if pa.types.is_dictionary(kind):
-        return as_images(column.cast(kind.value_type), where)
-    if pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0:
-        return _from_struct(column, where)
-    if _is_binary(kind):
-        return _joined(column.cast(pa.binary()).combine_chunks())
-    if (pa.types.is_list(kind) or pa.types.is_large_list(kind)) and kind.value_type == pa.uint8():
-        return _joined(pa.array(_flat(column), pa.binary()))
-    pixels = _pixels(column, where)
-    if pixels is None:
-        raise InputError(f"{where}: image column is {kind}; expected {EXPECTED}")
-    return _joined(pa.array([_png(found) for found in pixels], pa.binary()))
+    dtype = column.type
+    if pa.types.is_dictionary(dtype):
+        return as_images(column.cast(dtype.value_type), where)
+    if pa.types.is_struct(dtype) and dtype.get_field_index("bytes") >= 0:
+        return _images_of_structs(column, where)
+    if _is_binary(dtype):
+        return _image_column(column.cast(pa.binary()).combine_chunks())
+    if (
+        pa.types.is_list(dtype) or pa.types.is_large_list(dtype)
+    ) and dtype.value_type == pa.uint8():
+        return _image_column(pa.array(_bytes_of_lists(column), pa.binary()))
+    images = _pixels(column, where)
+    if images is None:
+        raise InputError(f"{where}: image column is {dtype}; expected {EXPECTED}")
+    return _image_column(pa.array([_png_or_marker(image) for image in images], pa.binary()))
 
 
 def image_array(data: list[bytes | None], paths: list[str]) -> pa.StructArray:
-    """Encoded images and where each lies, as struct<bytes, path>; null where there are no bytes."""
+    """Encoded images and their paths as struct<bytes, path>; null where `data` is None."""
     return pa.StructArray.from_arrays(
         [pa.array(data, pa.binary()), pa.array(paths, pa.string())],
         fields=list(IMAGE_TYPE),
-        mask=pa.array([one is None for one in data], pa.bool_()),
+        mask=pa.array([encoded is None for encoded in data], pa.bool_()),
     )
 
 
 def _pixels(column: pa.ChunkedArray, where: str) -> Iterator[np.ndarray | None] | None:
-    """Raw pixels of each row, None for a column of another make."""
-    kind = column.type
-    if isinstance(kind, pa.FixedShapeTensorType) and kind.value_type == pa.uint8():
-        return _tensors(column)
-    if pa.types.is_fixed_size_list(kind) and kind.value_type == pa.uint8():
-        return _squares(column, kind.list_size, where)
-    return _nested(column) if _is_nested(kind) else None
+    """Raw pixels of each row; None where the column's type is not one of raw pixels."""
+    dtype = column.type
+    if isinstance(dtype, pa.FixedShapeTensorType) and dtype.value_type == pa.uint8():
+        return _pixels_of_tensors(column)
+    if pa.types.is_fixed_size_list(dtype) and dtype.value_type == pa.uint8():
+        return _pixels_of_squares(column, dtype.list_size, where)
+    return _pixels_of_lists(column) if _is_nested(dtype) else None
 
 
-def _is_binary(kind: pa.DataType) -> bool:
-    tests = (
+def _is_binary(dtype: pa.DataType) -> bool:
+    type_tests = (
         pa.types.is_binary,
         pa.types.is_large_binary,
         pa.types.is_binary_view,
         pa.types.is_fixed_size_binary,
     )
-    return any(test(kind) for test in tests)
+    return any(is_type(dtype) for is_type in type_tests)
 
 
-def _is_nested(kind: pa.DataType) -> bool:
-    """A list of whole numbers, or of such lists."""
-    lists = pa.types.is_list(kind) or pa.types.is_large_list(kind)
-    if not (lists or pa.types.is_fixed_size_list(kind)):
+def _is_nested(dtype: pa.DataType) -> bool:
+    """Whether the type is a list of uint8, or a list of such lists."""
+    is_list = pa.types.is_list(dtype) or pa.types.is_large_list(dtype)
+    if not (is_list or pa.types.is_fixed_size_list(dtype)):
         return False
-    return bool(kind.value_type == pa.uint8()) or _is_nested(kind.value_type)
+    return bool(dtype.value_type == pa.uint8()) or _is_nested(dtype.value_type)
 
 
-def _from_struct(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
-    whole = column.combine_chunks()
-    if isinstance(whole, pa.ChunkedArray):  # without rows
+def _images_of_structs(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
+    structs = column.combine_chunks()
+    if isinstance(structs, pa.ChunkedArray):  # a column without rows
         return pa.chunked_array([], IMAGE_TYPE)
-    data = as_images(pa.chunked_array([whole.field("bytes")]), where).combine_chunks()
-    if whole.type.get_field_index("path") >= 0:
-        paths = whole.field("path").cast(pa.string())
+    data = as_images(pa.chunked_array([structs.field("bytes")]), where).combine_chunks()
+    if structs.type.get_field_index("path") >= 0:
+        paths = structs.field("path").cast(pa.string())
     else:
-        paths = pa.nulls(len(whole), pa.string())
-    return _joined(data.field("bytes"), paths)
+        paths = pa.nulls(len(structs), pa.string())
+    return _image_column(data.field("bytes"), paths)
 
 
-def _joined(data: pa.Array, paths: pa.Array | None = None) -> pa.ChunkedArray:
+def _image_column(data: pa.Array, paths: pa.Array | None = None) -> pa.ChunkedArray:
     if isinstance(data, pa.ChunkedArray):
         return pa.chunked_array([], IMAGE_TYPE)
     paths = pa.nulls(len(data), pa.string()) if paths is None else paths
     return pa.chunked_array([pa.StructArray.from_arrays([data, paths], fields=list(IMAGE_TYPE))])
 
 
-def _flat(column: pa.ChunkedArray) -> Iterator[bytes | None]:
+def _bytes_of_lists(column: pa.ChunkedArray) -> Iterator[bytes | None]:
     for chunk in column.chunks:
-        values_P = chunk.values.to_numpy(zero_copy_only=False)
+        byte_values = chunk.values.to_numpy(zero_copy_only=False)
         bounds = chunk.offsets.to_numpy()
         for row, (start, stop) in enumerate(itertools.pairwise(bounds)):
-            yield values_P[start:stop].tobytes() if chunk[row].is_valid else None
+            yield byte_values[start:stop].tobytes() if chunk[row].is_valid else None
 
 
-def _squares(column: pa.ChunkedArray, size: int, where: str) -> Iterator[np.ndarray | None]:
+def _pixels_of_squares(
+    column: pa.ChunkedArray, size: int, where: str
+) -> Iterator[np.ndarray | None]:
     for channels in (1, 3):
         side = round((size / channels) ** 0.5)
         if side * side * channels == size:
@@ -127,14 +132,14 @@ def _squares(column: pa.ChunkedArray, size: int, where: str) -> Iterator[np.ndar
         yield None if pixels is None else pixels.reshape(side, side, channels)
 
 
-def _tensors(column: pa.ChunkedArray) -> Iterator[np.ndarray | None]:
+def _pixels_of_tensors(column: pa.ChunkedArray) -> Iterator[np.ndarray | None]:
     for chunk in column.chunks:
         pixels_N = chunk.to_numpy_ndarray()
         for row in range(len(chunk)):
             yield pixels_N[row] if chunk[row].is_valid else None
 
 
-def _nested(column: pa.ChunkedArray) -> Iterator[np.ndarray | None]:
+def _pixels_of_lists(column: pa.ChunkedArray) -> Iterator[np.ndarray | None]:
     for value in column.to_pylist():
         try:
             yield None if value is None else np.array(value, dtype=np.uint8)
@@ -142,8 +147,8 @@ def _nested(column: pa.ChunkedArray) -> Iterator[np.ndarray | None]:
             yield np.zeros(0, np.uint8)
 
 
-def _png(pixels: np.ndarray | None) -> bytes | None:
-    """PNG; what is no image becomes bytes that no decoder takes, and so a row of errors."""
+def _png_or_marker(pixels: np.ndarray | None) -> bytes | None:
+    """PNG bytes; an array that is no image gives bytes that every decoder refuses."""
     if pixels is None:
         return None
     if pixels.ndim == 2:

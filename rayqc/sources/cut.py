@@ -1,4 +1,4 @@
-"""Where a list of images is cut into units."""
+"""Cut a list of images into units."""
 
 from __future__ import annotations
 
@@ -8,39 +8,42 @@ from collections.abc import Sequence
 from rayqc.units import slices
 
 UNIT_BYTES = 256_000_000
-"""Encoded images of a unit, at most, besides its number of rows."""
+"""Most bytes of encoded images in a unit; its number of rows has a limit of its own."""
 
 
 def cut(sizes: Sequence[int], most_rows: int) -> list[tuple[int, int]]:
     """[start, stop) pairs that cover images of these sizes, within `most_rows` and `UNIT_BYTES`.
 
-    A larger image has a unit to itself.
+    An image of more than `UNIT_BYTES` has a unit to itself.
     """
-    bounds, held = [0], 0
+    bounds, byte_count = [0], 0
     for row, size in enumerate(sizes):
-        if held + size > UNIT_BYTES and row > bounds[-1]:
+        if byte_count + size > UNIT_BYTES and row > bounds[-1]:
             bounds.append(row)
-            held = 0
-        held += size
+            byte_count = 0
+        byte_count += size
     runs = itertools.pairwise([*bounds, len(sizes)])
     return [
-        (first + a, first + b) for first, stop in runs for a, b in slices(stop - first, most_rows)
+        (first + start, first + stop)
+        for first, end in runs
+        for start, stop in slices(end - first, most_rows)
     ]
 
 
 def cut_groups(counts: Sequence[int], most_rows: int) -> list[tuple[int, int]]:
-    """[start, stop) pairs that cover row groups of so many rows, within `most_rows`.
+    """[start, stop) pairs that cover row groups of these row counts, within `most_rows`.
 
-    A unit is whole groups, or a part of one: what lies across a group's end is read twice.
+    A unit is a run of whole groups or lies within one group, since the group at a unit's end is
+    read again where the next unit goes on inside it.
     """
-    found: list[tuple[int, int]] = []
-    start = at = 0
+    ranges: list[tuple[int, int]] = []
+    start = end = 0
     for count in counts:
-        if at > start and at + count - start > most_rows:
-            found.append((start, at))
-            start = at
-        at += count
+        if end > start and end + count - start > most_rows:
+            ranges.append((start, end))
+            start = end
+        end += count
         if count > most_rows:
-            found += [(start + a, start + b) for a, b in slices(count, most_rows)]
-            start = at
-    return [*found, (start, at)] if at > start else found
+            ranges += [(start + first, start + last) for first, last in slices(count, most_rows)]
+            start = end
+    return [*ranges, (start, end)] if end > start else ranges

@@ -38,27 +38,40 @@ class FolderSource:
     def units(self, most_rows: int) -> list[Unit]:
         """Slices of the sorted listing; see `Source`."""
         folder = Folder(self.location)
-        images = {n: tag for n, tag in list_files(folder).files.items() if is_image(n)}
+        images = {
+            name: fingerprint
+            for name, fingerprint in list_files(folder).files.items()
+            if is_image(name)
+        }
         refuse_undecodable(folder, images)
-        names, tag = tuple(images), digest(canonical_json(images))
+        names, listing_digest = tuple(images), digest(canonical_json(images))
         return [
-            Unit(entry=0, path="", start=a, stop=b, fingerprint=tag, names=names[a:b])
-            for a, b in cut([size_of(held) for held in images.values()], most_rows)
+            Unit(
+                entry=0,
+                path="",
+                start=start,
+                stop=stop,
+                fingerprint=listing_digest,
+                names=names[start:stop],
+            )
+            for start, stop in cut(
+                [size_of(fingerprint) for fingerprint in images.values()], most_rows
+            )
         ]
 
     def labels(self, unit: Unit) -> np.ndarray:
         """See `Source`."""
-        index = {name: label for label, name in enumerate(self.classes)}
-        found = [index.get(class_of(name), NO_LABEL) for name in self._taken(unit)]
-        return np.array(found, dtype=np.int64)
+        label_by_class = {name: label for label, name in enumerate(self.classes)}
+        labels = [label_by_class.get(class_of(name), NO_LABEL) for name in self._names_of(unit)]
+        return np.array(labels, dtype=np.int64)
 
     def read(self, unit: Unit, max_bytes: int | None = None) -> pa.Table:
-        """See `Source`. A file that vanished or cannot be read is its row's problem."""
+        """See `Source`; a file that vanished or cannot be read gives its row a problem."""
         folder = Folder(self.location)
-        names = self._taken(unit)
-        found = [read_file(folder, name, max_bytes) for name in names]
-        data = [one if isinstance(one, bytes) else None for one in found]
-        problems = [None if isinstance(one, bytes) else one for one in found]
+        names = self._names_of(unit)
+        contents = [read_file(folder, name, max_bytes) for name in names]
+        data = [content if isinstance(content, bytes) else None for content in contents]
+        problems = [None if isinstance(content, bytes) else content for content in contents]
         table = candidate_table(
             self.classes,
             ids=names,
@@ -68,7 +81,7 @@ class FolderSource:
         )
         return with_problems(table, problems)
 
-    def _taken(self, unit: Unit) -> list[str]:
+    def _names_of(self, unit: Unit) -> list[str]:
         return [unit.names[row - unit.start] for row in unit.rows()]
 
 
@@ -76,8 +89,8 @@ def open_folder(path: str) -> FolderSource:
     """Class folders at a path; class names sorted.
 
     Raises:
-        InputError: no image files below class folders, a folder that may not be listed, or names
-            that are not UTF-8.
+        InputError: no class folder holds images, a folder may not be listed, or a name is not
+            UTF-8.
     """
     folder = Folder(path)
     listing = list_files(folder)
@@ -94,7 +107,7 @@ def open_folder(path: str) -> FolderSource:
     return FolderSource(location=folder.location, classes=checked_classes(classes, str(folder)))
 
 
-# Class folders often lie beside the tar they came in, so that tars are looked for after them.
+# Class folders often lie beside the tar they came in: `kinds.SOURCES` lists `folder` before `tar`.
 KIND = SourceKind(
     open=lambda path, split: open_folder(path),
     shows=lambda name: is_image(name) and class_of(name) != "",

@@ -1,4 +1,4 @@
-"""What lies in a folder, on disks that may hold anything: links, loops, pipes, odd names."""
+"""The files below a folder, on disks that may hold links, loops, pipes and odd names."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ OF_ONE_FILE = frozenset(
         errno.ENAMETOOLONG,
     }
 )
-"""What the system says when the trouble is one file's own, not the disk's or the network's."""
+"""System errors that concern one file, not the disk or the network."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,25 +35,25 @@ class Listing:
     """Files below a folder."""
 
     files: dict[str, str]
-    """Names, sorted, and fingerprints, which start with the size. A hidden folder is not entered:
-    it stands here by its name with a slash at its end."""
+    """Fingerprints by name, sorted by name; a fingerprint starts with the size in bytes. A hidden
+    folder is not entered: it is listed under its name with a slash at the end."""
     loops: tuple[str, ...] = ()
     """Links to folders that were not followed, sorted."""
 
 
 def list_files(folder: Folder, deepest: int | None = None) -> Listing:
-    """All files below a folder; none where there is no folder.
+    """All files below a folder; none where the folder does not exist.
 
-    On a local disk, links are followed, but for those to a folder above them or to one that
-    another link led to already. What is no readable file (a dangling link, a pipe, a device) is
-    listed with size 0, for its reader to say so.
+    On a local disk links are followed, except links to a folder above them and links to a folder
+    that another link led to already. An entry that is no readable file (a dangling link, a pipe,
+    a device) is listed with size 0, and its reader reports the reason.
 
     Args:
-        deepest: folders between this one and a file, at most; None for any number. An object
-            store lists all.
+        deepest: most folders between this one and a file; None for any number. An object store
+            lists all files whatever this says.
 
     Raises:
-        InputError: a folder below may not be listed.
+        InputError: a folder below this one may not be listed.
         StorageError: the disk or the object store failed.
     """
     if not folder.is_local:
@@ -70,12 +70,12 @@ def list_files(folder: Folder, deepest: int | None = None) -> Listing:
 
 
 def is_hidden(name: str) -> bool:
-    """Does a file or a folder above it go by a name that systems give to their own notes?"""
-    return any(part.startswith(".") or part in HIDDEN for part in name.split("/"))
+    """Whether the file or a folder above it has a name that systems give to files of their own."""
+    return any(component.startswith(".") or component in HIDDEN for component in name.split("/"))
 
 
 def is_image(name: str) -> bool:
-    """Does the name end as images do, and is it not hidden?"""
+    """Whether the name has an image's ending and is not hidden."""
     return name.lower().endswith(ENDINGS) and not is_hidden(name)
 
 
@@ -86,12 +86,12 @@ def class_of(name: str) -> str:
 
 
 def size_of(fingerprint: str) -> int:
-    """The bytes that a fingerprint speaks of."""
+    """Size in bytes of the file that a fingerprint describes."""
     return int(fingerprint.partition(" ")[0])
 
 
 def fingerprint_of(folder: Folder, name: str) -> str:
-    """Size and tag of one file, as in the listing.
+    """Fingerprint of one file, as `list_files` gives it.
 
     Raises:
         InputError: it is missing.
@@ -108,10 +108,10 @@ def fingerprint_of(folder: Folder, name: str) -> str:
 
 
 def refuse_undecodable(folder: Folder, names: Iterable[str]) -> None:
-    """Names become ids, and so must be text.
+    """Refuse names that are not UTF-8, since names become ids.
 
     Raises:
-        InputError: names are not UTF-8; says how many and shows the first.
+        InputError: names are not UTF-8; the message counts them and shows the first.
     """
     odd = [name for name in names if not is_text(folder.path(name))]
     if odd:
@@ -122,40 +122,40 @@ def refuse_undecodable(folder: Folder, names: Iterable[str]) -> None:
 
 
 def is_text(name: str) -> bool:
-    """Can the string be written as UTF-8? Not so where it stands for bytes of another encoding."""
+    """Whether the name can be written as UTF-8; false where it stands for other bytes."""
     return name.isascii() or name == name.encode(errors="replace").decode()
 
 
 def _walk(root: str, deepest: int | None) -> Listing:
-    found: dict[str, str] = {}
+    fingerprints: dict[str, str] = {}
     loops: list[str] = []
     followed: set[tuple[int, int]] = set()
     if not _is_folder(root):
         return Listing(files={})
-    waiting: list[tuple[str, tuple[tuple[int, int], ...]]] = [("", (_identity(Path(root).stat()),))]
-    while waiting:
-        inside, above = waiting.pop()
-        with os.scandir(f"{root}/{inside}") as entries:
+    pending: list[tuple[str, tuple[tuple[int, int], ...]]] = [("", (_identity(Path(root).stat()),))]
+    while pending:
+        prefix, ancestors = pending.pop()
+        with os.scandir(f"{root}/{prefix}") as entries:
             ordered = sorted(entries, key=lambda entry: entry.name)
         for entry in ordered:
-            name = inside + entry.name
-            facts = _facts(entry)
-            if isinstance(facts, str):
-                found[name] = f"0 bytes, {facts}"
-            elif not stat.S_ISDIR(facts.st_mode):
-                found[name] = _fingerprint(facts)
+            name = prefix + entry.name
+            status = _stat_or_reason(entry)
+            if isinstance(status, str):
+                fingerprints[name] = f"0 bytes, {status}"
+            elif not stat.S_ISDIR(status.st_mode):
+                fingerprints[name] = _fingerprint(status)
             elif is_hidden(entry.name):
-                found[f"{name}/"] = "0 bytes"
+                fingerprints[f"{name}/"] = "0 bytes"
             elif deepest is None or name.count("/") < deepest:
-                here = _identity(facts)
+                identity = _identity(status)
                 if entry.is_symlink():
-                    if here in followed or here in above:
+                    if identity in followed or identity in ancestors:
                         loops.append(name)
                         continue
-                    # Once only: links that fan out would double the work at every step.
-                    followed.add(here)
-                waiting.append((f"{name}/", (*above, here)))
-    return Listing(files=dict(sorted(found.items())), loops=tuple(sorted(loops)))
+                    # Followed once only: links that fan out would double the work at every level.
+                    followed.add(identity)
+                pending.append((f"{name}/", (*ancestors, identity)))
+    return Listing(files=dict(sorted(fingerprints.items())), loops=tuple(sorted(loops)))
 
 
 def _is_folder(path: str) -> bool:
@@ -165,8 +165,8 @@ def _is_folder(path: str) -> bool:
         return False
 
 
-def _facts(entry: os.DirEntry[str]) -> os.stat_result | str:
-    """What the system knows of a file, or why it does not."""
+def _stat_or_reason(entry: os.DirEntry[str]) -> os.stat_result | str:
+    """Status of a directory entry, or the system's reason where the entry has none."""
     try:
         return entry.stat()
     except OSError as error:
@@ -175,12 +175,12 @@ def _facts(entry: os.DirEntry[str]) -> os.stat_result | str:
         raise
 
 
-def _identity(facts: os.stat_result) -> tuple[int, int]:
-    return facts.st_dev, facts.st_ino
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
 
 
-def _fingerprint(facts: os.stat_result) -> str:
-    """As obstore tells it of a local file, so that work planned through either goes on."""
-    size = facts.st_size if stat.S_ISREG(facts.st_mode) else 0
-    changed = max(facts.st_mtime_ns // 1000, 0)
-    return f'{size} bytes, "{facts.st_ino:x}-{changed:x}-{size:x}"'
+def _fingerprint(status: os.stat_result) -> str:
+    """As obstore forms it for a local file, so that work planned with either can go on."""
+    size = status.st_size if stat.S_ISREG(status.st_mode) else 0
+    changed = max(status.st_mtime_ns // 1000, 0)
+    return f'{size} bytes, "{status.st_ino:x}-{changed:x}-{size:x}"'

@@ -19,7 +19,7 @@ from rayqc.storage import Folder, digest
 PREFIX = {"train": "train", "test": "t10k"}
 UBYTE = 0x08
 MOST_BYTES = 1_000_000_000
-"""Of a file that is unpacked: EMNIST, the largest of the kind, takes half of it."""
+"""Most bytes of an unpacked file. EMNIST, the largest data set in this format, takes half of it."""
 
 
 def load_mnist(location: str, split: str) -> LabelledArrays:
@@ -29,7 +29,7 @@ def load_mnist(location: str, split: str) -> LabelledArrays:
         location: a folder that holds, at any depth, torchvision's `MNIST/raw` files.
 
     Raises:
-        InputError: a file is missing, or not IDX of bytes, or images and labels differ in number.
+        InputError: a file is missing or is not IDX of bytes, or images and labels differ in number.
     """
     folder = Folder(location)
     images_raw = _find(folder, f"{PREFIX[split]}-images-idx3-ubyte")
@@ -40,37 +40,45 @@ def load_mnist(location: str, split: str) -> LabelledArrays:
             f"{location}: images {images_NHW.shape} and labels {label_N.shape} differ in number"
         )
     classes = tuple(str(digit) for digit in range(max(10, int(label_N.max(initial=0)) + 1)))
-    tag = digest(images_raw + labels_raw)
+    fingerprint = digest(images_raw + labels_raw)
     return LabelledArrays(
         images_NHWC=images_NHW[..., None],
         label_N=label_N.astype(np.int64),
         classes=classes,
-        fingerprint=tag,
+        fingerprint=fingerprint,
     )
 
 
 def parse_idx(data: bytes, where: str) -> np.ndarray:
-    """The array in an IDX file of unsigned bytes."""
+    """The array in an IDX file of unsigned bytes.
+
+    Raises:
+        InputError: not an IDX file of bytes, or of another size than its header says.
+    """
     if len(data) < 4 or data[:3] != bytes([0, 0, UBYTE]):
         raise InputError(f"{where}: not an IDX file of bytes (starts with {data[:4].hex()})")
-    head = 4 + 4 * data[3]
-    if len(data) < head:
-        raise InputError(f"{where}: IDX of {len(data):,} bytes, its header alone takes {head:,}")
-    shape = struct.unpack(f">{data[3]}I", data[4:head])
-    if len(data) - head != math.prod(shape):
-        found = len(data) - head
-        raise InputError(f"{where}: IDX holds {found:,} bytes, its header {shape} says otherwise")
-    return np.frombuffer(data, np.uint8, offset=head).reshape(shape)
+    header_size = 4 + 4 * data[3]
+    if len(data) < header_size:
+        raise InputError(
+            f"{where}: IDX of {len(data):,} bytes, its header alone takes {header_size:,}"
+        )
+    shape = struct.unpack(f">{data[3]}I", data[4:header_size])
+    if len(data) - header_size != math.prod(shape):
+        byte_count = len(data) - header_size
+        raise InputError(
+            f"{where}: IDX holds {byte_count:,} bytes, its header {shape} says otherwise"
+        )
+    return np.frombuffer(data, np.uint8, offset=header_size).reshape(shape)
 
 
 def _find(folder: Folder, name: str) -> bytes:
     names = list_files(folder).files
-    for found in names:
-        if found.endswith(name):
-            return read_whole(folder, found)
-    for found in names:
-        if found.endswith(name + ".gz"):
-            return _decompress(read_whole(folder, found), folder.path(found))
+    for file_name in names:
+        if file_name.endswith(name):
+            return read_whole(folder, file_name)
+    for file_name in names:
+        if file_name.endswith(name + ".gz"):
+            return _decompress(read_whole(folder, file_name), folder.path(file_name))
     raise InputError(
         f"{folder}: found no file {name} or {name}.gz; expected torchvision's MNIST/raw"
     )
@@ -79,12 +87,12 @@ def _find(folder: Folder, name: str) -> bytes:
 def _decompress(data: bytes, where: str) -> bytes:
     try:
         with gzip.open(io.BytesIO(data)) as file:
-            found = file.read(MOST_BYTES + 1)
+            content = file.read(MOST_BYTES + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{where} is damaged: {error}; download it again") from error
-    if len(found) > MOST_BYTES:
+    if len(content) > MOST_BYTES:
         raise InputError(f"{where} holds more than {MOST_BYTES:,} bytes, which no MNIST does")
-    return found
+    return content
 
 
 KIND = arrays_kind("mnist", load_mnist, lambda name: "idx3-ubyte" in name)

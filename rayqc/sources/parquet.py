@@ -35,7 +35,8 @@ from rayqc.sources.rows import RowReader
 from rayqc.storage import Folder, read_json
 from rayqc.units import Unit
 
-# Resolved in each process by itself: a cluster's nodes may keep the package in different places.
+# Each process resolves it by itself, since nodes of a cluster may keep the package in different
+# folders.
 BUNDLED = "bundled"
 SPLIT = re.compile(r"(?:^|/)(train|test|validation|valid|val|dev)[-_./]")
 
@@ -49,7 +50,7 @@ class ParquetSource:
     classes: tuple[str, ...]
     image_column: str
     label_column: str
-    _open: dict[tuple[str, str], pq.ParquetFile] = field(
+    _open_files: dict[tuple[str, str], pq.ParquetFile] = field(
         default_factory=dict, compare=False, repr=False
     )
     _reader: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
@@ -61,16 +62,18 @@ class ParquetSource:
     def units(self, most_rows: int) -> list[Unit]:
         """Row ranges; see `Source`."""
         folder = folder_of(self.location)
-        found = []
+        units = []
         for name in self.files:
-            facts = open_parquet_file(folder, name).metadata
-            # The bundled files are the package's, whatever installed them when.
+            metadata = open_parquet_file(folder, name).metadata
+            # Nodes install the bundled files at different times: only their row count is the same.
             bundled = self.location == BUNDLED
-            tag = f"{facts.num_rows}" if bundled else fingerprint_of(folder, name)
-            groups = [facts.row_group(g).num_rows for g in range(facts.num_row_groups)]
-            for start, stop in cut_groups(groups, min(most_rows, rows_that_fit(facts))):
-                found.append(Unit(entry=0, path=name, start=start, stop=stop, fingerprint=tag))
-        return found
+            fingerprint = f"{metadata.num_rows}" if bundled else fingerprint_of(folder, name)
+            group_rows = [metadata.row_group(g).num_rows for g in range(metadata.num_row_groups)]
+            for start, stop in cut_groups(group_rows, min(most_rows, rows_that_fit(metadata))):
+                units.append(
+                    Unit(entry=0, path=name, start=start, stop=stop, fingerprint=fingerprint)
+                )
+        return units
 
     def labels(self, unit: Unit) -> np.ndarray:
         """See `Source`."""
@@ -78,22 +81,27 @@ class ParquetSource:
         return np.asarray(pc.fill_null(self._as_labels(label, unit), NO_LABEL))
 
     def read(self, unit: Unit, max_bytes: int | None = None) -> pa.Table:
-        """See `Source`. An image's bytes come with its row group's, whatever their number."""
-        found = self._file(unit).schema_arrow
-        own = b"rayqc_schema" in (found.metadata or {})
-        kept = [name for name in ("id", "source", "parent") if own and name in found.names]
-        rows = self._rows(unit, [self.image_column, self.label_column, *kept])
+        """See `Source`; images are not limited by `max_bytes`, since whole batches are read."""
+        schema = self._file(unit).schema_arrow
+        written_by_rayqc = b"rayqc_schema" in (schema.metadata or {})
+        own_names = [
+            name for name in ("id", "source", "parent") if written_by_rayqc and name in schema.names
+        ]
+        rows = self._rows(unit, [self.image_column, self.label_column, *own_names])
         origin = pa.array([self.location + "/" + unit.path] * rows.num_rows, pa.string())
         try:
-            own_columns = {f"{name}s": rows[name] for name in kept}
-            named = {"ids": [f"{unit.path}#{row}" for row in unit.rows()], "sources": origin}
+            own_columns = {f"{name}s": rows[name] for name in own_names}
+            default_columns = {
+                "ids": [f"{unit.path}#{row}" for row in unit.rows()],
+                "sources": origin,
+            }
             table = candidate_table(
                 self.classes,
                 images=as_images(rows[self.image_column], unit.path),
                 labels=self._as_labels(rows[self.label_column], unit),
-                **{**named, **own_columns},
+                **{**default_columns, **own_columns},
             )
-            table.validate(full=True)  # strings that are not UTF-8 would be found much later
+            table.validate(full=True)  # else strings that are not UTF-8 would be found much later
         except pa.ArrowException as error:
             raise self._damaged(unit, error) from error
         if table["id"].null_count:
@@ -103,11 +111,11 @@ class ParquetSource:
         return table
 
     def _rows(self, unit: Unit, columns: list[str]) -> pa.Table:
-        """The unit's rows; a reader is kept, since an actor's units follow one another."""
-        wanted = (unit.path, unit.fingerprint, columns)
-        if self._reader.get("wanted") != wanted:
+        """The unit's rows. The last reader is cached, since an actor's units follow one another."""
+        key = (unit.path, unit.fingerprint, columns)
+        if self._reader.get("key") != key:
             self._reader.clear()
-            self._reader.update(wanted=wanted, rows=RowReader(self._file(unit), columns))
+            self._reader.update(key=key, rows=RowReader(self._file(unit), columns))
         try:
             table = self._reader["rows"].read(unit.start, unit.stop)
         except DAMAGE as error:
@@ -125,9 +133,9 @@ class ParquetSource:
             raise self._damaged(unit, error) from error
 
     def _damaged(self, unit: Unit, error: object) -> InputError:
-        """What to raise for a unit that cannot be read; the file as a whole may be another."""
+        """The error for a unit that cannot be read; raises another if its file was replaced."""
         folder = folder_of(self.location)
-        self._open.clear()
+        self._open_files.clear()
         self._reader.clear()
         if self.location != BUNDLED:
             refuse_replaced(folder, unit)
@@ -137,41 +145,41 @@ class ParquetSource:
         )
 
     def _file(self, unit: Unit) -> pq.ParquetFile:
-        """The unit's file, open; one is kept open."""
+        """The unit's file, open; the last one stays open."""
         key = (unit.path, unit.fingerprint)
-        if key not in self._open:
-            self._open.clear()
-            self._open[key] = open_parquet_file(folder_of(self.location), unit.path)
-        return self._open[key]
+        if key not in self._open_files:
+            self._open_files.clear()
+            self._open_files[key] = open_parquet_file(folder_of(self.location), unit.path)
+        return self._open_files[key]
 
 
 def open_parquet(path: str, split: str = "train") -> ParquetSource:
-    """Parquet files at a path: one file, a `*` pattern, a folder, or a folder rayqc wrote.
+    """Parquet files at a path: one file, a `*` pattern, a folder, or a folder that rayqc wrote.
 
     Args:
-        split: `train` or `test`, taken of a folder whose files are all named by splits.
+        split: `train` or `test`; selects files in a folder whose files are all named by splits.
 
     Raises:
-        InputError: none found, unreadable, without rows, without an image and a label column, or
-            different from one another.
+        InputError: no Parquet files at the path, or they are unreadable, have no rows, lack an
+            image or a label column, or differ from one another.
     """
     folder, files = _list(path, split)
     if not files:
         raise InputError(f"no Parquet files at {path} (looked in {folder})")
-    opened = open_parquet_file(folder, files[0])
-    rows, schema, where = opened.metadata.num_rows, opened.schema_arrow, folder.path(files[0])
+    file = open_parquet_file(folder, files[0])
+    rows, schema, where = file.metadata.num_rows, file.schema_arrow, folder.path(files[0])
     image, label = image_column(schema, where), label_column(schema, where)
-    names = classes_in_metadata(schema, label, where)
+    classes = classes_in_metadata(schema, label, where)
     for name in files[1:]:
-        opened = open_parquet_file(folder, name)
-        rows += opened.metadata.num_rows
-        must_match(opened.schema_arrow, folder.path(name), schema, where)
+        file = open_parquet_file(folder, name)
+        rows += file.metadata.num_rows
+        must_match(file.schema_arrow, folder.path(name), schema, where)
     if not rows:
         raise InputError(f"no images at {path}: found 0 rows in {len(files)} Parquet files")
     return ParquetSource(
         location=folder.location,
         files=tuple(files),
-        classes=names or numbered(folder, files, label),
+        classes=classes or numbered(folder, files, label),
         image_column=image,
         label_column=label,
     )
@@ -186,42 +194,44 @@ def _rebuild(
 
 
 def folder_of(location: str) -> Folder:
-    """The folder at a location; the package's own digits lie where this process has them."""
+    """The folder at a location; for `BUNDLED`, the data folder of this process's package."""
     if location == BUNDLED:
         return Folder(str(Path(__file__).parent.parent / "data"))
     return Folder(location)
 
 
 def _list(path: str, split: str) -> tuple[Folder, list[str]]:
-    """A folder and the Parquet files meant below it."""
+    """A folder and the Parquet files below it that the path stands for."""
     if is_pattern(path) or is_one_file(path, ".parquet"):
         return find_files(path, ".parquet")
     folder = Folder(path)
-    found = _in_manifest(folder)
-    if found is not None:
-        return folder, found
+    manifest_paths = _paths_in_manifest(folder)
+    if manifest_paths is not None:
+        return folder, manifest_paths
     folder, names = find_files(path, ".parquet")
     return folder, _of_split(folder, names, split)
 
 
 def _of_split(folder: Folder, names: list[str], split: str) -> list[str]:
-    """The files of a split where all are named by one, as Hugging Face's are; else all.
+    """The files of a split if all files are named by splits, as Hugging Face's are; else all files.
 
-    References and test images that name the same folder would else be the same.
+    Without this, reference images and test images from one folder would be the same images.
     """
-    splits = [SPLIT.search(name) for name in names]
-    told = {found[1] for found in splits if found}
-    if None in splits or split not in told or len(told) < 2:
+    matches = [SPLIT.search(name) for name in names]
+    named_splits = {match[1] for match in matches if match}
+    if None in matches or split not in named_splits or len(named_splits) < 2:
         return names
-    own = [name for name, found in zip(names, splits, strict=True) if found and found[1] == split]
-    say_left_out(folder, f"files of other splits than {split}", sorted({*names} - {*own}))
-    return own
+    split_names = [
+        name for name, match in zip(names, matches, strict=True) if match and match[1] == split
+    ]
+    say_left_out(folder, f"files of other splits than {split}", sorted({*names} - {*split_names}))
+    return split_names
 
 
-def _in_manifest(folder: Folder) -> list[str] | None:
-    """What rayqc wrote there: files that its manifest lacks are left over from unfinished work.
+def _paths_in_manifest(folder: Folder) -> list[str] | None:
+    """Paths of the files that rayqc wrote, from its manifest; None without a manifest of rayqc's.
 
-    None where there is no manifest, or another program's.
+    Files that the manifest lacks are left over from unfinished work.
     """
     if not folder.exists("manifest.json"):
         if folder.exists("ledger.json") and b'"stage"' in folder.read("ledger.json"):

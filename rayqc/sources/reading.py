@@ -1,4 +1,4 @@
-"""Read one file of a folder, whatever it turns out to be: nothing here waits or reads too much."""
+"""Read one file of a folder, whatever it is, without waiting for a pipe or reading too much."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ KINDS = {
 }
 
 
-class _OddFileError(OSError):
-    """What goes by the name is no file with bytes."""
+class _SpecialFileError(OSError):
+    """The name belongs to something other than a regular file."""
 
 
 def read_file(folder: Folder, name: str, max_bytes: int | None = None) -> bytes | Problem:
-    """All bytes of a file, or why there are none; a file of more than `max_bytes` is not read.
+    """All bytes of a file, or its problem; a file of more than `max_bytes` bytes is not read.
 
     Raises:
         StorageError: the disk or the object store failed, or the folder itself is gone.
     """
-    most = most_bytes(max_bytes)
+    limit = most_bytes(max_bytes)
     try:
         if folder.is_local:
-            return _read_local(folder.path(name), most)
+            return _read_local(folder.path(name), limit)
         if max_bytes is not None:
             size = size_of(folder.fingerprint(name))
-            if size > most:
-                return too_large(size, most)
+            if size > limit:
+                return too_large(size, limit)
         return folder.read(name)
     except FileNotFoundError:
-        if folder.is_local and _is_bare(folder.location):
+        if folder.is_local and _is_gone_or_empty(folder.location):
             raise StorageError(
                 f"{folder} is gone or empty, as when a disk is no longer mounted; expected {name}"
             ) from None
@@ -50,7 +50,7 @@ def read_file(folder: Folder, name: str, max_bytes: int | None = None) -> bytes 
     except OSError as error:
         if error.errno in OF_ONE_FILE:
             return "unreadable", str(error.strerror)
-        if isinstance(error, _OddFileError):
+        if isinstance(error, _SpecialFileError):
             return "unreadable", str(error)
         raise StorageError(f"cannot read {folder.path(name)}: {error.strerror}") from error
 
@@ -59,28 +59,28 @@ def read_whole(folder: Folder, name: str) -> bytes:
     """All bytes of a file that must be there.
 
     Raises:
-        InputError: it cannot be read.
+        InputError: the file cannot be read.
     """
-    found = read_file(folder, name)
-    if isinstance(found, bytes):
-        return found
-    raise InputError(f"cannot read {folder.path(name)}: {found[1]}")
+    content = read_file(folder, name)
+    if isinstance(content, bytes):
+        return content
+    raise InputError(f"cannot read {folder.path(name)}: {content[1]}")
 
 
 def open_file(folder: Folder, name: str) -> Any:
-    """A seekable reader; see `Folder.open`.
+    """A seekable reader of a file; see `Folder.open`.
 
     Raises:
-        InputError: it is missing, or no file (a pipe would never answer).
+        InputError: the file is missing, or is no regular file (reading a pipe might never end).
     """
     path = folder.path(name)
     try:
         if folder.is_local:
-            _refuse_odd(Path(path).stat().st_mode)
+            _refuse_special(Path(path).stat().st_mode)
         return folder.open(name)
     except FileNotFoundError as error:
         raise InputError(f"{path} is missing") from error
-    except _OddFileError as error:
+    except _SpecialFileError as error:
         raise InputError(f"cannot read {path}: {error}") from error
 
 
@@ -98,38 +98,39 @@ def read_at(file: Any, offset: int, size: int, where: str) -> bytes:
 
 
 def refuse_replaced(folder: Folder, unit: Unit) -> None:
-    """Call it when a unit of one file was read: only what was planned counts.
+    """Refuse a unit whose file was replaced after planning; to be called after the unit was read.
 
     Raises:
         InputError: the file is not the one that the unit was planned on.
     """
-    found = fingerprint_of(folder, unit.path)
-    if found != unit.fingerprint:
+    fingerprint = fingerprint_of(folder, unit.path)
+    if fingerprint != unit.fingerprint:
         raise InputError(
-            f"{folder.path(unit.path)} was replaced after the work was planned: found {found}, "
-            f"expected {unit.fingerprint}; put the old file back, or start anew"
+            f"{folder.path(unit.path)} was replaced after the work was planned: found "
+            f"{fingerprint}, expected {unit.fingerprint}; put the old file back, or start anew"
         )
 
 
-def _read_local(path: str, most: int) -> bytes | Problem:
-    _refuse_odd(Path(path).stat().st_mode)  # opening a device may do something
-    # Not blocking, should a pipe have taken the file's place by now.
+def _read_local(path: str, limit: int) -> bytes | Problem:
+    # Checked before opening, since opening a device may act on it; and opened without blocking,
+    # in case a pipe has replaced the file since.
+    _refuse_special(Path(path).stat().st_mode)
     with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-        facts = os.fstat(file.fileno())
-        _refuse_odd(facts.st_mode)
-        if facts.st_size > most:
-            return too_large(facts.st_size, most)
-        return file.read(facts.st_size)
+        status = os.fstat(file.fileno())
+        _refuse_special(status.st_mode)
+        if status.st_size > limit:
+            return too_large(status.st_size, limit)
+        return file.read(status.st_size)
 
 
-def _refuse_odd(mode: int) -> None:
+def _refuse_special(mode: int) -> None:
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     if not stat.S_ISREG(mode):
-        raise _OddFileError(f"is a {KINDS.get(stat.S_IFMT(mode), 'thing of no known kind')}")
+        raise _SpecialFileError(f"is a {KINDS.get(stat.S_IFMT(mode), 'thing of no known kind')}")
 
 
-def _is_bare(location: str) -> bool:
+def _is_gone_or_empty(location: str) -> bool:
     try:
         with os.scandir(location) as entries:
             return next(entries, None) is None

@@ -1,4 +1,4 @@
-"""Row ranges of a Parquet file, without holding a row group."""
+"""Row ranges of a Parquet file, without a whole row group in memory."""
 
 from __future__ import annotations
 
@@ -12,44 +12,48 @@ ROWS_A_BATCH = 512
 
 
 class RowReader:
-    """Reads row ranges of a Parquet file that mostly follow one another, a batch at a time.
+    """Reads row ranges of a Parquet file that mostly follow one another, one batch at a time.
 
-    A row group may be larger than memory; of it no more than the range asked for is held.
+    A row group may be larger than memory; only the range asked for is kept of it.
     """
 
     def __init__(self, file: pq.ParquetFile, columns: list[str]) -> None:
         self._file = file
         self._columns = columns
         counts = [file.metadata.row_group(g).num_rows for g in range(file.num_row_groups)]
-        self._first = np.cumsum([0, *counts])
-        self._at = 0
+        self._group_start = np.cumsum([0, *counts])
+        self._next_row = 0
         self._batches: Iterator[pa.RecordBatch] | None = None
-        self._rest: pa.RecordBatch | None = None
+        self._remainder: pa.RecordBatch | None = None
 
     def read(self, start: int, stop: int) -> pa.Table:
-        """Rows [start, stop)."""
-        group = int(np.searchsorted(self._first, start, side="right")) - 1
-        if start < self._at or self._first[group] > self._at or self._batches is None:
-            self._at = int(self._first[group])
-            self._batches = self._from(group)
-            self._rest = None
-        parts = []
-        while self._at < stop:
-            # Never ahead of what is asked for: damage further on is another range's trouble.
-            rest = next(self._batches, None) if self._rest is None else self._rest
-            if rest is None:
+        """Rows [start, stop), fewer where the file ends first."""
+        group = int(np.searchsorted(self._group_start, start, side="right")) - 1
+        if (
+            start < self._next_row
+            or self._group_start[group] > self._next_row
+            or self._batches is None
+        ):
+            self._next_row = int(self._group_start[group])
+            self._batches = self._batches_from(group)
+            self._remainder = None
+        batches = []
+        while self._next_row < stop:
+            # No batch is read ahead: damage further on concerns another range.
+            batch = next(self._batches, None) if self._remainder is None else self._remainder
+            if batch is None:
                 break
-            skipped = max(start - self._at, 0)
-            taken = min(rest.num_rows, stop - self._at)
+            skipped = max(start - self._next_row, 0)
+            taken = min(batch.num_rows, stop - self._next_row)
             if taken > skipped:
-                parts.append(rest.slice(skipped, taken - skipped))
-            self._at += taken
-            left = rest.slice(taken)
-            self._rest = left if left.num_rows else None
-        return pa.Table.from_batches(parts)
+                batches.append(batch.slice(skipped, taken - skipped))
+            self._next_row += taken
+            remainder = batch.slice(taken)
+            self._remainder = remainder if remainder.num_rows else None
+        return pa.Table.from_batches(batches)
 
-    def _from(self, group: int) -> Iterator[pa.RecordBatch]:
-        for later in range(group, self._file.num_row_groups):
+    def _batches_from(self, first_group: int) -> Iterator[pa.RecordBatch]:
+        for group in range(first_group, self._file.num_row_groups):
             yield from self._file.iter_batches(
-                ROWS_A_BATCH, row_groups=[later], columns=self._columns
+                ROWS_A_BATCH, row_groups=[group], columns=self._columns
             )

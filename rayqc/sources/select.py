@@ -1,4 +1,4 @@
-"""Draw the references: so many of each class, the same ones for the same seed."""
+"""Draw reference images of every class; equal seeds draw equal images."""
 
 from __future__ import annotations
 
@@ -23,35 +23,38 @@ def select_references(
 ) -> pa.Table:
     """Up to `per_class` images of each class, drawn without replacement, in the source's order.
 
-    Which images of a class are drawn depends on the seed, the class's place and
-    the source's order only, never on the other classes.
+    Which images of a class are drawn depends only on the seed, the class's index and the source's
+    order, not on the other classes.
 
     Raises:
         TooFewReferencesError: a class has no image at all.
-        InputError: a chosen image cannot be read or has more than `max_bytes`, or a label has no
-            class.
+        InputError: a drawn image cannot be read or has more than `max_bytes` bytes, or a label
+            has no class.
     """
     units = source.units(ROWS_AT_ONCE)
     labels = [source.labels(unit) for unit in units]
     label_N = np.concatenate(labels) if labels else np.zeros(0, np.int64)
     _refuse_unnamed(label_N, source.classes)
-    _say_unlabelled(int(np.sum(label_N < 0)))
-    chosen_N = _choose(label_N, source.classes, per_class, seed)
+    _warn_unlabelled(int(np.sum(label_N < 0)))
+    drawn_rows = _draw_rows(label_N, source.classes, per_class, seed)
     tables = []
     first = 0
     for unit, unit_labels in zip(units, labels, strict=True):
-        here = chosen_N[(chosen_N >= first) & (chosen_N < first + len(unit_labels))] - first
+        unit_rows = (
+            drawn_rows[(drawn_rows >= first) & (drawn_rows < first + len(unit_labels))] - first
+        )
         first += len(unit_labels)
-        if here.size:
-            tables.append(refuse_problems(source.read(unit, max_bytes).take(pa.array(here))))
+        if unit_rows.size:
+            tables.append(refuse_problems(source.read(unit, max_bytes).take(pa.array(unit_rows))))
     return pa.concat_tables(tables).combine_chunks()
 
 
 def read_all(source: Source, most: int | None = None, max_bytes: int | None = None) -> pa.Table:
-    """All images, or at most `most` evenly spaced ones; those without a label are left out.
+    """All images, or at most `most` evenly spaced ones; images without a label are left out.
 
     Raises:
-        InputError: as `select_references` does.
+        InputError: an image cannot be read or has more than `max_bytes` bytes, or a label has no
+            class.
     """
     tables, left_out = [], 0
     for unit in number(source.units(ROWS_AT_ONCE), most):
@@ -60,11 +63,11 @@ def read_all(source: Source, most: int | None = None, max_bytes: int | None = No
         left_out += table.num_rows - labelled.num_rows
         tables.append(refuse_problems(labelled))
         _refuse_unnamed(np.asarray(labelled["label"]), source.classes)
-    _say_unlabelled(left_out)
+    _warn_unlabelled(left_out)
     return pa.concat_tables(tables)
 
 
-def _say_unlabelled(count: int) -> None:
+def _warn_unlabelled(count: int) -> None:
     if count:
         logger.warning("left out %d images without a label", count)
 
@@ -78,16 +81,16 @@ def _refuse_unnamed(label_N: np.ndarray, classes: tuple[str, ...]) -> None:
         )
 
 
-def _choose(
+def _draw_rows(
     label_N: np.ndarray, classes: tuple[str, ...], per_class: int | None, seed: int
 ) -> np.ndarray:
-    empty = [name for k, name in enumerate(classes) if not np.any(label_N == k)]
-    if empty or not classes:
+    empty_classes = [name for k, name in enumerate(classes) if not np.any(label_N == k)]
+    if empty_classes or not classes:
         raise TooFewReferencesError(
-            f"no reference images for class {', '.join(empty) or '(none named)'}: "
+            f"no reference images for class {', '.join(empty_classes) or '(none named)'}: "
             f"found 0, need at least 1 of each of the {len(classes)} classes"
         )
-    chosen = []
+    drawn = []
     for k, name in enumerate(classes):
         rows = np.flatnonzero(label_N == k)
         if per_class is not None and per_class < rows.size:
@@ -101,12 +104,12 @@ def _choose(
                 name,
                 rows.size,
             )
-        chosen.append(rows)
-    return np.sort(np.concatenate(chosen))
+        drawn.append(rows)
+    return np.sort(np.concatenate(drawn))
 
 
 def match_labels(table: pa.Table, found: tuple[str, ...], classes: tuple[str, ...]) -> pa.Table:
-    """The table with labels in `classes`, matched by name.
+    """The table with labels that index `classes` instead of `found`, matched by class name.
 
     Raises:
         InputError: an image is of a class that `classes` lacks.

@@ -35,15 +35,15 @@ class TarSource:
     files: tuple[str, ...]
     classes: tuple[str, ...]
     layout: str
-    """What says the class: `folders`, or .cls members that hold `numbers` or `names`."""
-    _held: dict[str, TarIndex] = field(default_factory=dict, compare=False, repr=False)
+    """What gives the class: `folders`, or .cls members that hold `numbers` or `names`."""
+    _indexes: dict[str, TarIndex] = field(default_factory=dict, compare=False, repr=False)
 
     def __reduce__(self) -> tuple[object, ...]:
         return _rebuild, (self.location, self.files, self.classes, self.layout)
 
     def units(self, most_rows: int) -> list[Unit]:
         """Ranges of each tar's images; see `Source`."""
-        found = []
+        units = []
         for name in self.files:
             index = self._index(name)
             names = tuple(member.name for member in index.images)
@@ -56,23 +56,23 @@ class TarSource:
                     fingerprint=index.fingerprint,
                     names=names[start:stop],
                 )
-                found.append(unit)
-        return found
+                units.append(unit)
+        return units
 
     def labels(self, unit: Unit) -> np.ndarray:
         """See `Source`."""
-        return self._labels(self._taken(unit))
+        return self._labels(self._members_of(unit))
 
     def read(self, unit: Unit, max_bytes: int | None = None) -> pa.Table:
         """See `Source`.
 
         Raises:
-            InputError: the tar is not the one that was planned.
+            InputError: the tar is not the one that the unit was planned on.
         """
-        folder, members = Folder(self.location), self._taken(unit)
-        where, most = folder.path(unit.path), most_bytes(max_bytes)
+        folder, members = Folder(self.location), self._members_of(unit)
+        where, limit = folder.path(unit.path), most_bytes(max_bytes)
         problems: list[Problem | None] = [
-            too_large(member.size, most) if member.size > most else None for member in members
+            too_large(member.size, limit) if member.size > limit else None for member in members
         ]
         with contextlib.closing(open_file(folder, unit.path)) as file:
             data = [
@@ -90,44 +90,50 @@ class TarSource:
         return with_problems(table, problems)
 
     def _labels(self, members: list[Member]) -> np.ndarray:
-        index = {name: label for label, name in enumerate(self.classes)}
-        found = [index.get(_class_name(member, self.layout), NO_LABEL) for member in members]
-        return np.array(found, dtype=np.int64)
+        label_by_name = {name: label for label, name in enumerate(self.classes)}
+        labels = [
+            label_by_name.get(_class_name(member, self.layout), NO_LABEL) for member in members
+        ]
+        return np.array(labels, dtype=np.int64)
 
-    def _taken(self, unit: Unit) -> list[Member]:
+    def _members_of(self, unit: Unit) -> list[Member]:
         """The unit's members in the tar that it was planned on."""
         index = self._index(unit.path)
         if index.fingerprint != unit.fingerprint:
-            self._held.pop(unit.path, None)
+            self._indexes.pop(unit.path, None)
             refuse_replaced(Folder(self.location), unit)
             index = self._index(unit.path)
         return [index.images[row] for row in unit.rows()]
 
     def _index(self, name: str) -> TarIndex:
-        """Of one tar, kept: an actor's units follow one another."""
-        if name not in self._held:
-            self._held.clear()
-            self._held[name] = index_tar(Folder(self.location), name)
-        return self._held[name]
+        """Index of one tar. The last one is cached, since an actor's units follow one another."""
+        if name not in self._indexes:
+            self._indexes.clear()
+            self._indexes[name] = index_tar(Folder(self.location), name)
+        return self._indexes[name]
 
 
 def open_tar(path: str) -> TarSource:
     """Tars at a path: one file, a `*` pattern, or a folder.
 
     Raises:
-        InputError: none found, compressed, without images or classes, or one that `index_tar`
-            refuses.
+        InputError: no tars at the path, tars that are compressed or have no images or no classes,
+            or one that `index_tar` refuses.
     """
     refuse_compressed(path)
     folder, files = find_files(path, ".tar")
     if not files:
         raise InputError(f"no .tar files at {path} (looked in {folder})")
-    held = {name: index_tar(folder, name) for name in files}
-    others = [f"{name}/{other}" for name, index in held.items() for other in index.others]
-    say_left_out(folder, "other members", others)
-    layout, classes = _classes(held, path)
+    indexes = {name: index_tar(folder, name) for name in files}
+    other_names = [f"{name}/{member}" for name, index in indexes.items() for member in index.others]
+    say_left_out(folder, "other members", other_names)
+    layout, classes = _classes(indexes, path)
     return TarSource(
-        location=folder.location, files=tuple(files), classes=classes, layout=layout, _held=held
+        location=folder.location,
+        files=tuple(files),
+        classes=classes,
+        layout=layout,
+        _indexes=indexes,
     )
 
 
@@ -140,26 +146,28 @@ def refuse_compressed(path: str) -> None:
         )
 
 
-def _classes(held: dict[str, TarIndex], path: str) -> tuple[str, tuple[str, ...]]:
-    """Layout and class names of tars that must agree in their layout."""
-    images = [member for index in held.values() for member in index.images]
+def _classes(indexes: dict[str, TarIndex], path: str) -> tuple[str, tuple[str, ...]]:
+    """Layout and class names of tars, which must all have one layout."""
+    images = [member for index in indexes.values() for member in index.images]
     if not images:
         expected = ", ".join(ENDINGS)
         raise InputError(f"no images in the tars at {path}: expected names ending in {expected}")
-    keyed = {name for name, index in held.items() if any(m.class_text for m in index.images)}
-    plain = {name for name, index in held.items() if index.images} - keyed
-    if keyed and plain:
+    labelled_tars = {
+        name for name, index in indexes.items() if any(member.class_text for member in index.images)
+    }
+    unlabelled_tars = {name for name, index in indexes.items() if index.images} - labelled_tars
+    if labelled_tars and unlabelled_tars:
         raise InputError(
-            f"{path}: {min(keyed)} has .cls members and {min(plain)} has none; give tars of "
-            "different layouts their own entries"
+            f"{path}: {min(labelled_tars)} has .cls members and {min(unlabelled_tars)} has "
+            "none; give tars of different layouts their own entries"
         )
     texts = {member.class_text for member in images if member.class_text}
-    if keyed and all(NUMBER.fullmatch(text) for text in texts):
+    if labelled_tars and all(NUMBER.fullmatch(text) for text in texts):
         layout, names = "numbers", numbered_classes(max(map(int, texts)), path)
     else:
-        layout = "names" if keyed else "folders"
-        found = {_class_name(member, layout) for member in images} - {""}
-        names = checked_classes(sorted(found), path)
+        layout = "names" if labelled_tars else "folders"
+        class_names = {_class_name(member, layout) for member in images} - {""}
+        names = checked_classes(sorted(class_names), path)
     if not names:
         raise InputError(
             f"no classes in the tars at {path}: expected CLASS/NAME{ENDINGS[0]}, or "
@@ -169,7 +177,7 @@ def _classes(held: dict[str, TarIndex], path: str) -> tuple[str, tuple[str, ...]
 
 
 def _class_name(member: Member, layout: str) -> str:
-    """The member's class by name; empty where there is none."""
+    """Name of the member's class; empty where it has none."""
     if layout == "folders":
         return class_of(member.name)
     text = member.class_text or ""

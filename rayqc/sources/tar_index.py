@@ -1,8 +1,8 @@
-"""What a tar holds: names, places and sizes of its images. Nothing is extracted.
+"""The index of a tar: names, offsets and sizes of its images. Nothing is extracted.
 
-tarfile believes what a header says. Here every member is checked: a tar that was made to escape,
-to hang or to exhaust memory (CVE-2024-6232, CVE-2025-8194), and one that was cut off or joined
-to another, is refused as a whole.
+tarfile trusts what a header says. Here every member is checked, and a tar is refused as a whole
+if it was made to write outside its folder, to hang or to exhaust memory (CVE-2024-6232,
+CVE-2025-8194), or if it was cut off or joined to another tar.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from rayqc.sources.reading import open_file, read_at
 from rayqc.storage import Folder
 
 MOST_HEADER = 16_384
-"""Bytes of a member's header: paths take 4,096 at most, and the rest of it is not wanted."""
+"""Most bytes of a member's header; a path takes at most 4,096, and nothing else in it is needed."""
 MOST_CLASS = 1_000
-"""Bytes of a class's name."""
+"""Most bytes of a .cls member."""
 LABEL = ".cls"
 CHUNK = 1 << 20
 
 COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd")
-"""What gzip, bzip2, xz and zstd files begin with."""
+"""First bytes of gzip, bzip2, xz and zstd files."""
 
 ANEW = "make the tar anew"
 LINKS = (tarfile.SYMTYPE, tarfile.LNKTYPE)
@@ -47,12 +47,12 @@ class Member:
     offset: int
     size: int
     class_text: str | None
-    """What the .cls member of the same key says."""
+    """Text of the .cls member of the same key; None where there is none."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TarIndex:
-    """The images of one tar, in its order."""
+    """The images of one tar, in the tar's order."""
 
     fingerprint: str
     images: tuple[Member, ...]
@@ -61,62 +61,66 @@ class TarIndex:
 
 
 def index_tar(folder: Folder, name: str) -> TarIndex:
-    """Read all headers of a tar, and its .cls members.
+    """Read all headers of a tar and its .cls members.
 
     Raises:
-        InputError: it is no tar, damaged, cut off, or holds what a pool of images does not; says
-            which member.
+        InputError: the file is no tar, is damaged or cut off, or has a member that is refused; the
+            message names the member.
         StorageError: the disk or the object store failed.
     """
     where = folder.path(name)
     fingerprint = fingerprint_of(folder, name)
-    places: dict[str, tuple[int, int]] = {}
-    labels: dict[str, str] = {}
+    extents: dict[str, tuple[int, int]] = {}
+    class_texts: dict[str, str] = {}
     with contextlib.closing(open_file(folder, name)) as file:
         for info in _members(file, where):
             member = _checked_name(info, where)
             if info.isdir():
                 continue
-            _refuse_odd(info, where)
-            if member in places:
-                raise _refused(where, info.name, "is there twice", f"{ANEW} with one of them")
-            places[member] = (info.offset_data, info.size)
+            _refuse_special(info, where)
+            if member in extents:
+                raise _member_error(where, info.name, "is there twice", f"{ANEW} with one of them")
+            extents[member] = (info.offset_data, info.size)
             if member.endswith(LABEL) and not is_hidden(member):
-                labels[member] = _class_text(file, info, where)
+                class_texts[member] = _read_class_text(file, info, where)
     images = [
-        Member(name=member, offset=offset, size=size, class_text=_label_of(member, labels))
-        for member, (offset, size) in places.items()
+        Member(
+            name=member, offset=offset, size=size, class_text=_class_text_of(member, class_texts)
+        )
+        for member, (offset, size) in extents.items()
         if is_image(member)
     ]
-    others = [member for member in places if not is_image(member) and member not in labels]
-    return TarIndex(fingerprint=fingerprint, images=tuple(images), others=tuple(others))
+    other_names = [
+        member for member in extents if not is_image(member) and member not in class_texts
+    ]
+    return TarIndex(fingerprint=fingerprint, images=tuple(images), others=tuple(other_names))
 
 
 class _Headers:
-    """An open tar as tarfile gets to see it: sane reads, within the file."""
+    """An open tar as tarfile sees it: reads are limited in size and stay within the file."""
 
     def __init__(self, file: Any, size: int, where: str) -> None:
         self._file, self._size, self._where = file, size, where
-        self._at = 0
+        self._offset = 0
 
     def tell(self) -> int:
-        return self._at
+        return self._offset
 
     def seek(self, offset: int) -> None:
-        self._at = offset
+        self._offset = offset
 
     def read(self, count: int) -> bytes:
         if not 0 <= count <= MOST_HEADER:
             raise tarfile.ReadError(f"a header of {count:,} bytes, limit {MOST_HEADER:,}")
-        if not 0 <= self._at < self._size:
+        if not 0 <= self._offset < self._size:
             return b""
-        data = read_at(self._file, self._at, count, self._where)
-        self._at += len(data)
+        data = read_at(self._file, self._offset, count, self._where)
+        self._offset += len(data)
         return data
 
 
 def _members(file: Any, where: str) -> Iterator[tarfile.TarInfo]:
-    """All members, each within the file and behind the one before."""
+    """All members; each lies within the file and behind the member before it."""
     size = file.seek(0, 2)
     if read_at(file, 0, 6, where).startswith(COMPRESSED):
         raise InputError(f"{where} is compressed; decompress it to a plain .tar first")
@@ -124,14 +128,14 @@ def _members(file: Any, where: str) -> Iterator[tarfile.TarInfo]:
     try:
         tar: Any = tarfile.TarFile(fileobj=headers, encoding="utf-8")
         while (info := tar.next()) is not None:
-            tar.members = []  # they would fill the memory
+            tar.members = []  # tarfile's own list would fill the memory
             _check_extent(info, tar.offset, size)
             yield info
     except (InputError, StorageError):
         raise
     except Exception as error:  # tarfile raises whatever the bytes lead it to
         raise InputError(f"{where} is not a readable tar: {error}; {ANEW}") from error
-    _refuse_more(file, tar.offset, size, where)
+    _check_end(file, tar.offset, size, where)
 
 
 def _check_extent(info: tarfile.TarInfo, following: int, size: int) -> None:
@@ -144,8 +148,8 @@ def _check_extent(info: tarfile.TarInfo, following: int, size: int) -> None:
         raise tarfile.ReadError(f"member {info.name!r} reaches into the next one")
 
 
-def _refuse_more(file: Any, end: int, size: int, where: str) -> None:
-    """Refuse a tar whose end is not empty: tarfile stops at a damaged header as if all was well."""
+def _check_end(file: Any, end: int, size: int, where: str) -> None:
+    """Refuse a tar whose end is not empty, since tarfile stops silently at a damaged header."""
     block = read_at(file, end, tarfile.BLOCKSIZE, where)
     if len(block) < tarfile.BLOCKSIZE:
         raise InputError(f"{where} is cut off: found no empty block at its end; {ANEW}")
@@ -160,49 +164,56 @@ def _refuse_more(file: Any, end: int, size: int, where: str) -> None:
 
 
 def _checked_name(info: tarfile.TarInfo, where: str) -> str:
-    """The member's name without `.` and doubled slashes."""
-    parts = [part for part in info.name.split("/") if part not in ("", ".")]
+    """The member's name without `.` components and doubled slashes."""
+    components = [component for component in info.name.split("/") if component not in ("", ".")]
     if info.name.startswith("/"):
-        raise _refused(where, info.name, "has an absolute path", f"{ANEW} with relative names")
-    if ".." in parts:
-        raise _refused(where, info.name, "leads out by '..'", f"{ANEW} without")
+        raise _member_error(where, info.name, "has an absolute path", f"{ANEW} with relative names")
+    if ".." in components:
+        raise _member_error(where, info.name, "leads out by '..'", f"{ANEW} without")
     if not is_text(info.name):
-        raise _refused(where, info.name, "has a name that is not UTF-8", f"{ANEW} in UTF-8")
-    return "/".join(parts)
+        raise _member_error(where, info.name, "has a name that is not UTF-8", f"{ANEW} in UTF-8")
+    return "/".join(components)
 
 
-def _refuse_odd(info: tarfile.TarInfo, where: str) -> None:
+def _refuse_special(info: tarfile.TarInfo, where: str) -> None:
     plain = info.type in (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE)
     if plain and not info.issparse():
         return
-    kind = "a sparse file" if info.issparse() else KINDS.get(info.type, f"of type {info.type!r}")
-    how = "tar --dereference --hard-dereference" if info.type in LINKS else "plain files only"
-    raise _refused(where, info.name, f"is {kind}", f"{ANEW} with {how}")
+    file_type = (
+        "a sparse file" if info.issparse() else KINDS.get(info.type, f"of type {info.type!r}")
+    )
+    advice = "tar --dereference --hard-dereference" if info.type in LINKS else "plain files only"
+    raise _member_error(where, info.name, f"is {file_type}", f"{ANEW} with {advice}")
 
 
-def _refused(where: str, member: str, what: str, hint: str) -> InputError:
-    return InputError(f"{where}: member {member!r} {what}; {hint}")
+def _member_error(where: str, member: str, fault: str, hint: str) -> InputError:
+    return InputError(f"{where}: member {member!r} {fault}; {hint}")
 
 
-def _class_text(file: Any, info: tarfile.TarInfo, where: str) -> str:
-    """What a .cls member says, without white space around it."""
+def _read_class_text(file: Any, info: tarfile.TarInfo, where: str) -> str:
+    """Text of a .cls member without white space around it."""
     if info.size > MOST_CLASS:
-        raise _refused(where, info.name, f"has {info.size:,} bytes", "expected a number or a name")
+        raise _member_error(
+            where, info.name, f"has {info.size:,} bytes", "expected a number or a name"
+        )
     data = read_at(file, info.offset_data, info.size, where)
     try:
         text = data.decode().strip()
     except UnicodeDecodeError:
         text = ""
     if not text:
-        raise _refused(where, info.name, f"holds {data[:20]!r}", "expected a number or a name")
+        raise _member_error(where, info.name, f"holds {data[:20]!r}", "expected a number or a name")
     return text
 
 
-def _label_of(member: str, labels: dict[str, str]) -> str | None:
-    """The label of the same key, which ends at its last dot or, as WebDataset has it, its first."""
-    inside, slash, last = member.rpartition("/")
-    for key in (last.rpartition(".")[0], last.partition(".")[0]):
-        found = labels.get(f"{inside}{slash}{key}{LABEL}")
-        if found is not None:
-            return found
+def _class_text_of(member: str, class_texts: dict[str, str]) -> str | None:
+    """Text of the .cls member of the same key, None where there is none.
+
+    The key is the member's name up to its last dot or, as in WebDataset, up to its first.
+    """
+    folder_name, slash, file_name = member.rpartition("/")
+    for key in (file_name.rpartition(".")[0], file_name.partition(".")[0]):
+        class_text = class_texts.get(f"{folder_name}{slash}{key}{LABEL}")
+        if class_text is not None:
+            return class_text
     return None

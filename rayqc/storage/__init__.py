@@ -1,4 +1,4 @@
-"""Files of a run, on a local disk and on an object store alike: whole, or not there."""
+"""Files of a run on a local disk or an object store; readers see a whole file or none."""
 
 from rayqc.storage.folder import Folder, is_url
 from rayqc.storage.formats import (

@@ -1,7 +1,7 @@
 """An artefact: a file of arrays and a JSON record that names its version and its digest.
 
-The arrays are written first, the record last, so that a record never names what is not there. What
-is read back is the very thing that was written, or it is refused.
+The arrays are written first and the record last, so that a record never names a file that is not
+there. Arrays that do not have the record's digest are refused.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from rayqc.storage.formats import canonical_json, digest, read_json, write_json
 
 @dataclass(frozen=True, kw_only=True)
 class Artefact:
-    """How one kind of artefact lies in its folder."""
+    """The files and the version of one kind of artefact."""
 
     arrays: str
     """Name of the safetensors file."""
@@ -27,7 +27,7 @@ class Artefact:
     digest_key: str
     """Key of the record that holds the digest."""
     mend: str
-    """What to do about one that cannot be read; ends the refusal."""
+    """What the user can do about one that cannot be read; the error's text ends with it."""
 
     def write(
         self, folder: Folder, arrays: bytes, record: Mapping[str, Any], about: object = None
@@ -36,59 +36,61 @@ class Artefact:
 
         Args:
             arrays: a safetensors file.
-            record: keys of the record besides those two.
-            about: JSON that belongs to the artefact's identity, besides the arrays.
+            record: the record's other keys.
+            about: JSON that the digest covers besides the arrays.
 
         Returns:
             The digest: SHA-256 over the arrays and `about`.
         """
         identity = identity_of(arrays, about)
         folder.write(self.arrays, arrays)
-        known = {"format_version": self.format_version, self.digest_key: identity}
-        write_json(folder, self.record, {**known, **record})
+        header = {"format_version": self.format_version, self.digest_key: identity}
+        write_json(folder, self.record, {**header, **record})
         return identity
 
     def read_record(self, folder: Folder) -> dict[str, Any]:
-        """The record.
+        """The artefact's record.
 
         Raises:
-            ArtefactError: it is of another format version, or no JSON.
+            ArtefactError: the record has another format version, or is not JSON.
         """
-        found = dict(read_json(folder, self.record))
-        if found.get("format_version") != self.format_version:
+        record = dict(read_json(folder, self.record))
+        if record.get("format_version") != self.format_version:
             raise ArtefactError(
-                f"{folder.path(self.record)} has format version {found.get('format_version')}, "
+                f"{folder.path(self.record)} has format version {record.get('format_version')}, "
                 f"this rayqc reads {self.format_version}; {self.mend}"
             )
-        return found
+        return record
 
     def verify(self, folder: Folder, record: Mapping[str, Any], about: object = None) -> str:
-        """The digest of what lies there.
+        """The digest of the stored artefact.
 
         Raises:
-            ArtefactError: it is not the one that the record names.
+            ArtefactError: it is not the digest that the record names.
         """
-        found, expected = identity_of(folder.read(self.arrays), about), record[self.digest_key]
-        if found != expected:
+        actual, expected = identity_of(folder.read(self.arrays), about), record[self.digest_key]
+        if actual != expected:
             files = self.arrays if about is None else f"{self.arrays} or {self.record}"
             raise ArtefactError(
-                f"{folder.path(files)} is damaged or swapped: digest {found[:12]}, "
+                f"{folder.path(files)} is damaged or swapped: digest {actual[:12]}, "
                 f"{self.record} says {expected[:12]}; {self.mend}"
             )
-        return found
+        return actual
 
 
 def identity_of(arrays: bytes, about: object = None) -> str:
-    """SHA-256 over a file of arrays and the JSON that belongs to it."""
+    """SHA-256 over a file of arrays and, where there is one, the JSON `about`."""
     return digest(arrays if about is None else arrays + canonical_json(about))
 
 
 def under(arrays: Mapping[str, Any], name: str) -> dict[str, Any]:
     """The arrays whose names begin with `name.`, by the rest of their names."""
     prefix = f"{name}."
-    return {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
+    return {
+        key.removeprefix(prefix): value for key, value in arrays.items() if key.startswith(prefix)
+    }
 
 
 def prefixed(arrays: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """The reverse of `under`."""
+    """The arrays with `name.` put before their names; the reverse of `under`."""
     return {f"{name}.{key}": value for key, value in arrays.items()}

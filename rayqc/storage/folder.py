@@ -1,8 +1,8 @@
 """Files of a run, the same on a local disk and on an object store.
 
 Every write is complete before it is visible, and `create` publishes a name only
-once. obstore gives both everywhere: a staged file and a rename or hard link on a
-disk, one PUT (conditional for `create`) on S3, GCS and Azure.
+once. obstore gives both everywhere: by a staged file and a rename or hard link on a
+disk, by one PUT (conditional for `create`) on S3, GCS and Azure.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ from rayqc.storage.remote import (
 T = TypeVar("T")
 
 WRITING = ("write", "create")
-"""Verbs that make a folder which does not exist."""
+"""Verbs that make the folder where it does not exist."""
 
 MOST_DELETED = 1000
-"""Names in one request to a store, which may be for names that are not there."""
+"""Most names in one deletion request to a store; some of them may not exist."""
 
 BUFFER_BYTES = 1 << 20
-"""What is fetched at once of a file that is read in small pieces."""
+"""Bytes that are fetched at once of a file that is read in small pieces."""
 
 
 def is_url(path: str) -> bool:
@@ -89,7 +89,7 @@ class Folder:
 
     def read(self, name: str) -> bytes:
         """All bytes of a file."""
-        if self.is_local:  # several times as fast for small files
+        if self.is_local:  # several times as fast as obstore for small files
             return self._guard("read", name, lambda _: Path(self.path(name)).read_bytes())
         return self._guard("read", name, lambda store: bytes(store.get(name).bytes()))
 
@@ -100,7 +100,7 @@ class Folder:
     def create(self, name: str, data: bytes) -> bool:
         """Write a file unless it exists; False when another was first.
 
-        A store may do what was asked and lose its answer. So a file that holds these very bytes
+        A store may write the file and lose its answer. So a file that holds the same bytes already
         counts as written by this call.
         """
         return self._guard("create", name, functools.partial(_create, name, data))
@@ -119,63 +119,65 @@ class Folder:
 
     def listing(self, prefix: str = "") -> dict[str, str]:
         """Names of all files below `prefix` (a whole path component), sorted, and fingerprints."""
-        return dict(sorted(self._list(prefix, _facts)))
+        return dict(sorted(self._list(prefix, _name_and_fingerprint)))
 
     def names(self, prefix: str = "") -> list[str]:
         """Names of all files below `prefix`, sorted."""
         return sorted(self._list(prefix, _name))
 
     def delete(self, names: Iterable[str]) -> None:
-        """Delete files; names that do not exist are passed over."""
+        """Delete files; names that do not exist are ignored."""
         if self.is_local or self.location.startswith("file://"):
             for name in names:
                 with contextlib.suppress(FileNotFoundError):
                     self._guard("delete", name, functools.partial(_delete, name))
             return
-        several = iter(names)
-        while batch := list(itertools.islice(several, MOST_DELETED)):
+        remaining = iter(names)
+        while batch := list(itertools.islice(remaining, MOST_DELETED)):
             self._guard("delete", batch[0], functools.partial(_delete, batch))
 
     def open(self, name: str) -> Any:
-        """A seekable reader that fetches only what is read of a file."""
+        """A seekable reader of a file; only the bytes that are read are fetched."""
         if self.is_local:
             return self._guard("read", name, lambda _: pa.OSFile(self.path(name)))
         size = self._guard("read", name, lambda store: int(store.head(name)["size"]))
         return io.BufferedReader(_Object(self, name, size), BUFFER_BYTES)
 
     def read_range(self, name: str, start: int, length: int) -> bytes:
-        """Some bytes of a file."""
+        """`length` bytes of a file from `start`."""
         return self._guard(
             "read", name, lambda store: bytes(store.get_range(name, start=start, length=length))
         )
 
-    def _list(self, prefix: str, of: Callable[[Any], T]) -> list[T]:
+    def _list(self, prefix: str, value_of: Callable[[Any], T]) -> list[T]:
         if self.is_local and not Path(self.location, prefix).is_dir():
             return []
         return self._guard(
             "list",
             prefix,
-            lambda store: [of(meta) for chunk in store.list(prefix or None) for meta in chunk],
+            lambda store: [
+                value_of(meta) for chunk in store.list(prefix or None) for meta in chunk
+            ],
         )
 
     def _guard(self, verb: str, name: str, action: Callable[[Any], T]) -> T:
-        """Run `action` on the store; say what failed and where in one line."""
+        """Run `action` on the store; an error says in one line what failed, and for which name."""
         reach("before", verb, name)
         begun = time.monotonic()
         try:
             store = self._store(writing=verb in WRITING)
-            work = functools.partial(patiently, action, store)
-            found = work() if self.is_local else interruptibly(work)
+            attempts = functools.partial(patiently, action, store)
+            result = attempts() if self.is_local else interruptibly(attempts)
         except FileNotFoundError:
             if verb in WRITING:
                 raise StorageError(f"cannot {verb} {self.path(name)}: no such place") from None
             raise FileNotFoundError(self.path(name)) from None
         except (BaseError, OSError) as error:
             tried = f" (tried for {time.monotonic() - begun:.0f} s)" if may_pass(error) else ""
-            # Without its cause, which may hold an account's key or a signature.
+            # The cause is left out, since it may hold an account's key or a signature.
             raise StorageError(f"cannot {verb} {self.path(name)}: {reason(error)}{tried}") from None
         reach("after", verb, name)
-        return found
+        return result
 
     def _store(self, writing: bool) -> ObjectStore:
         if self._opened is None:
@@ -190,11 +192,11 @@ class Folder:
 
 
 class _Object(io.RawIOBase):
-    """An object of a store as a file; each read of it is one request."""
+    """An object of a store as a file; each read is one request to the store."""
 
     def __init__(self, folder: Folder, name: str, size: int) -> None:
         self._folder, self._name, self._size = folder, name, size
-        self._at = 0
+        self._offset = 0
 
     def readable(self) -> bool:
         return True
@@ -203,26 +205,26 @@ class _Object(io.RawIOBase):
         return True
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        self._at = max(0, offset + (0, self._at, self._size)[whence])
-        return self._at
+        self._offset = max(0, offset + (0, self._offset, self._size)[whence])
+        return self._offset
 
     def readinto(self, buffer: Any) -> int:
-        wanted = min(len(buffer), self._size - self._at)
-        if wanted <= 0:
+        length = min(len(buffer), self._size - self._offset)
+        if length <= 0:
             return 0
-        buffer[:wanted] = self._folder.read_range(self._name, self._at, wanted)
-        self._at += wanted
-        return wanted
+        buffer[:length] = self._folder.read_range(self._name, self._offset, length)
+        self._offset += length
+        return length
 
 
 def _create(name: str, data: bytes, store: Any) -> bool:
     try:
         store.put(name, data, mode="create", use_multipart=False)
-    except AlreadyExistsError as taken:
+    except AlreadyExistsError as error:
         try:
             return bytes(store.get(name).bytes()) == data
-        except FileNotFoundError:  # gone again; or S3's 409, when two came at once: not decided
-            raise taken from None
+        except FileNotFoundError:  # deleted since, or S3's 409 to two writers, none of whom won
+            raise error from None
     return True
 
 
@@ -234,7 +236,7 @@ def _name(meta: Any) -> str:
     return str(meta["path"])
 
 
-def _facts(meta: Any) -> tuple[str, str]:
+def _name_and_fingerprint(meta: Any) -> tuple[str, str]:
     return _name(meta), _fingerprint(meta)
 
 

@@ -40,19 +40,19 @@ def read_json(folder: Folder, name: str) -> Any:
 
 
 def write_json(folder: Folder, name: str, value: Any) -> None:
-    """Write or replace a JSON file at once."""
+    """Write or replace a JSON file; readers never see a part of it."""
     folder.write(name, canonical_json(value))
 
 
 def table_bytes(table: pa.Table) -> bytes:
-    """A table as one Parquet file. Images are compressed already, so columns get light zstd."""
+    """A table as one Parquet file; zstd is kept light, since images are compressed already."""
     sink = io.BytesIO()
     pq.write_table(table, sink, compression="zstd", row_group_size=ROWS_PER_GROUP)
     return sink.getvalue()
 
 
 def table_of(data: bytes) -> pa.Table:
-    """What `table_bytes` was made of."""
+    """The table that `table_bytes` wrote."""
     return pq.ParquetFile(io.BytesIO(data)).read()
 
 
@@ -66,13 +66,13 @@ def read_table(folder: Folder, name: str, columns: list[str] | None = None) -> p
 
 
 def write_table(folder: Folder, name: str, table: pa.Table) -> None:
-    """Write or replace a Parquet file at once."""
+    """Write or replace a Parquet file; readers never see a part of it."""
     folder.write(name, table_bytes(table))
 
 
 def arrays_bytes(arrays: dict[str, np.ndarray]) -> bytes:
     """Arrays as one safetensors file."""
-    return save_safetensors({name: np.ascontiguousarray(a) for name, a in arrays.items()})
+    return save_safetensors({name: np.ascontiguousarray(array) for name, array in arrays.items()})
 
 
 def read_arrays(folder: Folder, name: str) -> dict[str, np.ndarray]:

@@ -1,6 +1,6 @@
-"""Object stores: opened, asked again for a while when they fail, and quoted without secrets.
+"""Object stores: opening one, repeating requests that fail, and errors without secrets.
 
-Where a store is and who asks it stands in the environment, as for the store's own tools.
+Endpoints and credentials come from the environment, as for the store's own tools.
 """
 
 from __future__ import annotations
@@ -25,33 +25,34 @@ from rayqc.errors import InputError
 T = TypeVar("T")
 
 RETRY_SECONDS = 120.0
-"""A request that failed is not begun again later than this; one under way may take its limit
-more."""
+"""After this time a failed request is not repeated; one that has begun may take as long as `LIMITS`
+lets it."""
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 5.0
-"""Seconds between attempts, at random up to a bound that doubles from one attempt to the next."""
+"""Seconds between attempts: random, up to a bound that doubles with each attempt."""
 
 LIMITS = {"connect_timeout": "10s", "read_timeout": "60s", "timeout": "10m"}
-"""Of one request: to connect; without a byte of the answer, all of a PUT included; altogether."""
+"""Time limits of one request: to connect; to wait for a byte of the answer, which includes sending
+all of a PUT; and in total."""
 ASKED_FOR = (*LIMITS, "allow_http", "allow_invalid_certificates", "root_certificate", "proxy_url")
-"""Settings of the connection that the environment may hold, as AWS_ALLOW_HTTP. obstore does not
-look there once it is given any."""
+"""Connection settings that the environment may hold, such as AWS_ALLOW_HTTP. obstore does not read
+them from there when it is given any settings."""
 
 PASSES = re.compile(r"HTTP error: (?!builder)|status code: (408|429|5)|code: (Internal|SlowDown)")
-"""What obstore says of failures that may be gone the next time; "builder" is one of settings."""
+"""Texts of obstore's errors that another attempt may cure; a "builder" error is one of settings."""
 
 PLAIN_URL = re.compile(
     r"(https?://(\[[0-9a-f:.]+\]|[^@:/]+)(:\d+)?|abfss?://([^@:/]+@)?[^@:/]+|[a-z0-9]+://[^@:/]*)"
     r"(/.*)?",
     re.IGNORECASE | re.DOTALL,
 )
-"""A URL without user name and password; on Azure, the name before the @ is a container's."""
+"""A URL without user name and password; on Azure the name before the @ is the container."""
 QUERY = re.compile(r"\?[^/]*=")
-"""Not a pattern's question mark."""
+"""A URL's query; the question mark of a file pattern does not match."""
 
 FULL = "make room and run again; what is committed stays"
 ADVICE = {errno.ENOSPC: FULL, errno.EDQUOT: FULL, errno.EROFS: "expected a place to write to"}
-"""What to do about errors of a disk."""
+"""What the user can do about errors of a disk, by error number."""
 CAUSES = {
     "dns error": "the host is not known",
     "ConnectionRefused": "connection refused",
@@ -62,10 +63,10 @@ CAUSES = {
 
 
 def refuse_credentials(url: str) -> None:
-    """Let a URL pass that says where, not who.
+    """Refuse a URL that holds credentials.
 
     Raises:
-        InputError: there is a user name, a password or a query in it; the error leaves them out.
+        InputError: the URL has a user name, a password or a query; the error leaves them out.
     """
     if PLAIN_URL.fullmatch(url) and not QUERY.search(url):
         return
@@ -77,14 +78,14 @@ def refuse_credentials(url: str) -> None:
 
 
 def open_store(url: str) -> ObjectStore:
-    """The store at a URL, with limits and retries; nothing is asked of it yet."""
+    """The store at a URL, with limits and retries; makes no request yet."""
     if url.startswith("file://"):
         return from_url(url, mkdir=True)
     return from_url(
         url,
         client_options=_connection(),
         retry_config={
-            "max_retries": 1000,  # time is the bound
+            "max_retries": 1000,  # retry_timeout is the limit
             "retry_timeout": timedelta(seconds=RETRY_SECONDS),
             "backoff": {
                 "init_backoff": timedelta(seconds=FIRST_PAUSE),
@@ -97,15 +98,17 @@ def open_store(url: str) -> ObjectStore:
 
 def _connection() -> Any:
     options: dict[str, str] = dict(LIMITS)
-    for maker, name in itertools.product(("AWS", "GOOGLE", "AZURE"), ASKED_FOR):
-        if value := os.environ.get(f"{maker}_{name.upper()}"):
+    for provider, name in itertools.product(("AWS", "GOOGLE", "AZURE"), ASKED_FOR):
+        if value := os.environ.get(f"{provider}_{name.upper()}"):
             options[name] = value
     return options
 
 
 def interruptibly(work: Callable[[], T]) -> T:
-    """What `work` returns or raises, from a thread of its own: obstore waits in native code, where
-    Ctrl-C would not reach the main thread. An interrupted thread is left to itself.
+    """What `work` returns or raises; the main thread runs it in another thread.
+
+    obstore waits in native code, where Ctrl-C would not reach the main thread. After Ctrl-C the
+    other thread runs on alone.
     """
     if threading.current_thread() is not threading.main_thread():
         return work()
@@ -113,10 +116,10 @@ def interruptibly(work: Callable[[], T]) -> T:
 
 
 def patiently(action: Callable[[Any], T], store: ObjectStore) -> T:
-    """Run `action`, which may be done twice, until it works or no other attempt is worth it.
+    """Run `action` until it succeeds or another attempt is of no use; it may run more than once.
 
-    obstore by itself repeats most requests, but not a conditional PUT or a deletion that timed
-    out, as the work may have been done; nor a listing or deletion whose answer broke off; nor 429.
+    obstore itself repeats most requests. It does not repeat a conditional PUT or a deletion that
+    timed out, which the store may have done; a listing or deletion whose answer broke off; or 429.
     """
     begun = time.monotonic()
     for attempt in itertools.count():
@@ -131,14 +134,14 @@ def patiently(action: Callable[[Any], T], store: ObjectStore) -> T:
 
 
 def may_pass(error: Exception) -> bool:
-    """Is this a failure that may be gone the next time?"""
+    """Is this a failure that another attempt may cure?"""
     if isinstance(error, AlreadyExistsError):
         return True
     return isinstance(error, GenericError) and PASSES.search(str(error)) is not None
 
 
 def reason(error: Exception) -> str:
-    """What failed, in one line: no body of an answer, no query, no user names in URLs."""
+    """What failed, in one line without the answer's body, queries or user names in URLs."""
     text, _, details = (str(error).strip() or type(error).__name__).partition("\n\nDebug source")
     code = re.search(r"<Code>(\w+)</Code>", text)
     line = re.sub(r"(status code: \d+[ \w]*).*", r"\1", text, flags=re.DOTALL).splitlines()[0]
@@ -146,7 +149,9 @@ def reason(error: Exception) -> str:
     line = re.sub(r"Error performing (\S+ \S+) in .*? - ", r"\1: ", line)
     line = re.sub(r"^Generic \w+ error: ", "", line)
     if "HTTP error" in line:
-        line += "".join(f", {said}" for sign, said in CAUSES.items() if sign in line + details)
+        line += "".join(
+            f", {meaning}" for sign, meaning in CAUSES.items() if sign in line + details
+        )
     number = re.search(r"\(os error (\d+)\)", line)
     advice = ADVICE.get(int(number[1])) if number else None
     return line + (f" ({code[1]})" if code else "") + (f"; {advice}" if advice else "")

@@ -1,1 +1,1 @@
-"""One pure training loop a model: arrays in, weights and metrics out. Knows no Ray."""
+"""One training loop for each model: arrays in, weights and metrics out. No module imports Ray."""

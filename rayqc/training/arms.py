@@ -1,4 +1,4 @@
-"""Which images of the pool each arm adds to the references.
+"""Which images of the pool each arm adds to the reference images.
 
 Shape suffixes: N images, H W C pixels.
 """
@@ -27,15 +27,25 @@ class LabelledPool(Images):
     accepted_N: np.ndarray
     """(N,) bool."""
     entry_N: np.ndarray
-    """(N,) str, the pool entry each came from."""
+    """(N,) str, name of the pool entry that each candidate came from."""
 
 
 def arm_rows(arm: str, pool: LabelledPool, seed: int) -> np.ndarray:
-    """Row numbers of the pool that an arm trains on, ascending.
+    """Row numbers of the candidates that an arm adds to the reference images, ascending.
 
-    `real` none; `all` every one; `accepted`, `rejected` by verdict; `accepted:NAME` those of one
-    pool entry; `random` as many of each class as were accepted, drawn from all candidates without
-    replacement.
+    Args:
+        arm: `real` adds no candidate, `all` adds every one; `accepted` and `rejected` add those
+            with that verdict; `accepted:NAME` adds the accepted ones of one pool entry; `random`
+            adds as many of each class as were accepted, drawn from all candidates without
+            replacement.
+        pool: N candidates.
+        seed: decides the draws of `random`.
+
+    Returns:
+        (n,) int64 in [0, N).
+
+    Raises:
+        ValueError: no arm has this name.
     """
     kind, _, name = arm.partition(":")
     if name and kind == "accepted":
@@ -54,9 +64,9 @@ def arm_rows(arm: str, pool: LabelledPool, seed: int) -> np.ndarray:
 
 
 def _random_rows(pool: LabelledPool, rng: np.random.Generator) -> np.ndarray:
-    chosen = [np.zeros(0, np.int64)]
+    rows_by_class = [np.zeros(0, np.int64)]
     for k in np.unique(pool.label_N):
         rows = np.flatnonzero(pool.label_N == k)
-        wanted = int(pool.accepted_N[rows].sum())
-        chosen.append(rng.choice(rows, wanted, replace=False))
-    return np.sort(np.concatenate(chosen))
+        accepted_count = int(pool.accepted_N[rows].sum())
+        rows_by_class.append(rng.choice(rows, accepted_count, replace=False))
+    return np.sort(np.concatenate(rows_by_class))

@@ -26,16 +26,20 @@ ADAM = ("step", "exp_avg", "exp_avg_sq")
 
 
 def save_checkpoint(folder: Folder, state: TrainingState) -> None:
-    """The VAE's weights, Adam's moments, step and history."""
+    """Write the VAE's weights, Adam's moments, the step and the history."""
     facts = {"step": state.step, "history": state.history, "starts": state.starts}
     save_state(folder, {"model": bare_model(state.model)}, {"model": state.optimiser}, facts)
 
 
 def load_checkpoint(folder: Folder, state: TrainingState) -> None:
-    """Bring a fresh state to where `save_checkpoint` left another; raises as `load_state`."""
-    found = load_state(folder, {"model": bare_model(state.model)}, {"model": state.optimiser})
-    state.step = int(found["step"])
-    state.history, state.starts = list(found["history"]), list(found["starts"])
+    """Fill a fresh state with what `save_checkpoint` wrote.
+
+    Raises:
+        ArtefactError: as `load_state` does.
+    """
+    record = load_state(folder, {"model": bare_model(state.model)}, {"model": state.optimiser})
+    state.step = int(record["step"])
+    state.history, state.starts = list(record["history"]), list(record["starts"])
 
 
 def save_state(
@@ -44,9 +48,10 @@ def save_state(
     optimisers: Mapping[str, torch.optim.Adam],
     facts: dict[str, Any],
 ) -> None:
-    """Networks, and Adam's moments of those that have an optimiser of their name.
+    """Write networks, and Adam's moments for each network that has an optimiser of its name.
 
-    The record names the digest of the weights.
+    Args:
+        facts: JSON values for the record, which also names the digest of the weights.
     """
     arrays = {}
     for name, network in networks.items():
@@ -65,17 +70,17 @@ def save_state(
 def load_state(
     folder: Folder, networks: Mapping[str, nn.Module], optimisers: Mapping[str, torch.optim.Adam]
 ) -> dict[str, Any]:
-    """Bring fresh networks and optimisers to where `save_state` left others of the same shape.
+    """Fill fresh networks and optimisers with what `save_state` wrote of others of the same shape.
 
     Returns:
         The record with the facts.
 
     Raises:
-        ArtefactError: damaged, swapped, of another version, or of another network.
+        ArtefactError: the state is damaged, swapped, of another version, or of another network.
     """
     record = STATE.read_record(folder)
     STATE.verify(folder, record)
-    arrays = {name: torch.from_numpy(a.copy()) for name, a in read_arrays(folder, WEIGHTS).items()}
+    arrays = {key: torch.from_numpy(a.copy()) for key, a in read_arrays(folder, WEIGHTS).items()}
     for name, network in networks.items():
         try:
             network.load_state_dict(under(arrays, name))
@@ -88,19 +93,19 @@ def load_state(
             if name in optimisers and f"adam.step.{name}.{key}" in arrays:
                 moments = {kind: arrays[f"adam.{kind}.{name}.{key}"] for kind in ADAM}
                 optimisers[name].state[parameter] = {
-                    kind: t if kind == "step" else t.to(parameter.device)
-                    for kind, t in moments.items()
+                    kind: moment if kind == "step" else moment.to(parameter.device)
+                    for kind, moment in moments.items()
                 }
     return record
 
 
 def network_bytes(network: nn.Module) -> bytes:
     """A network's weights and buffers as a safetensors file."""
-    state = network.state_dict().items()
-    return arrays_bytes({name: t.contiguous().cpu().numpy() for name, t in state})
+    tensors = network.state_dict().items()
+    return arrays_bytes({name: tensor.contiguous().cpu().numpy() for name, tensor in tensors})
 
 
 def load_network(network: nn.Module, folder: Folder, name: str) -> None:
-    """Fill a network from a file that `network_bytes` gave."""
+    """Fill a network with the weights of the file `name`, which `network_bytes` made."""
     arrays = read_arrays(folder, name)
     network.load_state_dict({key: torch.from_numpy(a.copy()) for key, a in arrays.items()})

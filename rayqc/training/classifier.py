@@ -1,6 +1,6 @@
-"""Train a classifier from scratch for a fixed number of steps, and count what it gets right.
+"""Train a classifier from scratch for a fixed number of steps, and measure its accuracy.
 
-Shape suffixes: N images, H W C pixels, K classes.
+Shape suffixes: N images, B images of a batch, H W C pixels, K classes.
 """
 
 from __future__ import annotations
@@ -49,6 +49,9 @@ def train_classifier(
     Args:
         images_NHWC: (N, H, W, C) uint8.
         label_N: (N,) int64 in [0, classes).
+
+    Returns:
+        A classifier in evaluation mode, on `device`.
     """
     torch.manual_seed(seed)
     model = Classifier(images_NHWC.shape[3], classes, settings.width, settings.shrink)
@@ -58,15 +61,15 @@ def train_classifier(
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, settings.learning_rate, total_steps=settings.steps, pct_start=WARM_UP_SHARE
     )
-    draw = np.random.default_rng([seed, CLASSIFIER_BATCHES])
-    rng = torch.Generator().manual_seed(seed)
+    batch_rng = np.random.default_rng([seed, CLASSIFIER_BATCHES])
+    augment_rng = torch.Generator().manual_seed(seed)
     for _ in range(settings.steps):
-        rows = draw_batch(label_N, settings.batch_size, settings.balanced, draw)
+        rows = draw_batch(label_N, settings.batch_size, settings.balanced, batch_rng)
         x_NCHW = pixels_to_input(torch.from_numpy(images_NHWC[rows]).to(device))
         if settings.augment:
-            x_NCHW = random_affine(x_NCHW, rng)
+            x_NCHW = random_affine(x_NCHW, augment_rng)
         if settings.flip:
-            x_NCHW = random_flip(x_NCHW, rng)
+            x_NCHW = random_flip(x_NCHW, augment_rng)
         target_N = torch.from_numpy(label_N[rows]).to(device)
         loss = F.cross_entropy(model(x_NCHW), target_N, label_smoothing=LABEL_SMOOTHING)
         optimiser.zero_grad(set_to_none=True)
@@ -80,7 +83,17 @@ def train_classifier(
 def draw_batch(
     label_N: np.ndarray, size: int, balanced: bool, rng: np.random.Generator
 ) -> np.ndarray:
-    """Row numbers of a batch, drawn with replacement; balanced: a class first, then one of it."""
+    """Row numbers of a batch, drawn with replacement.
+
+    Args:
+        label_N: (N,) int64.
+        size: B, images in the batch.
+        balanced: each class that has images fills an equal number of rows, to within one;
+            otherwise every image is equally likely.
+
+    Returns:
+        (B,) int64 in [0, N).
+    """
     if not balanced:
         return rng.integers(label_N.size, size=size)
     order_N = np.argsort(label_N, kind="stable")
@@ -95,10 +108,16 @@ def draw_batch(
 def accuracy(
     model: Classifier, images_NHWC: np.ndarray, label_N: np.ndarray, device: str = "cpu"
 ) -> float:
-    """Share of images whose largest logit is their label's."""
-    right = 0
+    """Share of images whose largest logit is their label's.
+
+    Args:
+        model: in evaluation mode, on `device`.
+        images_NHWC: (N, H, W, C) uint8, N >= 1.
+        label_N: (N,) int64.
+    """
+    correct = 0
     for start in range(0, label_N.size, EVALUATION_BATCH):
-        part = slice(start, start + EVALUATION_BATCH)
-        logits = model(pixels_to_input(torch.from_numpy(images_NHWC[part]).to(device)))
-        right += int((logits.argmax(1).cpu().numpy() == label_N[part]).sum())
-    return right / label_N.size
+        rows = slice(start, start + EVALUATION_BATCH)
+        logits = model(pixels_to_input(torch.from_numpy(images_NHWC[rows]).to(device)))
+        correct += int((logits.argmax(1).cpu().numpy() == label_N[rows]).sum())
+    return correct / label_N.size

@@ -1,10 +1,10 @@
-"""Train the GAN on few references: every step is drawn from (seed, step), as the VAE's are.
+"""Train the GAN on few reference images; each step's draws depend on (seed, step) alone.
 
 Discriminator and generator take one step each with the non-saturating loss (Goodfellow et al.
 2014), the discriminator under a penalty on its gradients at real images (R1, Mescheder et al.
 2018). It sees real and generated images alike through random maps (differentiable augmentation,
-Zhao et al. 2020), each with a chance (Karras et al. 2020), so that few references are not learned
-by heart; samples are made by the generator's moving average.
+Zhao et al. 2020), each applied with a given probability (Karras et al. 2020), so that it does not
+memorise a few reference images. Samples are made by the generator's moving average.
 
 Shape suffixes: N images, C H W pixels, Z noise.
 """
@@ -28,12 +28,13 @@ from rayqc.models.gan import Discriminator, GANShape, Generator
 from rayqc.models.vae import pixels_to_input
 from rayqc.training.augment import random_affine, random_cutout, sometimes
 from rayqc.training.classifier import draw_batch
-from rayqc.training.vae import STEPS_BETWEEN_RECORDS, Share, bare
+from rayqc.training.vae import STEPS_BETWEEN_RECORDS, Workers, bare
 
 BETAS = (0.0, 0.9)
-"""Adam's, without momentum, as is usual under a gradient penalty."""
+"""Of Adam; the first, its momentum, is zero, as is usual under a gradient penalty."""
 
-ALONE = Share()
+ALONE = Workers()
+"""One worker takes every row."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,41 +52,41 @@ class GANSettings:
 
 @dataclass(kw_only=True)
 class GANState:
-    """Where training stands; what a checkpoint holds."""
+    """The state of training, which a checkpoint holds."""
 
     generator: nn.Module
-    """DDP around it when there are several workers; so is the discriminator."""
+    """With several workers, DDP wraps the generator and the discriminator."""
     discriminator: nn.Module
     average: Generator
     """Moving average of the generator."""
     best: Generator
-    """The average at the checkpoint of the best quality so far."""
+    """The average at the checkpoint with the lowest loss so far; see `gan_quality`."""
     optimisers: dict[str, torch.optim.Adam]
-    """Of `generator` and `discriminator`."""
+    """Keys: `generator` and `discriminator`."""
     step: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
-    """Every ten steps: step, and mean logits of real and of generated images."""
+    """Every ten steps: `step`, and mean logits of `real` and `fake` images."""
     qualities: list[dict[str, float]] = field(default_factory=list)
-    """Of each checkpoint; see `gan_quality`."""
+    """Of each checkpoint: `step` and what `gan_quality` gave."""
 
 
 class GANRecord(TypedDict):
-    """What training a GAN measured, as it is kept beside its weights."""
+    """What training a GAN measured; written beside its weights."""
 
     steps: int
     workers: int
     best: dict[str, float]
-    """Quality of the checkpoint that is kept: step, accuracy, loss; see `gan_quality`."""
+    """Quality of the chosen checkpoint: step, accuracy, loss; see `gan_quality`."""
     judged_on: int
-    """Images that chose it."""
+    """Number of real images given to `gan_quality`."""
     held_out: bool
-    """Were they held out of training?"""
+    """Were these images held out of training?"""
     qualities: list[dict[str, float]]
     history: list[dict[str, float]]
 
 
 def shape_of(entry: Gan, size: int, channels: int, classes: int) -> GANShape:
-    """The networks that a pool entry asks for, for images of this make."""
+    """The networks that a pool entry asks for, for images of `size` by `size` pixels."""
     return GANShape(
         size=size,
         channels=channels,
@@ -96,7 +97,7 @@ def shape_of(entry: Gan, size: int, channels: int, classes: int) -> GANShape:
 
 
 def settings_of(entry: Gan, seed: int) -> GANSettings:
-    """How a pool entry is trained."""
+    """How the GAN of a pool entry is trained."""
     return GANSettings(
         steps=entry.steps,
         batch_size=entry.batch_size,
@@ -132,7 +133,7 @@ def train_gan(
     images_NHWC: np.ndarray,
     label_N: np.ndarray,
     settings: GANSettings,
-    share: Share = ALONE,
+    workers: Workers = ALONE,
     on_checkpoint: Callable[[GANState], None] = lambda state: None,
     on_record: Callable[[GANState], None] = lambda state: None,
     device: str = "cpu",
@@ -141,10 +142,11 @@ def train_gan(
 
     Args:
         state: changed in place, and returned.
-        images_NHWC: (N, H, W, C) uint8 references, all of them on every worker.
+        images_NHWC: (N, H, W, C) uint8 reference images, all of them on every worker.
         label_N: (N,) int64; batches hold the classes in equal shares.
+        workers: which rows of each batch this worker takes.
         on_checkpoint: called every `checkpoint_every` steps and at the end.
-        on_record: called when a line of history was added.
+        on_record: called after each new entry of `state.history`.
 
     Raises:
         DivergedError: logits are not finite.
@@ -152,7 +154,7 @@ def train_gan(
     state.generator.train()
     state.discriminator.train()
     while state.step < settings.steps:
-        real, fake = _one_step(state, images_NHWC, label_N, settings, share, device)
+        real, fake = _one_step(state, images_NHWC, label_N, settings, workers, device)
         state.step += 1
         if state.step % STEPS_BETWEEN_RECORDS == 0 or state.step == settings.steps:
             if not math.isfinite(float(real + fake)):
@@ -168,7 +170,11 @@ def train_gan(
 
 
 def keep_if_best(state: GANState, quality: dict[str, float]) -> None:
-    """Note a checkpoint's quality; its average becomes the best when every earlier loss is higher.
+    """Record a checkpoint's quality, and copy its average to `best` if its loss is the lowest.
+
+    Args:
+        state: changed in place.
+        quality: what `gan_quality` gave: `accuracy` and `loss`, in nats.
 
     Raises:
         DivergedError: the loss is not finite.
@@ -188,57 +194,57 @@ def _one_step(
     images_NHWC: np.ndarray,
     label_N: np.ndarray,
     settings: GANSettings,
-    share: Share,
+    workers: Workers,
     device: str,
 ) -> tuple[Tensor, Tensor]:
-    """Mean logits of this worker's real and generated images, before the step."""
-    draw = np.random.default_rng([settings.seed, state.step])
-    row_N = draw_batch(label_N, settings.batch_size, True, draw)
-    rng = torch.Generator().manual_seed(int(draw.integers(2**63)))
-    z_NZ = torch.randn(settings.batch_size, state.average.shape.noise_dim, generator=rng)
-    mine = slice(share.rank, None, share.world)
-    # A share's own maps: equal ones on all workers would be fewer in all.
-    maps = torch.Generator().manual_seed(int(draw.integers(2**62)) + share.rank)
-    real_NCHW = pixels_to_input(torch.from_numpy(images_NHWC[row_N][mine])).to(device)
-    own_N = torch.from_numpy(label_N[row_N][mine]).to(device)
-    weight = own_N.shape[0] * share.world / settings.batch_size
+    """Take one step. Returns mean logits of this worker's real and generated images before it."""
+    batch_rng = np.random.default_rng([settings.seed, state.step])
+    row_N = draw_batch(label_N, settings.batch_size, True, batch_rng)
+    noise_rng = torch.Generator().manual_seed(int(batch_rng.integers(2**63)))
+    z_NZ = torch.randn(settings.batch_size, state.average.shape.noise_dim, generator=noise_rng)
+    worker_rows = slice(workers.rank, None, workers.world)
+    # Each worker draws its own maps, because equal draws would repeat the same maps in the batch.
+    map_rng = torch.Generator().manual_seed(int(batch_rng.integers(2**62)) + workers.rank)
+    real_NCHW = pixels_to_input(torch.from_numpy(images_NHWC[row_N][worker_rows])).to(device)
+    own_label_N = torch.from_numpy(label_N[row_N][worker_rows]).to(device)
+    weight = own_label_N.shape[0] * workers.world / settings.batch_size
 
-    def seen(x_NCHW: Tensor) -> Tensor:
-        return sometimes((random_affine, random_cutout), settings.augment, x_NCHW, maps)
+    def mapped(x_NCHW: Tensor) -> Tensor:
+        return sometimes((random_affine, random_cutout), settings.augment, x_NCHW, map_rng)
 
-    fake_NCHW = state.generator(z_NZ[mine].to(device), own_N)
-    real_NCHW = seen(real_NCHW).requires_grad_(True)
-    both_NCHW = torch.cat([real_NCHW, seen(fake_NCHW.detach())])
-    real_N, fake_N = state.discriminator(both_NCHW, own_N.repeat(2)).chunk(2)
-    (slope_NCHW,) = torch.autograd.grad(real_N.sum(), real_NCHW, create_graph=True)
-    loss = F.softplus(-real_N).mean() + F.softplus(fake_N).mean()
-    loss = loss + settings.penalty / 2 * slope_NCHW.square().sum((1, 2, 3)).mean()
-    _step(state.optimisers["discriminator"], loss * weight)
-    # Without the wrapper: this pass leaves the discriminator as it is.
-    judge = bare(state.discriminator, Discriminator).requires_grad_(False)
-    loss = F.softplus(-judge(seen(fake_NCHW), own_N)).mean()
-    _step(state.optimisers["generator"], loss * weight)
-    judge.requires_grad_(True)
-    _follow(state, settings.ema)
-    return real_N.detach().mean(), fake_N.detach().mean()
+    fake_NCHW = state.generator(z_NZ[worker_rows].to(device), own_label_N)
+    real_NCHW = mapped(real_NCHW).requires_grad_(True)
+    images_NCHW = torch.cat([real_NCHW, mapped(fake_NCHW.detach())])
+    real_logit_N, fake_logit_N = state.discriminator(images_NCHW, own_label_N.repeat(2)).chunk(2)
+    (gradient_NCHW,) = torch.autograd.grad(real_logit_N.sum(), real_NCHW, create_graph=True)
+    loss = F.softplus(-real_logit_N).mean() + F.softplus(fake_logit_N).mean()
+    loss = loss + settings.penalty / 2 * gradient_NCHW.square().sum((1, 2, 3)).mean()
+    _optimiser_step(state.optimisers["discriminator"], loss * weight)
+    # Without the DDP wrapper, because this pass must not change the discriminator.
+    bare_discriminator = bare(state.discriminator, Discriminator).requires_grad_(False)
+    loss = F.softplus(-bare_discriminator(mapped(fake_NCHW), own_label_N)).mean()
+    _optimiser_step(state.optimisers["generator"], loss * weight)
+    bare_discriminator.requires_grad_(True)
+    _update_average(state, settings.ema)
+    return real_logit_N.detach().mean(), fake_logit_N.detach().mean()
 
 
-def _step(optimiser: torch.optim.Adam, loss: Tensor) -> None:
+def _optimiser_step(optimiser: torch.optim.Adam, loss: Tensor) -> None:
     optimiser.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     optimiser.step()
 
 
 @torch.no_grad()
-def _follow(state: GANState, ema: float) -> None:
-    """Move the average; early on it follows closely, so that the first weights are forgotten."""
-    keep = min(ema, (1 + state.step) / (10 + state.step))
-    ahead = bare(state.generator, Generator).state_dict()
-    for name, held in state.average.state_dict().items():
-        if held.is_floating_point():
-            held.lerp_(ahead[name], 1 - keep)
+def _update_average(state: GANState, ema: float) -> None:
+    """Update the moving average; its decay is lower in early steps, to forget the first weights."""
+    decay = min(ema, (1 + state.step) / (10 + state.step))
+    tensors = bare(state.generator, Generator).state_dict()
+    for name, average in state.average.state_dict().items():
+        if average.is_floating_point():
+            average.lerp_(tensors[name], 1 - decay)
         else:
-            held.copy_(ahead[name])
+            average.copy_(tensors[name])
 
 
 def _frozen(generator: Generator) -> Generator:

@@ -1,6 +1,6 @@
-"""How good a generator is: a classifier trained on its samples, asked about real images.
+"""The quality of a generator: how well a classifier trained on its samples labels real images.
 
-Shape suffixes: N images, F features.
+Shape suffixes: N images, B images of a batch, Z noise, F features, K classes.
 
 Source: the classification accuracy score (Ravuri & Vinyals 2019). Ours: a linear classifier on
 edge histograms, which takes a second, and its cross-entropy beside the accuracy.
@@ -21,8 +21,9 @@ from rayqc.units import evenly
 
 SAMPLES = 2000
 LEAST_A_CLASS = 10
+"""Samples of each class at least; many classes need more than `SAMPLES` in all."""
 MOST_JUDGED = 2000
-"""Real images, evenly spaced where there are more."""
+"""Real images at most; a larger set is sampled evenly."""
 BATCH = 100
 
 
@@ -34,26 +35,30 @@ def gan_quality(
 
     Args:
         generator: in evaluation mode.
-        images_NHWC: real images, best those it was not trained on.
+        images_NHWC: (N, H, W, C) uint8 real images, preferably held out of its training.
+        label_N: (N,) int64.
     """
     classes = generator.shape.classes
-    made_N = torch.arange(max(SAMPLES, LEAST_A_CLASS * classes)) % classes
+    sample_label_N = torch.arange(max(SAMPLES, LEAST_A_CLASS * classes)) % classes
     rng = torch.Generator().manual_seed(0)
-    parts = [edge_histograms(_samples(generator, part, rng)) for part in torch.split(made_N, BATCH)]
+    features = [
+        edge_histograms(_samples(generator, label_B, rng))
+        for label_B in torch.split(sample_label_N, BATCH)
+    ]
     with torch.enable_grad():
-        head = train_softmax(torch.cat(parts), made_N, classes)
+        head = train_softmax(torch.cat(features), sample_label_N, classes)
     row_N = evenly(len(label_N), MOST_JUDGED)
-    asked = torch.split(torch.from_numpy(images_NHWC[row_N]), BATCH)
-    logit_NK = head(torch.cat([edge_histograms(pixels_to_input(part)) for part in asked]))
-    own_N = torch.from_numpy(label_N[row_N])
+    pixel_batches = torch.split(torch.from_numpy(images_NHWC[row_N]), BATCH)
+    logit_NK = head(torch.cat([edge_histograms(pixels_to_input(batch)) for batch in pixel_batches]))
+    real_label_N = torch.from_numpy(label_N[row_N])
     return {
-        "accuracy": float((logit_NK.argmax(1) == own_N).float().mean()),
-        "loss": float(F.cross_entropy(logit_NK, own_N)),
+        "accuracy": float((logit_NK.argmax(1) == real_label_N).float().mean()),
+        "loss": float(F.cross_entropy(logit_NK, real_label_N)),
     }
 
 
 def _samples(generator: Generator, label_N: Tensor, rng: torch.Generator) -> Tensor:
     device = next(generator.parameters()).device
     z_NZ = torch.randn(len(label_N), generator.shape.noise_dim, generator=rng)
-    found: Tensor = generator(z_NZ.to(device), label_N.to(device)).cpu()
-    return found
+    sample_NCHW: Tensor = generator(z_NZ.to(device), label_N.to(device)).cpu()
+    return sample_NCHW

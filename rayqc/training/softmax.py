@@ -13,9 +13,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 PENALTY = 1e-4
+"""Weight of half the squared weights in the loss."""
 STEPS = 30
+"""Iterations of L-BFGS at most."""
 LEAST_SPREAD = 1e-2
-"""Of a feature's standard deviation, as a share of all features' together."""
+"""Added to each feature's standard deviation, as a share of that of all features' values."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,12 +32,12 @@ class SoftmaxHead:
         return features_NF @ self.weight_FK + self.bias_K
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """For `restore`."""
+        """The weights and biases, for `restore`."""
         return {"weight_FK": self.weight_FK.numpy(), "bias_K": self.bias_K.numpy()}
 
     @staticmethod
     def restore(arrays: dict[str, np.ndarray]) -> SoftmaxHead:
-        """A head from its arrays."""
+        """The head whose `arrays` these are."""
         return SoftmaxHead(
             weight_FK=torch.from_numpy(arrays["weight_FK"].copy()),
             bias_K=torch.from_numpy(arrays["bias_K"].copy()),
@@ -46,7 +48,12 @@ def train_softmax(features_NF: Tensor, label_N: Tensor, classes: int) -> Softmax
     """Multinomial logistic regression on standardised features, by L-BFGS.
 
     Loss: mean cross-entropy plus half of 1e-4 times the squared weights, where the features
-    have unit variance and are divided by the root of their number. Classes weigh alike.
+    have unit variance and are divided by the root of their number. Every class has the same
+    weight in the mean.
+
+    Args:
+        features_NF: (N, F) float.
+        label_N: (N,) int64 in [0, classes).
     """
     mean_F = features_NF.mean(0)
     spread_F = features_NF.std(0) if len(features_NF) > 1 else torch.ones_like(mean_F)

@@ -37,12 +37,12 @@ class VerdictColumns:
     def fill(
         self, rows: np.ndarray, candidates: Candidates, verdicts: Verdicts, fitted: FittedRegions
     ) -> None:
-        """Set the columns of these rows."""
+        """Set the columns of the rows with these row numbers."""
         neighbours, classes = fitted.neighbours, np.array(fitted.regions.classes, object)
         nearest = neighbours.nearest(candidates.latent_ND)
         distance_N = own_distances(candidates.latent_ND, candidates.label_N, neighbours.centers_KD)
         verdict_N, reason_N = verdicts_of(verdicts.score_N, verdicts.decided_by_N)
-        found = {
+        columns = {
             "score": verdicts.score_N,
             "distance": distance_N.astype(np.float32),
             "radius": neighbours.radius_K[candidates.label_N].astype(np.float32),
@@ -50,7 +50,7 @@ class VerdictColumns:
             **{evidence_column(name): value_N for name, value_N in verdicts.evidence.items()},
             "decided_by": verdicts.decided_by_N.astype(object),
             "nearest_reference": np.array(
-                [neighbours.ids[place] for place in nearest.reference_N], object
+                [neighbours.ids[number] for number in nearest.reference_N], object
             ),
             "nearest_class": np.where(verdicts.nearest_N < 0, None, classes[verdicts.nearest_N]),
             "near_copy": nearest.distance_N < neighbours.copy_distance,
@@ -58,13 +58,13 @@ class VerdictColumns:
             "reason": reason_N,
         }
         self.filled_N[rows] = True
-        for name, value_N in found.items():
+        for name, value_N in columns.items():
             if value_N is not None:
-                blank = np.zeros(self.filled_N.size, value_N.dtype)
-                self.values.setdefault(name, blank)[rows] = value_N
+                empty_N = np.zeros(self.filled_N.size, value_N.dtype)
+                self.values.setdefault(name, empty_N)[rows] = value_N
 
     def judgement(self, error_N: list[Wrong | None]) -> Judgement:
-        """All columns of the schema, errors filled in."""
+        """All verdict columns; a row with an error has its reason and message, and no score."""
         total = self.filled_N.size
         verdict_N = np.full(total, ERROR, object)
         reason_N = np.array([error[0] if error else None for error in error_N], object)
@@ -73,11 +73,11 @@ class VerdictColumns:
                 column_N[self.filled_N] = self.values[name][self.filled_N]
         columns = {}
         for field in SCORE_FIELDS:
-            held = self.values.get(field.name)
-            if held is None:
+            value_N = self.values.get(field.name)
+            if value_N is None:
                 columns[field.name] = pa.nulls(total, field.type)
             else:
-                columns[field.name] = pa.array(held, field.type, mask=~self.filled_N)
+                columns[field.name] = pa.array(value_N, field.type, mask=~self.filled_N)
         columns["verdict"] = pa.array(verdict_N, pa.string())
         columns["reason"] = pa.array(reason_N, pa.string())
         columns["message"] = pa.array(

@@ -11,7 +11,7 @@ from rayqc.training.augment import random_cutout, sometimes
 from rayqc.training.checkpoint import load_state, save_state
 from rayqc.training.gan import GANSettings, fresh_gan, keep_if_best, train_gan
 from rayqc.training.gan_quality import gan_quality
-from rayqc.training.vae import Share
+from rayqc.training.vae import Workers
 
 SHAPE = GANShape(size=12, channels=1, classes=2, width=4, noise_dim=6)
 
@@ -85,7 +85,7 @@ def test_shares_of_a_batch_add_up(rng):
         grads = []
         for rank in range(world):
             state = fresh_gan(SHAPE, 0.0, 0, "cpu")
-            share = Share(rank=rank, world=world)
+            share = Workers(rank=rank, world=world)
             train_gan(state, images, label, settings(steps=1, augment=0.0), share)
             grads.append(state.discriminator.output.bias.grad)
         found.append(torch.stack(grads).mean(0))

@@ -11,7 +11,7 @@ from rayqc.images.decode import ImageShape
 from rayqc.models.vae import VAE, VAEShape
 from rayqc.storage import Folder, read_json, write_json
 from rayqc.training.checkpoint import load_checkpoint, save_checkpoint
-from rayqc.training.vae import Share, TrainingState, VAESettings, train_vae
+from rayqc.training.vae import TrainingState, VAESettings, Workers, train_vae
 
 SETTINGS = VAESettings(
     steps=30,
@@ -70,14 +70,14 @@ def test_an_interrupted_training_ends_where_an_undisturbed_one_does(images, tmp_
 def test_shares_of_workers_add_up_to_one_workers_gradient(images, world):
     settings = VAESettings(**{**SETTINGS.__dict__, "steps": 1})
 
-    def gradient(share: Share) -> torch.Tensor:
+    def gradient(share: Workers) -> torch.Tensor:
         state = fresh()
         state.optimiser.step = lambda: None
         train_vae(state, images, settings, share)
         return torch.cat([p.grad.ravel() for p in state.model.parameters()])
 
-    whole = gradient(Share())
-    mean = sum(gradient(Share(rank=rank, world=world)) for rank in range(world)) / world
+    whole = gradient(Workers())
+    mean = sum(gradient(Workers(rank=rank, world=world)) for rank in range(world)) / world
     torch.testing.assert_close(mean, whole, rtol=1e-4, atol=1e-5)
 
 

@@ -1,5 +1,5 @@
 """The stages of a run, one record a file.
 
-What a stage works with is imported when it works: the command line reads the records to know the
+A stage imports what it needs inside `work`: the command line reads the records to list the
 commands, and should not wait for Ray and torch.
 """

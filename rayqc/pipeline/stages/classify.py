@@ -1,4 +1,4 @@
-"""Stage `classify`: train classifiers with and without what was kept, on equal terms."""
+"""Stage `classify`: train classifiers with and without the accepted images, otherwise alike."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def work(run: Run) -> ClassifyResult:
-    """Train and test every arm; nothing where the settings name none."""
+    """Train and test a classifier of each arm and seed; none where the settings name no arms."""
     from rayqc.distributed.classify import run_arms
     from rayqc.errors import InputError
     from rayqc.report.intervals import summarise
@@ -42,7 +42,7 @@ def work(run: Run) -> ClassifyResult:
 
 
 def show(summary: ClassifyResult, place: str) -> Shown:
-    """Accuracy of each arm, and differences."""
+    """Accuracy of each arm, and differences between arms."""
     arms, differences = summary.get("arms", {}), summary.get("differences", {})
     return [
         *(

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def work(run: Run) -> FilterResult:
-    """Judge every candidate, and make the pictures."""
+    """Judge every candidate of the pool, and write the pictures."""
     from rayqc.pipeline.generators import on_devices, own_sources, refuse_unnamed
     from rayqc.pipeline.judging import conclude, judge_sources
     from rayqc.pipeline.pool import filter_sources_of, pool_on_disk, statistics_of

@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 
 def work(run: Run) -> FitResult:
-    """Encode the references and fit the regions that are set."""
+    """Encode the references, fit the regions that the settings ask for, and measure them."""
     import numpy as np
 
     from rayqc.distributed.encode import encode_images
@@ -33,10 +33,10 @@ def work(run: Run) -> FitResult:
     config, encoder, references = run.config, run.encoder, run.references
     refuse_collapse(encoder.record, config.encoder.allow_collapse)
     latents = encode_images(references, run.model, config, run.progress, "fit")
-    ordered = in_order(latents, references)
-    write_table(run.folder, REFERENCES, ordered)
+    ordered_latents = in_order(latents, references)
+    write_table(run.folder, REFERENCES, ordered_latents)
     fit = fit_regions(
-        references.append_column("latent", ordered["latent"]),
+        references.append_column("latent", ordered_latents["latent"]),
         latents,
         encoder.image,
         encoder.classes,
@@ -61,15 +61,17 @@ def work(run: Run) -> FitResult:
         summary["thresholds"] = fit.regions.facts()["thresholds"]
         logger.info("fit: %s", fit.regions.guarantee.says)
     else:
-        expected = [expected_coverage(count, config.regions.coverage) for count in count_K]
-        summary["expected_coverage"] = float(np.mean(expected))
+        expected_coverages = [
+            expected_coverage(count, config.regions.coverage) for count in count_K
+        ]
+        summary["expected_coverage"] = float(np.mean(expected_coverages))
     for line in separation_warnings(fit.separation):
         logger.warning(line)
     return summary
 
 
 def show(summary: FitResult, place: str) -> Shown:
-    """What is promised and measured, and of each class its radius and how well it is told."""
+    """Promised and measured coverage, and each class's references, radius and separation."""
     rows = [
         (
             name,
@@ -84,11 +86,11 @@ def show(summary: FitResult, place: str) -> Shown:
         rows=rows,
         title=f"{summary['kind']} regions; separation: AUROC of the label, own against others",
     )
-    thresholds = [
+    threshold_lines = [
         f"threshold of {name}: {value:.3f} nats"
         for name, value in summary.get("thresholds", {}).items()
     ]
-    return [table, *coverage_lines(summary), *thresholds, f"in {place}"]
+    return [table, *coverage_lines(summary), *threshold_lines, f"in {place}"]
 
 
 STAGE = Stage(

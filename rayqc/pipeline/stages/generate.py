@@ -1,4 +1,4 @@
-"""Stage `generate`: train the run's generators, and write the candidates it makes itself."""
+"""Stage `generate`: train the run's generators, and write the candidates that they make."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def work(run: Run) -> GenerateResult:
-    """Train GANs; make the pool, unless the filter's actors are to make it."""
+    """Train the GANs, and make the pool unless the filter's actors are to make it."""
     from rayqc.distributed.generate import generate_pool
     from rayqc.generators.sampled import SampledSource
     from rayqc.pipeline.generators import (
@@ -32,15 +32,19 @@ def work(run: Run) -> GenerateResult:
     sources = on_devices(own_sources(run), run)
     if not sources or not pool_on_disk(run):
         return summary
-    numbers = list(sources)
+    entry_numbers = list(sources)
     units = [
-        replace(unit, entry=numbers.index(unit.entry))
+        replace(unit, entry=entry_numbers.index(unit.entry))
         for unit in plan_pool(run, sources)
         if unit.entry in sources
     ]
-    made = [*sources.values()]
-    gpu = any(isinstance(one, SampledSource) and one.device != "cpu" for one in made)
-    totals = generate_pool(run.folder.sub("pool"), made, units, run.config, run.progress, gpu)
+    source_list = [*sources.values()]
+    uses_gpu = any(
+        isinstance(source, SampledSource) and source.device != "cpu" for source in source_list
+    )
+    totals = generate_pool(
+        run.folder.sub("pool"), source_list, units, run.config, run.progress, uses_gpu
+    )
     return {**summary, "made": totals.read}
 
 

@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 
 def work(run: Run) -> EncoderRecord:
-    """Draw the references, try what can be tried, and train the encoder on them."""
+    """Draw the references, try the generators that can be tried, and train the encoder."""
     from rayqc.distributed.train_encoder import train_encoder
     from rayqc.encoders.vae import refuse_collapse
     from rayqc.pipeline.environment import environment
@@ -31,8 +31,10 @@ def work(run: Run) -> EncoderRecord:
     config = run.config
     write_json(run.folder, "env.json", environment())
     source = open_source(config.references)
-    wanted = config.references
-    references = select_references(source, wanted.per_class, wanted.seed, config.image.max_bytes)
+    reference_settings = config.references
+    references = select_references(
+        source, reference_settings.per_class, reference_settings.seed, config.image.max_bytes
+    )
     write_table(run.model, REFERENCES, references)
     shape = _shape_of(references, run)
     logger.info(
@@ -57,16 +59,14 @@ def _shape_of(references: pa.Table, run: Run) -> ImageShape:
 
 
 def _try_generators(run: Run) -> None:
-    """Make one candidate of each entry that can be tried: what fails should fail before hours
-    pass.
-    """
+    """Make one candidate of each entry that can be tried, so that errors come before training."""
     from rayqc.config import MadeHere
-    from rayqc.pipeline.generators import kind_of, own_sources
+    from rayqc.pipeline.generators import generator_kind, own_sources
     from rayqc.units import WHOLE
 
-    for number, source in own_sources(run).items():
-        entry = run.config.pool[number]
-        if isinstance(entry, MadeHere) and kind_of(entry).tried_first:
+    for entry_number, source in own_sources(run).items():
+        entry = run.config.pool[entry_number]
+        if isinstance(entry, MadeHere) and generator_kind(entry).tried_first:
             source.read(replace(source.units(WHOLE)[0], stop=1))
 
 

@@ -1,1 +1,1 @@
-"""Which references fit and which calibrate, and what that promises; one file a promise."""
+"""Promises: which references fit, which calibrate, and what follows. One file for each promise."""

@@ -1,4 +1,4 @@
-"""What a promise is: how references are shared out, and what may be said of fresh images.
+"""A promise: which references fit and which calibrate, and the coverage that this guarantees.
 
 Shape suffixes: N references, M calibration scores.
 """
@@ -21,7 +21,7 @@ from rayqc.regions.views.base import LabelSettings
 
 @dataclass(frozen=True, kw_only=True)
 class CalibrationSettings:
-    """How regions are calibrated; see `config.Regions` for each setting."""
+    """How regions are calibrated; `config.Regions` describes each setting."""
 
     coverage: float
     promise: str
@@ -32,25 +32,27 @@ class CalibrationSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class CalibratedFit:
-    """Scorers, their scales, and the scores they are calibrated by."""
+    """Scorers, their scales, and the scores that calibrate them."""
 
     scorers: tuple[Scorer, ...]
+    """The scorers that judge candidates: one, or with CV+ one for each fold."""
     joins: tuple[Join, ...]
+    """The scales of each scorer, in the scorers' order."""
     calibration: Calibration
     raw: RawScores
-    """Out-of-sample scores of references."""
+    """Out-of-sample raw scores of references, to measure `separation` on."""
     folds: int
+    """Number of folds that were used."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PromiseKind:
-    """How a promise is kept, and its words."""
+    """How regions are fitted under a promise, and what the promise says."""
 
     fit: Callable[[np.ndarray, int, CalibrationSettings, int, RunTasks], CalibratedFit]
-    """Takes the references' labels (N,), the number of classes, settings, a seed, and what does
-    tasks."""
+    """Takes the references' labels (N,) int64, K, settings, a seed, and what runs scorer tasks."""
     guarantee: Callable[[int, float, int], Guarantee]
-    """Takes the number of calibration scores, the coverage asked for, and the number of folds.
+    """Takes the number of calibration scores M, the coverage asked for, and the number of folds.
 
     Raises:
         TooFewReferencesError: too few scores to promise anything.
@@ -58,11 +60,26 @@ class PromiseKind:
 
 
 def guarantee(promise: str, scores: int, coverage: float, folds: int) -> Guarantee:
-    """A promise in numbers and words; raises as `PromiseKind.guarantee`."""
+    """A promise in numbers and words.
+
+    Args:
+        promise: name of its kind.
+        scores: number of calibration scores M.
+        coverage: the coverage asked for, a fraction in (0, 1].
+        folds: number of folds.
+
+    Raises:
+        TooFewReferencesError: too few scores to promise anything.
+    """
     kind: PromiseKind = PROMISES[promise]
     return kind.guarantee(scores, coverage, folds)
 
 
 def one_scorer(odds: Odds, label_M: np.ndarray) -> Calibration:
-    """Calibration scores that are all compared with one scorer's."""
+    """A calibration whose scores are all compared with the same scorer's, number 0.
+
+    Args:
+        odds: of M references.
+        label_M: (M,) int64, their own classes.
+    """
     return Calibration(odds=odds, label_M=label_M, scorer_M=np.zeros(label_M.size, np.int64))

@@ -1,4 +1,4 @@
-"""Promise `cv+`: a scorer without each fold, and all of them are asked about every candidate.
+"""Promise `cv+`: for each fold a scorer fitted without it; all of them score every candidate.
 
 Shape suffixes: N references, M calibration scores.
 
@@ -19,48 +19,52 @@ from rayqc.regions.scorer_tasks import RunTasks, ScorerTask, fold_tasks, folds_o
 def fit(
     label_N: np.ndarray, classes: int, settings: CalibrationSettings, seed: int, run: RunTasks
 ) -> CalibratedFit:
-    """A scorer without each fold, scaled by scorers without that fold and one more."""
+    """See `PromiseKind.fit`. For each fold, a scorer is fitted without it.
+
+    That scorer's scales are fitted on the other folds: each is scored by a scorer that was fitted
+    without it and without the first. So no scale is fitted on scores of images that a scorer saw.
+    """
     fold_N = folds_of(label_N, settings.folds, seed)
     count = int(fold_N.max()) + 1
     pairs = [(a, b) for a in range(count) for b in range(a + 1, count)]
-    outer = fold_tasks(fold_N)
-    inner = [
+    tasks_without_fold = fold_tasks(fold_N)
+    tasks_without_pair = [
         ScorerTask(
             train=np.flatnonzero((fold_N != a) & (fold_N != b)),
             asked=np.concatenate([np.flatnonzero(fold_N == a), np.flatnonzero(fold_N == b)]),
         )
         for a, b in pairs
     ]
-    fitted = run([*outer, *inner])
-    without_two = dict(zip(pairs, fitted[count:], strict=True))
-    joins, odds, labels = [], [], []
+    fits = run([*tasks_without_fold, *tasks_without_pair])
+    fit_without_pair = dict(zip(pairs, fits[count:], strict=True))
+    joins, odds_by_fold, label_by_fold = [], [], []
     for k in range(count):
-        raws = []
+        raw_by_fold = []
         for j in range(count):
             if j != k:
-                raw = without_two[min(j, k), max(j, k)].raw
-                first = int((fold_N == min(j, k)).sum())
+                raw = fit_without_pair[min(j, k), max(j, k)].raw
+                first_size = int((fold_N == min(j, k)).sum())
                 rows = np.arange(raw.label_N.size)
-                raws.append(raw[rows < first] if j < k else raw[rows >= first])
-        joins.append(fit_join(RawScores.concatenated(raws), classes))
-        odds.append(joins[k].odds(fitted[k].raw))
-        labels.append(fitted[k].raw.label_N)
+                raw_by_fold.append(raw[rows < first_size] if j < k else raw[rows >= first_size])
+        joins.append(fit_join(RawScores.concatenated(raw_by_fold), classes))
+        odds_by_fold.append(joins[k].odds(fits[k].raw))
+        label_by_fold.append(fits[k].raw.label_N)
     calibration = Calibration(
-        odds=Odds.concatenated(odds),
-        label_M=np.concatenate(labels),
-        scorer_M=np.repeat(np.arange(count), [part.size for part in labels]),
+        odds=Odds.concatenated(odds_by_fold),
+        label_M=np.concatenate(label_by_fold),
+        scorer_M=np.repeat(np.arange(count), [fold_label_N.size for fold_label_N in label_by_fold]),
     )
     return CalibratedFit(
-        scorers=tuple(part.scorer for part in fitted[:count]),
+        scorers=tuple(fold_fit.scorer for fold_fit in fits[:count]),
         joins=tuple(joins),
         calibration=calibration,
-        raw=out_of_fold(fitted[:count], fold_N),
+        raw=out_of_fold(fits[:count], fold_N),
         folds=count,
     )
 
 
 def guarantee(scores: int, coverage: float, folds: int) -> Guarantee:
-    """See `PromiseKind`."""
+    """See `PromiseKind.guarantee`."""
     bound = cv_plus_bound(scores, folds, coverage)
     says = (
         "averaged over draws of references, a fresh real image drawn like them is accepted "

@@ -1,4 +1,4 @@
-"""Promise `empirical`: none. All references fit the scorer that judges candidates.
+"""Promise `empirical`: nothing is promised; the scorer is fitted on all references.
 
 Shape suffixes: N references.
 """
@@ -21,27 +21,27 @@ from rayqc.regions.scorer_tasks import RunTasks, ScorerTask, fold_tasks, folds_o
 def fit(
     label_N: np.ndarray, classes: int, settings: CalibrationSettings, seed: int, run: RunTasks
 ) -> CalibratedFit:
-    """Out-of-fold scores for the threshold, a scorer of all references for the candidates."""
+    """See `PromiseKind.fit`. Out-of-fold scores calibrate; a scorer of all references judges."""
     fold_N = folds_of(label_N, settings.folds, seed)
-    whole = ScorerTask(train=np.arange(label_N.size), asked=np.zeros(0, np.int64))
-    *parts, last = run([*fold_tasks(fold_N), whole])
-    raw = out_of_fold(parts, fold_N)
-    # A fold's scores are scaled by what the other folds say: no scale has seen what it scales.
+    final_task = ScorerTask(train=np.arange(label_N.size), asked=np.zeros(0, np.int64))
+    *fold_fits, final_fit = run([*fold_tasks(fold_N), final_task])
+    raw = out_of_fold(fold_fits, fold_N)
+    # Each fold's log odds come from scales fitted on the other folds' scores, never on its own.
     odds = [
         fit_join(raw[fold_N != k], classes).odds(raw[fold_N == k]) for k in range(fold_N.max() + 1)
     ]
     order_N = np.argsort(fold_N, kind="stable")
     return CalibratedFit(
-        scorers=(last.scorer,),
+        scorers=(final_fit.scorer,),
         joins=(fit_join(raw, classes),),
         calibration=one_scorer(Odds.concatenated(odds), label_N[order_N]),
         raw=raw,
-        folds=len(parts),
+        folds=len(fold_fits),
     )
 
 
 def guarantee(scores: int, coverage: float, folds: int) -> Guarantee:
-    """See `PromiseKind`."""
+    """See `PromiseKind.guarantee`."""
     least = least_scores(coverage)
     says = (
         "no promise: the score is refitted on all references and its threshold is that of "

@@ -1,4 +1,4 @@
-"""Promise `split`: some references calibrate and do nothing else.
+"""Promise `split`: some references only calibrate; nothing is fitted on them.
 
 Shape suffixes: N references.
 
@@ -25,41 +25,54 @@ from rayqc.seeds import CALIBRATION
 def fit(
     label_N: np.ndarray, classes: int, settings: CalibrationSettings, seed: int, run: RunTasks
 ) -> CalibratedFit:
-    """The references that do not calibrate fit scorer and scales."""
+    """See `PromiseKind.fit`. Scorer and scales are fitted on references that do not calibrate."""
     calibrates_N = choose_calibration(label_N, settings.calibration_share, settings.coverage, seed)
     train, asked = np.flatnonzero(~calibrates_N), np.flatnonzero(calibrates_N)
     fold_N = folds_of(label_N[train], settings.folds, seed)
-    inner = [
+    inner_tasks = [
         ScorerTask(train=train[task.train], asked=train[task.asked]) for task in fold_tasks(fold_N)
     ]
-    *parts, last = run([*inner, ScorerTask(train=train, asked=asked)])
-    join = fit_join(out_of_fold(parts, fold_N), classes)
+    *fold_fits, final_fit = run([*inner_tasks, ScorerTask(train=train, asked=asked)])
+    join = fit_join(out_of_fold(fold_fits, fold_N), classes)
     return CalibratedFit(
-        scorers=(last.scorer,),
+        scorers=(final_fit.scorer,),
         joins=(join,),
-        calibration=one_scorer(join.odds(last.raw), label_N[asked]),
-        raw=last.raw,
-        folds=len(parts),
+        calibration=one_scorer(join.odds(final_fit.raw), label_N[asked]),
+        raw=final_fit.raw,
+        folds=len(fold_fits),
     )
 
 
 def choose_calibration(label_N: np.ndarray, share: float, coverage: float, seed: int) -> np.ndarray:
-    """(N,) bool, true for references that calibrate: `share` of each class, and as many as a
-    promise needs while that leaves at least half of the references to be fitted on.
+    """Draw the references that calibrate, from each class in proportion to its size.
+
+    They are `share` of all references or, where the promise needs more, as many as it needs but at
+    most half of all.
+
+    Args:
+        label_N: (N,) int64.
+        share: fraction in (0, 1).
+        coverage: fraction in (0, 1].
+        seed: of the draw.
+
+    Returns:
+        (N,) bool, true for references that calibrate.
     """
     rng = np.random.default_rng([seed, CALIBRATION])
-    wanted = max(round(share * label_N.size), min(least_scores(coverage), label_N.size // 2))
-    ranks = np.empty(label_N.size)
+    calibration_count = max(
+        round(share * label_N.size), min(least_scores(coverage), label_N.size // 2)
+    )
+    rank_N = np.empty(label_N.size)
     for k in np.unique(label_N):
         rows = rng.permutation(np.flatnonzero(label_N == k))
-        ranks[rows] = (np.arange(rows.size) + rng.random()) / rows.size
+        rank_N[rows] = (np.arange(rows.size) + rng.random()) / rows.size
     calibrates_N = np.zeros(label_N.size, bool)
-    calibrates_N[np.argsort(ranks, kind="stable")[:wanted]] = True
+    calibrates_N[np.argsort(rank_N, kind="stable")[:calibration_count]] = True
     return calibrates_N
 
 
 def guarantee(scores: int, coverage: float, folds: int) -> Guarantee:
-    """See `PromiseKind`."""
+    """See `PromiseKind.guarantee`."""
     least = least_scores(coverage)
     if scores < least:
         raise TooFewReferencesError(

@@ -1,1 +1,1 @@
-"""How unlike its class an image is, by one view of it each: its label, or its make."""
+"""Scores: how unlike its class an image is, by one measure each. One file for each score."""

@@ -1,10 +1,11 @@
-"""What a score is: one part of the evidence against a candidate.
+"""A score: one term of the evidence against a candidate.
 
-A score is fitted on references and gives raw values of candidates. Raw values of references that it
-has not seen give its scale, which turns raw values into log odds: how much likelier is what was
-seen in a faulty image than in a genuine one? `joint` sums what the scales of all scores say.
+A score is fitted on references and computes raw values of candidates. Its scale is fitted on raw
+values of references that the score was not fitted on. The scale turns raw values into log odds: how
+much likelier a faulty image is to have them than a genuine one. `joint` adds up the evidence of all
+scores.
 
-Shape suffixes: N images, K classes.
+Shape suffixes: N images, C channels, K classes.
 """
 
 from __future__ import annotations
@@ -19,49 +20,57 @@ from rayqc.regions.base import Candidates
 from rayqc.regions.views.base import LabelSettings
 
 RawScore = dict[str, np.ndarray]
-"""Raw values of N images: arrays whose first axis is N."""
+"""Raw values of N images by one score: named arrays whose first axis is N."""
 
 MOST_ODDS = 300.0
-"""Nats; keeps evidence finite and small enough for float32."""
+"""Largest log odds, in nats: keeps evidence finite and small enough for float32."""
 
 
 class FittedScore(Protocol):
-    """A score that knows the references."""
+    """A score that is fitted on references."""
 
     def raw(self, candidates: Candidates) -> RawScore:
-        """Raw values of images under their own labels."""
+        """Raw values of N images under their own labels."""
         ...
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """All of it, by names that no other score uses: they begin with its own."""
+        """All arrays of the score, by names that no other score uses."""
         ...
 
 
 class Scale(Protocol):
-    """Raw values to log odds."""
+    """Turns the raw values of one score into log odds."""
 
     def log_odds(self, raw: RawScore, label_N: np.ndarray) -> np.ndarray:
-        """(N,) float64 nats, at most `MOST_ODDS`: fault against genuine."""
+        """Log odds of faulty against genuine.
+
+        Args:
+            raw: of N images.
+            label_N: (N,) int64, the classes that the images were scored under.
+
+        Returns:
+            (N,) float64, nats, at most `MOST_ODDS`.
+        """
         ...
 
     def facts(self) -> dict[str, float]:
-        """All of it that is not an array, by names that no other scale uses."""
+        """What is not an array, by names that no other scale uses."""
         ...
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """All of it that is an array, likewise."""
+        """What is an array, by names that no other scale uses."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreKind:
-    """How a score and its scale are fitted, and how they come back from their files."""
+    """How a score and its scale are fitted, and how they are read back from their files."""
 
     fit: Callable[[Candidates, int, LabelSettings, int], FittedScore]
-    """Takes references, the number of classes, settings and a seed; equal seeds, equal scores."""
+    """Takes references, K, settings and a seed; equal seeds give equal scores."""
     restore: Callable[[dict[str, np.ndarray], int, int], FittedScore]
-    """Takes the arrays of all scores, the number of classes, and the images' channels."""
+    """Takes the arrays of all scores, K, and C."""
     fit_scale: Callable[[RawScore, np.ndarray, int], Scale]
-    """Takes out-of-fold raw values of references, their labels, and the number of classes."""
+    """Takes out-of-fold raw values of N references, their labels (N,) int64, and K."""
     restore_scale: Callable[[dict[str, float], dict[str, np.ndarray]], Scale]
     """Takes the facts and the arrays of all scales."""

@@ -1,8 +1,8 @@
-"""Score `quality`: is an image made like the references of its class?
+"""Score `quality`: are an image's contrast, sharpness and spectrum like those of its class?
 
-The Mahalanobis distance of its plain statistics (`images.statistics`) from the class's mean,
-under one covariance for all classes. Distance from the usual, so it looks both ways: too
-smooth counts as too rough does. The scale is in `quality_scale`.
+It is the Mahalanobis distance of the image's plain statistics (`images.statistics`) from its
+class's mean, under one covariance for all classes. Deviations count in both directions: too smooth
+as well as too rough. The scale is in `quality_scale`.
 
 Shape suffixes: N images, H W C pixels, S statistics, K classes.
 """
@@ -27,25 +27,37 @@ from rayqc.storage.artefact import prefixed, under
 
 NAME = "quality"
 NOISE_IMAGES = 8
+"""Images of white noise whose median distance is taken."""
 LEAST_SPREAD = 0.15
-"""Standard deviation that is added to every statistic's: what is constant among a few
-references (a black corner) may still vary a little."""
+"""Standard deviation whose square is added to every statistic's variance: a statistic that is
+constant among a few references (a black corner) may still vary a little in fresh images."""
 BEND = 10.0
-"""Deviations of so many standard deviations count as about nine, those of 100 as 30."""
+"""Where deviations are compressed: 10 standard deviations count as about 9, and 100 as 30."""
 SHRINK_MEANS = 1.0
-"""A class's mean is drawn to the common mean as by so many further references."""
+"""A class's mean is drawn towards the common mean as if by this many references that lie there."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class UsualStatistics:
-    """Each class's usual statistics."""
+    """Mean of each class's statistics, and the spread and covariance that all classes share."""
 
     mean_KS: np.ndarray
+    """(K, S) float64."""
     spread_S: np.ndarray
+    """(S,) float64, standard deviation of each statistic within a class, and `LEAST_SPREAD`."""
     precision_SS: np.ndarray
+    """(S, S) float64, inverse covariance of deviations divided by `spread_S` and compressed."""
 
     def distance(self, statistics_NS: np.ndarray, label_N: np.ndarray) -> np.ndarray:
-        """(N,) float64 Mahalanobis distances from the own class's mean."""
+        """Mahalanobis distance of each image's statistics from its own class's mean.
+
+        Args:
+            statistics_NS: (N, S) float.
+            label_N: (N,) int64, own classes.
+
+        Returns:
+            (N,) float64, no unit.
+        """
         bent_NS = _bend((statistics_NS - self.mean_KS[label_N]) / self.spread_S)
         square_N = np.einsum("ns,st,nt->n", bent_NS, self.precision_SS, bent_NS, optimize=True)
         return np.asarray(np.sqrt(np.maximum(square_N, 0)))
@@ -53,16 +65,18 @@ class UsualStatistics:
 
 @dataclass(frozen=True, kw_only=True)
 class QualityScore:
-    """What is usual for each class, and how unusual white noise is."""
+    """The statistics usual for each class, and the distance of white noise from them."""
 
     usual: UsualStatistics
     levels: np.ndarray
-    """(2,) uint8, see `images.statistics.told_apart`."""
+    """(2,) uint8, the pixel values that images are clipped to; see `images.statistics`."""
     noise_K: np.ndarray
-    """White noise's distance under each label."""
+    """(K,) float64, white noise's distance under each label."""
 
     def raw(self, candidates: Candidates) -> RawScore:
-        """See `FittedScore`: (N,) `distance_N`, and white noise's under the same labels."""
+        """See `FittedScore.raw`. Two (N,) float64 arrays: the images' distances, and white noise's
+        under the same labels.
+        """
         label_N = candidates.label_N
         statistics_NS = clipped_statistics(candidates.images_NHWC, self.levels)
         return {
@@ -71,7 +85,7 @@ class QualityScore:
         }
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """See `FittedScore`."""
+        """See `FittedScore.arrays`."""
         usual = {
             "mean_KS": self.usual.mean_KS,
             "spread_S": self.usual.spread_S,
@@ -83,7 +97,14 @@ class QualityScore:
 def fit_quality(
     references: Candidates, classes: int, settings: LabelSettings, seed: int
 ) -> QualityScore:
-    """What is usual for the references, and what white noise of their shape is beside it."""
+    """Fit each class's usual statistics, and measure the distance of white noise from them.
+
+    Args:
+        references: N labelled images.
+        classes: K.
+        settings: not used.
+        seed: of the white noise.
+    """
     levels = told_apart(references.images_NHWC)
     statistics_NS = clipped_statistics(references.images_NHWC, levels)
     usual = fit_usual(statistics_NS, references.label_N, classes)
@@ -97,7 +118,7 @@ def fit_quality(
 
 
 def restore_quality(arrays: dict[str, np.ndarray], classes: int, channels: int) -> QualityScore:
-    """A score from what `QualityScore.arrays` gave."""
+    """A score from what `QualityScore.arrays` returned; `classes` and `channels` are not used."""
     return QualityScore(
         usual=UsualStatistics(**under(arrays, NAME)),
         levels=arrays["levels"],
@@ -106,8 +127,15 @@ def restore_quality(arrays: dict[str, np.ndarray], classes: int, channels: int) 
 
 
 def clipped_statistics(images_NHWC: np.ndarray, levels: np.ndarray) -> np.ndarray:
-    """(N, S) statistics of images whose pixels are clipped to the levels between which
-    differences count.
+    """Statistics of images after their pixels are clipped to the levels between which differences
+    count.
+
+    Args:
+        images_NHWC: (N, H, W, C) uint8.
+        levels: (2,) uint8, lowest and highest.
+
+    Returns:
+        (N, S) float32.
     """
     if levels[0] > 0 or levels[1] < 255:
         images_NHWC = np.clip(images_NHWC, *levels)
@@ -115,7 +143,12 @@ def clipped_statistics(images_NHWC: np.ndarray, levels: np.ndarray) -> np.ndarra
 
 
 def fit_usual(statistics_NS: np.ndarray, label_N: np.ndarray, classes: int) -> UsualStatistics:
-    """Means a class, and the Ledoit-Wolf covariance of deviations from them.
+    """Mean statistics of each class, and the Ledoit-Wolf covariance of deviations from them.
+
+    Args:
+        statistics_NS: (N, S) float, of references.
+        label_N: (N,) int64, own classes.
+        classes: K.
 
     Source: Ledoit & Wolf 2004, by scikit-learn.
     """
@@ -127,7 +160,7 @@ def fit_usual(statistics_NS: np.ndarray, label_N: np.ndarray, classes: int) -> U
     sum_KS = np.zeros((classes, statistics_NS.shape[1]))
     np.add.at(sum_KS, label_N, statistics_NS)
     mean_KS = (sum_KS + SHRINK_MEANS * common_S) / (count_K + SHRINK_MEANS)[:, None]
-    # A point has pulled its class's mean towards itself; a fresh one has not, and deviates more.
+    # A reference pulls its class's mean towards itself, so a fresh image deviates more.
     pull_N = np.sqrt((count_K[label_N] + 1) / np.maximum(count_K[label_N] - 1, 1))
     deviation_NS = (statistics_NS - mean_KS[label_N]) * pull_N[:, None]
     spread_S = np.sqrt(deviation_NS.var(0) + LEAST_SPREAD**2)
@@ -138,6 +171,7 @@ def fit_usual(statistics_NS: np.ndarray, label_N: np.ndarray, classes: int) -> U
 
 
 def _bend(deviation_NS: np.ndarray) -> np.ndarray:
+    """(N, S) deviations, large ones compressed; see `BEND`."""
     return np.asarray(BEND * np.arcsinh(deviation_NS / BEND))
 
 

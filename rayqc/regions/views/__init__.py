@@ -1,1 +1,1 @@
-"""What the label's classifiers look at; one file a view."""
+"""Views: what the label's classifiers look at in an image. One file for each view."""

@@ -1,6 +1,6 @@
-"""What a label view is: a classifier of images that looks at one thing in them.
+"""A label view: a classifier of images that looks at one aspect of them.
 
-Shape suffixes: N images, H W C pixels, D latent, K classes, F features.
+Shape suffixes: N images, H W C pixels, D latent, K classes, F features, B images of a batch.
 """
 
 from __future__ import annotations
@@ -22,14 +22,16 @@ from rayqc.training.augment import random_affine, random_flip
 from rayqc.training.softmax import SoftmaxHead, train_softmax
 
 AUGMENTED_ROWS = 2000
+"""Augmented copies of all references together, at most."""
 MOST_COPIES = 40
+"""Augmented copies of each reference, at most."""
 BATCH = 128
-"""Images at once: the patches' responses to so many stay in a core's cache."""
+"""Images at once: the patches' responses to this many fit in a core's cache."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LabelSettings:
-    """How the label's score is made; see `config.Regions` for each setting."""
+    """How the label's score is made; `config.Regions` describes each setting."""
 
     views: tuple[str, ...] = ("edges", "patches", "network")
     augment: bool = True
@@ -38,63 +40,71 @@ class LabelSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class ViewTask:
-    """References that a view is learned from."""
+    """The N references that a view is trained on."""
 
     images_NHWC: np.ndarray
-    """uint8."""
+    """(N, H, W, C) uint8."""
     latent_ND: np.ndarray
-    """float32."""
+    """(N, D) float32."""
     label_N: np.ndarray
-    """int64."""
+    """(N,) int64 in [0, classes)."""
     classes: int
+    """K."""
     settings: LabelSettings
     seed: int
 
     @functools.cached_property
     def x_NCHW(self) -> Tensor:
-        """Pixels in [0, 1]."""
+        """(N, C, H, W) float32 pixels in [0, 1]."""
         return pixels_to_input(torch.from_numpy(self.images_NHWC))
 
     @functools.cached_property
     def copies_NCHW(self) -> Tensor:
-        """The images, and as many augmented copies of each as keep the whole near 2,000."""
-        count = min(MOST_COPIES, AUGMENTED_ROWS // len(self.x_NCHW))
+        """The N images, followed by up to `MOST_COPIES` augmented copies of all of them.
+
+        (N * (copies + 1), C, H, W) float32 pixels in [0, 1]. There are at most `AUGMENTED_ROWS`
+        copies in all, and none where the settings turn `augment` off.
+        """
+        copies = min(MOST_COPIES, AUGMENTED_ROWS // len(self.x_NCHW))
         rng = torch.Generator().manual_seed(self.seed)
-        parts = [self.x_NCHW]
-        for _ in range(count if self.settings.augment else 0):
+        batches = [self.x_NCHW]
+        for _ in range(copies if self.settings.augment else 0):
             copy_NCHW = random_affine(self.x_NCHW, rng)
-            parts.append(random_flip(copy_NCHW, rng) if self.settings.flip else copy_NCHW)
-        return torch.cat(parts)
+            batches.append(random_flip(copy_NCHW, rng) if self.settings.flip else copy_NCHW)
+        return torch.cat(batches)
 
     @property
     def copied_label_N(self) -> Tensor:
-        """Labels of the copies."""
+        """int64 labels of `copies_NCHW`, row by row."""
         return torch.from_numpy(np.tile(self.label_N, len(self.copies_NCHW) // len(self.x_NCHW)))
 
     def train_head(self, features: Callable[[Tensor], Tensor]) -> SoftmaxHead:
-        """A linear classifier on features of the copies.
+        """A linear classifier, trained on features of `copies_NCHW`.
 
         Args:
-            features: (N, C, H, W) pixels in [0, 1] to (N, F).
+            features: function from (N, C, H, W) pixels in [0, 1] to (N, F).
         """
-        parts = [features(part) for part in torch.split(self.copies_NCHW, BATCH)]
-        return train_softmax(torch.cat(parts), self.copied_label_N, self.classes)
+        feature_batches = [features(x_BCHW) for x_BCHW in torch.split(self.copies_NCHW, BATCH)]
+        return train_softmax(torch.cat(feature_batches), self.copied_label_N, self.classes)
 
 
 class FittedView(Protocol):
-    """A view that has learned the classes."""
+    """A trained view."""
 
     def log_probability(self, x_NCHW: Tensor, latent_ND: Tensor) -> Tensor:
-        """(N, K) log-probability of each class.
+        """Log-probability of each class, in nats.
 
         Args:
-            x_NCHW: pixels in [0, 1].
-            latent_ND: the encoder's latents of the same images.
+            x_NCHW: (N, C, H, W) float pixels in [0, 1].
+            latent_ND: (N, D) float, the encoder's latents of the same images.
+
+        Returns:
+            (N, K) float.
         """
         ...
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """All of it, by names that begin with the view's own."""
+        """All arrays of the view, by names that no other view uses."""
         ...
 
 
@@ -103,32 +113,41 @@ class HeadView(ABC):
     """A view that is a linear classifier on features."""
 
     name: str
+    """Name of the view; its head's arrays are stored under it."""
     head: SoftmaxHead
 
     @abstractmethod
     def features(self, x_NCHW: Tensor, latent_ND: Tensor) -> Tensor:
-        """(N, F)."""
+        """(N, F) features of images; arguments as for `FittedView.log_probability`."""
 
     def log_probability(self, x_NCHW: Tensor, latent_ND: Tensor) -> Tensor:
-        """See `FittedView`."""
+        """See `FittedView.log_probability`."""
         return F.log_softmax(self.head(self.features(x_NCHW, latent_ND)), dim=1)
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """See `FittedView`."""
+        """See `FittedView.arrays`."""
         return prefixed(self.head.arrays(), self.name)
 
 
 def restore_head(arrays: dict[str, np.ndarray], name: str) -> SoftmaxHead | None:
-    """The linear classifier of a view of this name; None where the arrays hold none."""
-    own = under(arrays, name)
-    return SoftmaxHead.restore(own) if own else None
+    """The linear classifier of one view, from the arrays of all views.
+
+    Args:
+        arrays: what the views' `arrays` returned.
+        name: of the view.
+
+    Returns:
+        The classifier; None where the arrays hold no such view.
+    """
+    head_arrays = under(arrays, name)
+    return SoftmaxHead.restore(head_arrays) if head_arrays else None
 
 
 @dataclass(frozen=True, kw_only=True)
 class ViewKind:
-    """How a view learns, and how it comes back from its arrays."""
+    """How a view is trained, and how it is read back from its arrays."""
 
     learn: Callable[[ViewTask], FittedView]
+    """Trains the view on references."""
     restore: Callable[[dict[str, np.ndarray], int, int], FittedView | None]
-    """Takes the arrays of all views, the number of classes, and the images' channels; None where
-    this view is not among them."""
+    """Takes the arrays of all views, K, and C; returns None where the arrays hold no such view."""

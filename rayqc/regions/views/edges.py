@@ -23,17 +23,17 @@ class EdgesView(HeadView):
     name: str = NAME
 
     def features(self, x_NCHW: Tensor, latent_ND: Tensor) -> Tensor:
-        """See `HeadView`."""
+        """See `HeadView.features`."""
         return edge_histograms(x_NCHW)
 
 
 def learn(task: ViewTask) -> EdgesView:
-    """See `ViewKind`."""
+    """See `ViewKind.learn`."""
     return EdgesView(head=task.train_head(edge_histograms))
 
 
 def restore(arrays: dict[str, np.ndarray], classes: int, channels: int) -> EdgesView | None:
-    """See `ViewKind`."""
+    """See `ViewKind.restore`."""
     head = restore_head(arrays, NAME)
     return None if head is None else EdgesView(head=head)
 

@@ -1,4 +1,4 @@
-"""Label view `latent`: the encoder's latents, which are not augmented.
+"""Label view `latent`: the encoder's latents of the references, without augmented copies.
 
 Shape suffixes: N images, C H W pixels, D latent.
 """
@@ -24,18 +24,18 @@ class LatentView(HeadView):
     name: str = NAME
 
     def features(self, x_NCHW: Tensor, latent_ND: Tensor) -> Tensor:
-        """See `HeadView`."""
+        """See `HeadView.features`."""
         return latent_ND
 
 
 def learn(task: ViewTask) -> LatentView:
-    """See `ViewKind`."""
+    """See `ViewKind.learn`."""
     latent_ND, label_N = torch.from_numpy(task.latent_ND), torch.from_numpy(task.label_N)
     return LatentView(head=train_softmax(latent_ND, label_N, task.classes))
 
 
 def restore(arrays: dict[str, np.ndarray], classes: int, channels: int) -> LatentView | None:
-    """See `ViewKind`."""
+    """See `ViewKind.restore`."""
     head = restore_head(arrays, NAME)
     return None if head is None else LatentView(head=head)
 

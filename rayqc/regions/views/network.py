@@ -1,4 +1,4 @@
-"""Label view `network`: a small network of its own.
+"""Label view `network`: a small convolutional classifier trained on the references.
 
 Shape suffixes: N images, C H W pixels, D latent, K classes.
 """
@@ -22,7 +22,7 @@ SHRINK = "shrink"
 WIDTH = 8
 SHRUNK = 2
 LEAST_SIDE = 16
-"""Smaller images are not shrunk."""
+"""Images with a side below this many pixels are not shrunk."""
 STEPS = 150
 LEARNING_RATE = 1e-2
 BATCH_SIZE = 32
@@ -35,17 +35,17 @@ class NetworkView:
     network: Classifier
 
     def log_probability(self, x_NCHW: Tensor, latent_ND: Tensor) -> Tensor:
-        """See `FittedView`."""
+        """See `FittedView.log_probability`."""
         return F.log_softmax(self.network(x_NCHW), dim=1)
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """See `FittedView`."""
-        state = {key: t.numpy() for key, t in self.network.state_dict().items()}
+        """See `FittedView.arrays`."""
+        state = {key: tensor.numpy() for key, tensor in self.network.state_dict().items()}
         return {**prefixed(state, NAME), SHRINK: np.array([self.network.shrink])}
 
 
 def learn(task: ViewTask) -> NetworkView:
-    """See `ViewKind`."""
+    """See `ViewKind.learn`."""
     training = ClassifierSettings(
         steps=STEPS,
         batch_size=BATCH_SIZE,
@@ -61,8 +61,8 @@ def learn(task: ViewTask) -> NetworkView:
 
 
 def restore(arrays: dict[str, np.ndarray], classes: int, channels: int) -> NetworkView | None:
-    """See `ViewKind`."""
-    state = {key: torch.from_numpy(a.copy()) for key, a in under(arrays, NAME).items()}
+    """See `ViewKind.restore`."""
+    state = {key: torch.from_numpy(array.copy()) for key, array in under(arrays, NAME).items()}
     if not state:
         return None
     network = Classifier(channels, classes, WIDTH, int(arrays[SHRINK][0]))

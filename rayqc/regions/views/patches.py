@@ -1,4 +1,4 @@
-"""Label view `patches`: how much an image holds of patches learned from the references.
+"""Label view `patches`: how strongly an image responds to patches learned from the references.
 
 Shape suffixes: N images, C H W pixels, D latent.
 """
@@ -17,7 +17,7 @@ from rayqc.storage.artefact import prefixed, under
 
 NAME = "patches"
 FILTERS = "filters"
-"""The patches' own arrays go by this name in files."""
+"""Name that the patches' arrays are stored under."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,30 +28,30 @@ class PatchesView(HeadView):
     name: str = NAME
 
     def features(self, x_NCHW: Tensor, latent_ND: Tensor) -> Tensor:
-        """See `HeadView`."""
+        """See `HeadView.features`."""
         response: Tensor = self.patches(x_NCHW)
         return response
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """See `FittedView`."""
-        filters = {key: t.numpy() for key, t in self.patches.state_dict().items()}
+        """See `FittedView.arrays`."""
+        filters = {key: tensor.numpy() for key, tensor in self.patches.state_dict().items()}
         return {**super().arrays(), **prefixed(filters, FILTERS)}
 
 
 def learn(task: ViewTask) -> PatchesView:
-    """See `ViewKind`."""
+    """See `ViewKind.learn`."""
     patches = learn_patches(task.x_NCHW, task.seed)
     return PatchesView(head=task.train_head(patches), patches=patches)
 
 
 def restore(arrays: dict[str, np.ndarray], classes: int, channels: int) -> PatchesView | None:
-    """See `ViewKind`."""
+    """See `ViewKind.restore`."""
     head = restore_head(arrays, NAME)
     if head is None:
         return None
     patches = PatchFeatures(channels)
     filters = under(arrays, FILTERS)
-    patches.load_state_dict({key: torch.from_numpy(a.copy()) for key, a in filters.items()})
+    patches.load_state_dict({key: torch.from_numpy(array.copy()) for key, array in filters.items()})
     return PatchesView(head=head, patches=patches)
 
 
