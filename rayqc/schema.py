@@ -86,7 +86,7 @@ def candidate_table(
     Args:
         classes: names of the labels.
         ids: str.
-        images: encoded bytes, or a struct<bytes, path> column.
+        images: encoded bytes, None where there are none, or a struct<bytes, path> column.
         labels: (N,) int64, -1 where there is none; or a column.
         sources: str, where each image comes from.
         parents: str, the reference that each was made from; None where there is none.
@@ -94,7 +94,8 @@ def candidate_table(
     if isinstance(labels, np.ndarray):
         labels = pa.array(labels, pa.int64(), mask=labels == NO_LABEL)
     if not isinstance(images, pa.Array | pa.ChunkedArray):
-        images = pa.array([{"bytes": data, "path": None} for data in images], IMAGE_TYPE)
+        rows = [None if data is None else {"bytes": data, "path": None} for data in images]
+        images = pa.array(rows, IMAGE_TYPE)
     columns = {
         "id": _strings(ids),
         "image": images,

@@ -67,8 +67,8 @@ class Pretrained(LatentNetwork):
             x_NCHW.new_tensor(values).view(1, 3, 1, 1)
             for values in (IMAGENET_MEAN, IMAGENET_SPREAD)
         )
-        features: Tensor = self.network((x_NCHW - mean) / spread)
-        return features.flatten(1)
+        output: Tensor = self.network((x_NCHW - mean) / spread)
+        return output.flatten(1)
 
 
 def pretrained_weights(path: str) -> dict[str, Tensor]:

@@ -9,6 +9,7 @@ Shape suffixes: N images, B images of a batch, H W C pixels, K classes.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -20,6 +21,7 @@ from rayqc.errors import ConfigError, RayqcError
 from rayqc.generators.base import EntryPlace
 from rayqc.images.encode import encode_png
 from rayqc.schema import candidate_table
+from rayqc.sources.problems import Problem, with_problems
 from rayqc.storage import canonical_json, digest
 from rayqc.units import Unit, slices
 
@@ -50,6 +52,12 @@ class Maker(Protocol):
         ...
 
 
+logger = logging.getLogger(__name__)
+
+GENERATOR_ERROR = "generator_error"
+"""Reason of candidates that their generator fails on, and not on others."""
+PROBE_SEED = np.uint64(2**62)
+"""First seed of a batch that tells a generator that fails on some seeds from a broken one."""
 OWN_BATCH = 128
 """Images that the run's own networks make at once; another size would change the last digits."""
 
@@ -115,28 +123,46 @@ class SampledSource:
     def read(self, unit: Unit, max_bytes: int | None = None) -> pa.Table:
         """Make the unit's candidates; `max_bytes` is for files and not used. See `Source`.
 
+        Candidates of a batch that the generator fails on have a problem and no image.
+
         Raises:
-            ConfigError: the generator cannot be loaded, fails, or gives no images.
+            ConfigError: the generator cannot be loaded, or fails on other seeds, too.
         """
         rows, label = unit.rows(), int(unit.path)
-        images: list[bytes] = []
+        images: list[bytes | None] = []
+        problems: list[Problem | None] = []
         for batch_number in np.unique(rows // self.batch):
-            pixels_BHWC = self._batch(label, int(batch_number))
             offsets = rows[rows // self.batch == batch_number] % self.batch
+            try:
+                pixels_BHWC = self._batch(label, int(batch_number))
+            except ConfigError as error:
+                self._sample(label, PROBE_SEED + np.arange(self.batch, dtype=np.uint64))
+                logger.warning("%s; other seeds work", error)
+                images += [None] * len(offsets)
+                problems += [(GENERATOR_ERROR, str(error))] * len(offsets)
+                continue
             images += [encode_png(pixels_BHWC[offset]) for offset in offsets]
-        return candidate_table(
+            problems += [None] * len(offsets)
+        table = candidate_table(
             self.classes,
             ids=[f"{self.name}/{label:04d}-{row:09d}" for row in rows],
             images=images,
             labels=self.labels(unit),
             sources=[f"{self.name} seed={self.seed}"] * len(rows),
         )
+        return with_problems(table, problems)
 
     def _batch(self, label: int, batch_number: int) -> np.ndarray:
         start = batch_number * self.batch
-        seed_B = np.array(
-            [self._seed(label, row) for row in range(start, start + self.batch)], np.uint64
-        )
+        seeds = [self._seed(label, row) for row in range(start, start + self.batch)]
+        return self._sample(label, np.array(seeds, np.uint64))
+
+    def _sample(self, label: int, seed_B: np.ndarray) -> np.ndarray:
+        """(B, H, W, C) uint8 images of a class.
+
+        Raises:
+            ConfigError: the generator fails, or gives something else.
+        """
         label_B = np.full(self.batch, label, np.int64)
         subject = f"pool entry {self.name}: its generator"
         try:

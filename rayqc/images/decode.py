@@ -111,6 +111,8 @@ def decode_batch(
             images_NHWC[row] = decode(encoded, shape, limits)
         except ImageError as error:
             failures[row] = (error.reason, str(error))
+        except Exception as error:  # of a mode, size or file that no decoder was made for
+            failures[row] = ("decode_error", f"{type(error).__name__}: {error}")
     return images_NHWC, failures
 
 
@@ -136,7 +138,10 @@ def _plain(data: bytes | None, limits: Limits) -> np.ndarray | None:
     """Pixels of an image that needs no Pillow, (H, W, 1) or (H, W, 3) uint8; else None."""
     if not data or len(data) > limits.max_bytes:
         return None
-    return plain_pixels(data, limits.formats, limits.max_pixels)
+    try:
+        return plain_pixels(data, limits.formats, limits.max_pixels)
+    except Exception:  # whatever a fast decoder makes of it, Pillow is asked
+        return None
 
 
 def _as_image(pixels: np.ndarray) -> Image.Image:

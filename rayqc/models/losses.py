@@ -14,7 +14,7 @@ from torch.nn import functional as F
 Reconstruction = Literal["bce", "mse"]
 
 ACTIVE_KL = 0.1
-"""Nats of mean KL above which a latent unit counts as active (DESIGN; Burda et al. 2016 use
+"""Nats of mean KL above which a latent unit counts as active (ours; Burda et al. 2016 use
 the variance of the mean instead)."""
 
 

@@ -31,7 +31,7 @@ from rayqc.regions.conformal import (
     p_values,
     threshold,
 )
-from rayqc.regions.joint import STATISTICS, Join, Odds, RawScores, combine, restore_join
+from rayqc.regions.joint import Join, Odds, RawScores, combine, restore_join
 from rayqc.regions.scorer import Scorer, restore_scorer
 from rayqc.regions.scores.label import LOG_PROBABILITY
 from rayqc.regions.scores.label import NAME as LABEL
@@ -104,11 +104,7 @@ class CalibratedRegions:
             name: np.mean([scorer_odds.evidence(name) for scorer_odds in odds], axis=0)
             for name in self.scores
         }
-        if statistic not in (*self.scores, JOINT):
-            raise ConfigError(
-                f"these regions have no score {statistic!r}, only {', '.join(self.scores)}; run "
-                "`rayqc fit` again with --redo"
-            )
+        self._refuse_unknown(statistic)
         evidence_JN = np.stack([scorer_odds.evidence(statistic) for scorer_odds in odds])
         p_value_N = self._p_values(evidence_JN, statistic)
         log_probability_NK = np.mean([raw.by_score[LABEL][LOG_PROBABILITY] for raw in raws], axis=0)
@@ -140,7 +136,8 @@ class CalibratedRegions:
         score_N = np.empty(stored.label_N.size, np.float32)
         p_value_N = stored.p_value_N.copy()
         decided_by_N = np.empty(stored.label_N.size, object)
-        for statistic in STATISTICS:
+        for statistic in set(stored.statistic_N.tolist()):
+            self._refuse_unknown(statistic)
             rows = np.flatnonzero(stored.statistic_N == statistic)
             row_evidence = {name: value_N[rows] for name, value_N in evidence.items()}
             decided_by_N[rows] = _decided_by(row_evidence, statistic)
@@ -153,6 +150,13 @@ class CalibratedRegions:
             evidence_M = self.calibration.odds.evidence(statistic)
             p_value_N[rows] = p_values(evidence_N, evidence_M)
         return Rejudged(score_N=score_N, decided_by_N=decided_by_N, p_value_N=p_value_N)
+
+    def _refuse_unknown(self, statistic: Statistic) -> None:
+        if statistic not in (*self.scores, JOINT):
+            raise ConfigError(
+                f"these regions have no score {statistic!r}, only {', '.join(self.scores)}; run "
+                "`rayqc fit` again with --redo"
+            )
 
     def _p_values(self, evidence_JN: np.ndarray, statistic: Statistic) -> np.ndarray:
         """(N,) p-values; with CV+ each calibration score is compared with its own scorer's."""

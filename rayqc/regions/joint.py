@@ -6,8 +6,8 @@ against an image is
     log(1 + exp(log odds)),
 
 in nats, never negative; the joint evidence is the sum over scores. A score that finds nothing
-unusual adds almost nothing, so the evidence of one that does is not diluted, as it would be by a
-maximum or a sum of tail probabilities.
+unusual adds almost nothing to the evidence of the others, which a maximum or a sum of tail
+probabilities would dilute.
 
 Shape suffixes: N images, K classes.
 """

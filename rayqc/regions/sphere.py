@@ -177,7 +177,7 @@ def own_distances(latent_ND: np.ndarray, label_N: np.ndarray, centers_KD: np.nda
 
 
 def _squares(latent_ND: np.ndarray, centers_KD: np.ndarray) -> np.ndarray:
-    """(N, K) squared distances minus the latent's squared norm, which no center changes."""
+    """(N, K) squared distances minus the latent's own square, which is the same for all centers."""
     return np.asarray((centers_KD**2).sum(1) - 2 * (latent_ND.astype(np.float64) @ centers_KD.T))
 
 

@@ -34,34 +34,12 @@ class VerdictColumns:
         self.filled_N = np.zeros(total, bool)
         self.values: dict[str, np.ndarray] = {}
 
-    def fill(
-        self, rows: np.ndarray, candidates: Candidates, verdicts: Verdicts, fitted: FittedRegions
-    ) -> None:
-        """Set the columns of the rows with these row numbers."""
-        neighbours, classes = fitted.neighbours, np.array(fitted.regions.classes, object)
-        nearest = neighbours.nearest(candidates.latent_ND)
-        distance_N = own_distances(candidates.latent_ND, candidates.label_N, neighbours.centers_KD)
-        verdict_N, reason_N = verdicts_of(verdicts.score_N, verdicts.decided_by_N)
-        columns = {
-            "score": verdicts.score_N,
-            "distance": distance_N.astype(np.float32),
-            "radius": neighbours.radius_K[candidates.label_N].astype(np.float32),
-            "p_value": verdicts.p_value_N,
-            **{evidence_column(name): value_N for name, value_N in verdicts.evidence.items()},
-            "decided_by": verdicts.decided_by_N.astype(object),
-            "nearest_reference": np.array(
-                [neighbours.ids[number] for number in nearest.reference_N], object
-            ),
-            "nearest_class": np.where(verdicts.nearest_N < 0, None, classes[verdicts.nearest_N]),
-            "near_copy": nearest.distance_N < neighbours.copy_distance,
-            "verdict": verdict_N,
-            "reason": reason_N,
-        }
+    def fill(self, rows: np.ndarray, values: dict[str, np.ndarray]) -> None:
+        """Set the columns of the rows with these row numbers; `values` as of `verdict_values`."""
         self.filled_N[rows] = True
-        for name, value_N in columns.items():
-            if value_N is not None:
-                empty_N = np.zeros(self.filled_N.size, value_N.dtype)
-                self.values.setdefault(name, empty_N)[rows] = value_N
+        for name, value_N in values.items():
+            empty_N = np.zeros(self.filled_N.size, value_N.dtype)
+            self.values.setdefault(name, empty_N)[rows] = value_N
 
     def judgement(self, error_N: list[Wrong | None]) -> Judgement:
         """All verdict columns; a row with an error has its reason and message, and no score."""
@@ -84,3 +62,34 @@ class VerdictColumns:
             [error[1] if error else None for error in error_N], pa.string()
         )
         return Judgement(columns=columns, verdict_N=verdict_N, reason_N=reason_N)
+
+
+def verdict_values(
+    candidates: Candidates, verdicts: Verdicts, fitted: FittedRegions
+) -> dict[str, np.ndarray]:
+    """Values of the verdict columns, by column; those that the regions do not have are left out.
+
+    Args:
+        candidates: N of them.
+        verdicts: what the regions say of them.
+    """
+    neighbours, classes = fitted.neighbours, np.array(fitted.regions.classes, object)
+    nearest = neighbours.nearest(candidates.latent_ND)
+    distance_N = own_distances(candidates.latent_ND, candidates.label_N, neighbours.centers_KD)
+    verdict_N, reason_N = verdicts_of(verdicts.score_N, verdicts.decided_by_N)
+    columns = {
+        "score": verdicts.score_N,
+        "distance": distance_N.astype(np.float32),
+        "radius": neighbours.radius_K[candidates.label_N].astype(np.float32),
+        "p_value": verdicts.p_value_N,
+        **{evidence_column(name): value_N for name, value_N in verdicts.evidence.items()},
+        "decided_by": verdicts.decided_by_N.astype(object),
+        "nearest_reference": np.array(
+            [neighbours.ids[number] for number in nearest.reference_N], object
+        ),
+        "nearest_class": np.where(verdicts.nearest_N < 0, None, classes[verdicts.nearest_N]),
+        "near_copy": nearest.distance_N < neighbours.copy_distance,
+        "verdict": verdict_N,
+        "reason": reason_N,
+    }
+    return {name: value_N for name, value_N in columns.items() if value_N is not None}

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -25,9 +25,12 @@ from rayqc.sources.problems import problems_of
 from rayqc.storage import Folder
 from rayqc.units import Unit
 from rayqc.verdicts import VERDICTS
-from rayqc.work.columns import Judgement, VerdictColumns
+from rayqc.work.columns import Judgement, VerdictColumns, verdict_values
 from rayqc.work.match_classes import UNKNOWN, PoolSource, own_labels
+from rayqc.work.sparing import Failures, failures_of, words_of
 
+ENCODER_ERROR, SCORE_ERROR = "encoder_error", "score_error"
+"""Reasons of images that make the encoder, or a score, raise."""
 POISON = "poison"
 """Reason of an image that kills its process whenever it is judged."""
 DECODE_THREADS = 4
@@ -123,10 +126,40 @@ class FilterWorker:
         columns = VerdictColumns(table.num_rows)
         for statistic in np.unique(statistic_N[valid_N]):
             rows = np.flatnonzero(valid_N & (statistic_N == statistic))
-            candidates = all_candidates[rows]
-            verdicts = self.fitted.regions.judge(candidates, statistic)
-            columns.fill(rows, candidates, verdicts, self.fitted)
+            failures = self._score(columns, all_candidates, rows, statistic)
+            for failed_row, error in failures.items():
+                error_N[failed_row] = (SCORE_ERROR, words_of(error))
         return columns.judgement(error_N)
+
+    def _score(
+        self, columns: VerdictColumns, candidates: Candidates, rows: np.ndarray, statistic: str
+    ) -> Failures:
+        """Fill the columns of rows that are judged by a statistic; returns those that failed.
+
+        Raises:
+            Exception: what scoring raises for a blank image, too: no image is to blame.
+        """
+
+        def values(some: np.ndarray) -> dict[str, np.ndarray]:
+            verdicts = self.fitted.regions.judge(candidates[some], statistic)
+            return verdict_values(candidates[some], verdicts, self.fitted)
+
+        failures: Failures = {}
+        try:
+            columns.fill(rows, values(rows))
+        except Exception:
+            blank = replace(
+                candidates[rows[:1]],
+                images_NHWC=np.zeros_like(candidates.images_NHWC[:1]),
+                latent_ND=np.zeros_like(candidates.latent_ND[:1]),
+            )
+            self.fitted.regions.judge(blank, statistic)
+            failures = failures_of(values, rows)
+            sound_rows = rows[~np.isin(rows, list(failures))]
+            # By itself, should some fail together that do not fail alone.
+            for row in sound_rows:
+                columns.fill(row[None], values(row[None]))
+        return failures
 
     def _encode(
         self, table: pa.Table, known_N: list[Wrong | None]
@@ -142,14 +175,47 @@ class FilterWorker:
         # Threads decode later chunks while this thread encodes.
         map_chunks = self.threads.map if self.threads else map
         for images_NHWC, chunk_errors in map_chunks(self._decode, chunks):
+            latent_ND, failures = self._latents(images_NHWC)
             images.append(images_NHWC)
-            latents.append(self.encoder.encode(images_NHWC))
-            errors += chunk_errors
+            latents.append(latent_ND)
+            errors += [
+                error or ((ENCODER_ERROR, words_of(failures[row])) if row in failures else None)
+                for row, error in enumerate(chunk_errors)
+            ]
         error_N = [
             known_error or decode_error
             for known_error, decode_error in zip(known_N, errors, strict=True)
         ]
         return np.concatenate(images), np.concatenate(latents), error_N
+
+    def _latents(self, images_NHWC: np.ndarray) -> tuple[np.ndarray, Failures]:
+        """Latents of a chunk, zero for the rows that make the encoder fail, and how they do.
+
+        Raises:
+            Exception: what the encoder raises for blank images, too: no image is to blame.
+        """
+        try:
+            return self.encoder.encode(images_NHWC), {}
+        except Exception:
+            self.encoder.encode(np.zeros_like(images_NHWC))
+
+        def encode(rows: np.ndarray) -> np.ndarray:
+            """Latents of the chunk with all other rows blank; a row keeps its place in it."""
+            some_NHWC = np.zeros_like(images_NHWC)
+            some_NHWC[rows] = images_NHWC[rows]
+            return self.encoder.encode(some_NHWC)
+
+        every_row = np.arange(len(images_NHWC))
+        failures = failures_of(encode, every_row)
+        sound_rows = every_row[~np.isin(every_row, list(failures))]
+        try:
+            latent_ND = encode(sound_rows)
+        except Exception:  # some fail together that do not fail alone
+            latent_ND = np.zeros((len(every_row), self.encoder.network.latent_dim), np.float32)
+            for row in sound_rows:
+                latent_ND[row] = encode(row[None])[row]
+        latent_ND[list(failures)] = 0
+        return latent_ND, failures
 
     def _decode(self, data: list[bytes | None]) -> tuple[np.ndarray, list[Wrong | None]]:
         return decode_batch(data, self.image, self.spec.limits)

@@ -9,6 +9,7 @@ import numpy as np
 
 from rayqc.ledger.commit import commit_unit
 from rayqc.ledger.plan import work_digest
+from rayqc.schema import candidate_schema
 from rayqc.sources import Source
 from rayqc.storage import Folder
 from rayqc.units import Unit
@@ -25,7 +26,8 @@ class GenerateWorker:
     def __call__(self, index: int, unit: Unit, poison: dict[int, str]) -> None:
         """Make the unit's candidates and commit them."""
         source = self.sources[unit.entry]
-        table = source.read(unit)
+        # A candidate that could not be made stays in the pool, without an image: nothing is lost.
+        table = source.read(unit).select(candidate_schema(()).names)
         label_N = np.asarray(table["label"])
         counts = Counter(source.classes[label] for label in label_N)
         commit_unit(

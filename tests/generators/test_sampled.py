@@ -17,6 +17,7 @@ from rayqc.generators.python import PythonMaker
 from rayqc.generators.sampled import SampledSource, checked
 from rayqc.models.gan import GANShape, Generator
 from rayqc.schema import candidate_schema
+from rayqc.sources.problems import problems_of
 from rayqc.storage import Folder
 from rayqc.units import number
 
@@ -142,6 +143,40 @@ def test_a_mistake_in_somebodys_code_is_told_as_theirs():
     found = source(maker=Failing())
     with pytest.raises(ConfigError, match=says):
         found.read(found.units(8)[-1 - len(found.units_of(2, 0, 23, 8))])
+
+
+class Fussy:
+    """Somebody's code that fails on some seeds: on every third batch or so."""
+
+    identity = "fussy"
+
+    def open(self, device):
+        def sample(label, seed):
+            if int(seed[0]) % 3 == 0 and int(seed[0]) < 2**61:
+                raise KeyError("not this one")
+            return Neighbourly()(label, seed)
+
+        return sample
+
+
+def test_a_batch_that_a_generator_fails_on_is_an_error_of_its_own(caplog):
+    """The others are what they would be without it, and none is lost."""
+    units = source(maker=Fussy()).units(1000)
+    table = pa.concat_tables(
+        [source(maker=Fussy()).read(unit) for unit in units], promote_options="default"
+    )
+    sound = whole(source(), 1000)
+    assert table["id"] == sound["id"]
+    problems = problems_of(table)
+    failed = [row for row, problem in enumerate(problems) if problem]
+    assert 0 < len(failed) < table.num_rows
+    for row in range(table.num_rows):
+        if row in failed:
+            assert problems[row][0] == "generator_error" and "not this one" in problems[row][1]
+            assert not table["image"][row].is_valid
+        else:
+            assert table["image"][row] == sound["image"][row]
+    assert "other seeds work" in caplog.text
 
 
 def test_pictures_of_other_modes_become_rgb():

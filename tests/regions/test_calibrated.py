@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rayqc.config.settings import Regions
-from rayqc.errors import TooFewReferencesError
+from rayqc.errors import ConfigError, TooFewReferencesError
 from rayqc.regions.base import Candidates, Stored
 from rayqc.regions.calibrated import CalibratedRegions
 from rayqc.regions.fitting import choose_promise, fit_calibrated, settings_of
@@ -123,6 +123,22 @@ def test_judging_again_is_judging(promise, coverage, known, fresh):
         np.testing.assert_array_equal(again.score_N <= 1, direct.score_N <= 1)
         # Scores that lie within rounding of each other may change places.
         assert np.mean(np.abs(again.p_value_N - direct.p_value_N) > 1e-6) < 0.01
+
+
+def test_a_score_that_regions_lack_is_refused(known, fresh):
+    """Regions that an earlier version fitted have the scores of then."""
+    regions, _, _ = fit(known)
+    with pytest.raises(ConfigError, match="have no score 'sharpness', only label, quality"):
+        regions.judge(fresh, "sharpness")
+    stored = Stored(
+        label_N=fresh.label_N,
+        statistic_N=np.full(len(fresh), "sharpness", object),
+        distance_N=np.zeros(len(fresh)),
+        evidence=regions.judge(fresh, "joint").evidence,
+        p_value_N=np.zeros(len(fresh)),
+    )
+    with pytest.raises(ConfigError, match="have no score 'sharpness'"):
+        regions.rejudge(stored, 0.9)
 
 
 def test_auto_promises_where_references_are_many():

@@ -21,8 +21,8 @@ def fit(
 ) -> CalibratedFit:
     """See `PromiseKind.fit`. For each fold, a scorer is fitted without it.
 
-    That scorer's scales are fitted on the other folds: each is scored by a scorer that was fitted
-    without it and without the first. So no scale is fitted on scores of images that a scorer saw.
+    The scales of fold k's scorer are fitted on scores of the other folds; fold j is scored by a
+    scorer fitted without j and k. So no image is scored by a scorer that was fitted on it.
     """
     fold_N = folds_of(label_N, settings.folds, seed)
     count = int(fold_N.max()) + 1
