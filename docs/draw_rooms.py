@@ -17,11 +17,10 @@ WIDTH, FLOOR, LEFT = 860, 74, 24
 BOX_HEIGHT, GAP = 42, 14
 STYLE = """
   text { font: 13px system-ui, sans-serif; fill: #26262c; text-anchor: middle }
-  .small { font-size: 10px; fill: #6a6a74 }
   rect { fill: #f4f4f1; stroke: #8a8a94 }
   path { fill: none; stroke: #22774f; stroke-width: 1.4 }
   @media (prefers-color-scheme: dark) {
-    text { fill: #e8e8ea } .small { fill: #a0a0aa } rect { fill: #26262c; stroke: #70707a }
+    text { fill: #e8e8ea } rect { fill: #26262c; stroke: #70707a }
     path { stroke: #5fc795 }
   }
 """
@@ -72,8 +71,7 @@ def direct(imported: dict[str, set[str]]) -> dict[str, set[str]]:
 
 def picture() -> str:
     """The SVG."""
-    files = rooms()
-    imported = imports(files)
+    imported = imports(rooms())
     lines_of = direct(imported)
     floor_of = floors(imported)
     top = max(floor_of.values())
@@ -85,7 +83,7 @@ def picture() -> str:
         for number, room in enumerate(row):
             boxes[room] = (left + number * (width + GAP), LEFT + (top - floor) * FLOOR, width)
     lines = [_arrow(boxes[room], boxes[below]) for room in boxes for below in lines_of[room]]
-    shapes = [_box(room, boxes[room], files[room]) for room in boxes]
+    shapes = [_box(room, boxes[room]) for room in boxes]
     height = 2 * LEFT + top * FLOOR + BOX_HEIGHT
     head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img">'
     title = "<title>Rooms of the package; lines lead to what each stands on</title>"
@@ -114,13 +112,12 @@ def _arrow(above: tuple[float, float, float], below: tuple[float, float, float])
     return f'<path d="M{x:.0f} {y:.0f} {curve}"/>'
 
 
-def _box(room: str, box: tuple[float, float, float], paths: list[Path]) -> str:
+def _box(room: str, box: tuple[float, float, float]) -> str:
     x, y, width = box
     middle = x + width / 2
     return (
         f'<rect x="{x:.0f}" y="{y:.0f}" width="{width:.0f}" height="{BOX_HEIGHT}" rx="5"/>'
-        f'<text x="{middle:.0f}" y="{y + 19:.0f}">{room}</text>'
-        f'<text class="small" x="{middle:.0f}" y="{y + 34:.0f}">{len(paths)} files</text>'
+        f'<text x="{middle:.0f}" y="{y + 26:.0f}">{room}</text>'
     )
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.pinned import pins
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.ci]
 
 PINS = json.loads((Path(__file__).parent / "pins.json").read_text())
 EXACT = ("help", "mistakes", "result.json keys", "files", "config", "stages", "undone by", "clean")
