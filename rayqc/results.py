@@ -36,6 +36,19 @@ class MeasuredShare(TypedDict):
     by_class: dict[str, float]
 
 
+class MeasuredCoverage(TypedDict):
+    """What regions accept of real test images."""
+
+    images: int
+    near_copies: float
+    """Share of them that lie nearer to a reference than `copy_distance`."""
+    joint: NotRequired[MeasuredShare]
+    label: NotRequired[MeasuredShare]
+    plausibility: NotRequired[MeasuredShare]
+    distance: NotRequired[MeasuredShare]
+    """Of spheres."""
+
+
 class FitResult(TypedDict):
     """What `fit` found."""
 
@@ -47,8 +60,8 @@ class FitResult(TypedDict):
     """Class to radius of its sphere, in latent units."""
     separation: dict[str, float]
     """Class to AUROC of the label's score, own images against others'; empty for spheres."""
-    measured: dict[str, Any] | None
-    """`images`, `near_copies`, a `MeasuredShare` of each statistic; None without test images."""
+    measured: MeasuredCoverage | None
+    """None without test images."""
     guarantee: NotRequired[GuaranteeFacts]
     thresholds: NotRequired[dict[str, float]]
     """Statistic to evidence on the boundary, in nats."""
@@ -217,8 +230,10 @@ class UntilResult(TypedDict):
     rounds: int
 
 
-InspectResult = dict[str, Any]
-"""The image's row in `scores/` (see `schema.score_schema`), and `picture`, where the picture is."""
+ScoreRow = dict[str, Any]
+"""An image's row in `scores/`; see `schema.score_schema`."""
+InspectResult = ScoreRow
+"""The image's row, and `picture`, where the picture is."""
 
 
 class CheckResult(TypedDict):
@@ -241,12 +256,35 @@ class CleanResult(TypedDict):
     would_delete: NotRequired[int]
 
 
+class NodeFacts(TypedDict, total=False):
+    """What a process finds out about its machine."""
+
+    versions: dict[str, str]
+    """Of Python, rayqc and the packages that matter."""
+    asks_for_token: bool
+    clock: float
+    """Seconds since 1970."""
+    gpu_names: list[str]
+    shm_bytes: int | None
+    """Size of /dev/shm; None where there is none."""
+    temporary_bytes_free: int
+
+
+class NodeRow(NodeFacts):
+    """What Ray says of a node; also the facts of its machine, where a task runs there."""
+
+    host: str
+    cpus: float
+    gpus: float
+    memory_bytes: float
+    object_store_bytes: float
+
+
 class DoctorResult(TypedDict):
     """What a Ray session offers, and warnings of what is wrong with it."""
 
     versions: dict[str, str]
-    nodes: list[dict[str, Any]]
-    """Each node's host, CPUs, GPUs, memory and, where a task runs there, facts of its machine."""
+    nodes: list[NodeRow]
     warnings: list[str]
 
 

@@ -15,6 +15,7 @@ import pyarrow as pa
 import torch
 
 from rayqc.config import Config
+from rayqc.config.settings_from import settings_from
 from rayqc.distributed.resources import gpus_wanted
 from rayqc.distributed.tasks import put_shared, run_tasks
 from rayqc.images.decode import ImageShape, Limits, decode_batch, limits_of
@@ -105,14 +106,12 @@ def train_arm(
     images_NHWC = np.concatenate([references.images_NHWC, pool.images_NHWC[rows]])
     label_N = np.concatenate([references.label_N, pool.label_N[rows]])
     channels = images_NHWC.shape[3]
-    settings = ClassifierSettings(
-        steps=classify.steps,
-        batch_size=classify.batch_size,
-        learning_rate=classify.learning_rate,
-        width=classify.width,
+    settings = settings_from(
+        ClassifierSettings,
+        classify,
+        shrink=1,
         augment=classify.augment == "affine",
         flip=channels == 3 if classify.flip is None else classify.flip,
-        balanced=classify.balanced,
     )
     device = "cuda" if gpu else "cpu"
     model = train_classifier(images_NHWC, label_N, classes, settings, seed, device)

@@ -7,7 +7,6 @@ import shutil
 import time
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import ray
 from ray._raylet import (  # type: ignore[attr-defined]
@@ -16,7 +15,7 @@ from ray._raylet import (  # type: ignore[attr-defined]
 )
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from rayqc.results import DoctorResult
+from rayqc.results import DoctorResult, NodeFacts, NodeRow
 from rayqc.version import __version__
 
 PACKAGES = ("ray", "torch", "torchvision", "pyarrow", "numpy")
@@ -33,7 +32,7 @@ OPEN = (
 )
 
 
-def node_facts() -> dict[str, Any]:
+def node_facts() -> NodeFacts:
     """Facts about the machine that this process runs on."""
     import torch  # noqa: PLC0415  (slow, and only a session that started needs it)
 
@@ -62,10 +61,10 @@ def examine() -> DoctorResult:
         facts_refs[node["NodeID"]] = task.options(scheduling_strategy=on_node).remote()
     ray.wait(list(facts_refs.values()), num_returns=len(facts_refs), timeout=SECONDS_TO_ANSWER)
     driver_facts = node_facts()
-    rows: list[dict[str, Any]] = []
+    rows: list[NodeRow] = []
     warnings: list[str] = []
     for node in nodes:
-        row = {
+        row: NodeRow = {
             "host": node["NodeManagerHostname"],
             "cpus": node["Resources"].get("CPU", 0),
             "gpus": node["Resources"].get("GPU", 0),
@@ -80,7 +79,7 @@ def examine() -> DoctorResult:
                 f"{row['host']}: no task runs there ({type(error).__name__}: {last_line})"
             )
         else:
-            row |= facts
+            row.update(facts)
             warnings += _warnings_of_node(row, driver_facts)
         rows.append(row)
     if not all(row.get("asks_for_token", True) for row in rows):
@@ -88,7 +87,7 @@ def examine() -> DoctorResult:
     return {"versions": driver_facts["versions"], "nodes": rows, "warnings": warnings}
 
 
-def _warnings_of_node(row: dict[str, Any], driver_facts: dict[str, Any]) -> list[str]:
+def _warnings_of_node(row: NodeRow, driver_facts: NodeFacts) -> list[str]:
     warnings = []
     for name, node_version in row["versions"].items():
         if node_version != driver_facts["versions"][name]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
 
 from rayqc.config import Config
 from rayqc.config.settings import Filter
@@ -12,7 +11,7 @@ from rayqc.distributed.resources import gpus_wanted
 from rayqc.distributed.units import run_units
 from rayqc.images.decode import limits_of
 from rayqc.ledger.manifest import Totals
-from rayqc.ledger.plan import start_or_resume
+from rayqc.ledger.plan import Work, start_or_resume
 from rayqc.progress import Progress
 from rayqc.regions.statistic_choice import StatisticChoice
 from rayqc.schema import score_schema, verdict_schema
@@ -30,7 +29,7 @@ def filter_pool(
     units: list[Unit],
     config: Config,
     statistics: StatisticChoice,
-    work: dict[str, Any],
+    work: Work,
     classes: tuple[str, ...],
     progress: Progress,
 ) -> Totals:

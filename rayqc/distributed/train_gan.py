@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
 import pyarrow as pa
 import torch
 from ray.train.torch import prepare_model
 
 from rayqc.config import Config, Gan
-from rayqc.distributed.trainer import (
-    Training,
-    begin_worker,
-    report_checkpoint,
-    resume,
-    run_trainer,
-    tell_step,
-)
+from rayqc.distributed.trainer import Training, Worker, resume, run_trainer
 from rayqc.generators.gan import save_gan
 from rayqc.images.decode import ImageShape
 from rayqc.models.gan import Discriminator, Generator
@@ -56,23 +49,32 @@ def train_gan_generator(
         made_of: digest of everything that decides the training; written beside the weights.
     """
     training = Training(name="gan", steps=entry.steps, place=place)
-    setup = {"image": image, "classes": classes, "entry": entry, "made_of": made_of}
-    run_trainer(gan_loop, setup, references, training, config, progress)
+    plan = GANPlan(image=image, classes=classes, entry=entry, made_of=made_of, run_seed=config.seed)
+    run_trainer(gan_loop, plan, image, references, training, config, progress)
 
 
-def gan_loop(setup: dict[str, Any]) -> None:
+@dataclass(frozen=True, kw_only=True)
+class GANPlan:
+    """What the loop is to train."""
+
+    image: ImageShape
+    classes: int
+    entry: Gan
+    made_of: str
+    """See `train_gan_generator`."""
+    run_seed: int
+
+
+def gan_loop(plan: GANPlan, worker: Worker) -> None:
     """Train the GAN on one worker; the first worker writes the best generator."""
-    config: Config = setup["config"]
-    entry: Gan = setup["entry"]
-    image: ImageShape = setup["image"]
-    worker = begin_worker(setup)
+    entry, image = plan.entry, plan.image
     workers, device = worker.workers, worker.device
     images_NHWC, label_N = worker.images_NHWC, worker.label_N
-    seed = config.seed if entry.seed is None else entry.seed
+    seed = plan.run_seed if entry.seed is None else entry.seed
     held_N = choose_holdout(label_N, entry.holdout, seed)
     # With nothing held out, the best weights are chosen on the images they were trained on.
     quality_N = held_N if held_N.any() else ~held_N
-    shape = shape_of(entry, image.size, image.channels, setup["classes"])
+    shape = shape_of(entry, image.size, image.channels, plan.classes)
     state = fresh_gan(shape, entry.learning_rate, seed, device)
     resume(lambda folder: _load(folder, state))
     state.generator = prepare_model(state.generator)
@@ -80,13 +82,13 @@ def gan_loop(setup: dict[str, Any]) -> None:
 
     def report(state: GANState) -> None:
         if workers.rank:
-            report_checkpoint(setup, {"step": state.step}, None)
+            worker.report_checkpoint({"step": state.step}, None)
             return
         keep_if_best(state, gan_quality(state.average, images_NHWC[quality_N], label_N[quality_N]))
-        report_checkpoint(setup, state.qualities[-1], lambda folder: _save(folder, state))
+        worker.report_checkpoint(state.qualities[-1], lambda folder: _save(folder, state))
 
     def record(state: GANState) -> None:
-        tell_step(setup, workers, state.step)
+        worker.tell_step(state.step)
 
     settings = settings_of(entry, seed)
     train_gan(
@@ -109,7 +111,7 @@ def gan_loop(setup: dict[str, Any]) -> None:
             "qualities": state.qualities,
             "history": state.history[:: max(1, len(state.history) // 200)],
         }
-        save_gan(setup["place"], state.best, setup["made_of"], facts)
+        save_gan(worker.folder, state.best, plan.made_of, facts)
 
 
 def _save(folder: Folder, state: GANState) -> None:

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
 import pyarrow as pa
 import torch
 from ray.train.torch import prepare_model
 
 from rayqc.config import Config
-from rayqc.distributed.trainer import (
-    Training,
-    begin_worker,
-    report_checkpoint,
-    resume,
-    run_trainer,
-    tell_step,
-)
+from rayqc.config.settings_from import settings_from
+from rayqc.distributed.trainer import Training, Worker, resume, run_trainer
 from rayqc.encoders.base import MadeEncoder
 from rayqc.encoders.batches import LatentEncoder
 from rayqc.encoders.store import TrainedEncoder, load_encoder, save_encoder
@@ -50,16 +44,23 @@ def train_vae_encoder(
         references: columns id, label, image.
     """
     training = Training(name="train", steps=config.encoder.steps, place=model)
-    setup = {"image": image, "classes": classes}
-    run_trainer(train_loop, setup, references, training, config, progress)
+    plan = VAEPlan(image=image, classes=classes, config=config)
+    run_trainer(train_loop, plan, image, references, training, config, progress)
     return load_encoder(model, None)
 
 
-def train_loop(setup: dict[str, Any]) -> None:
+@dataclass(frozen=True, kw_only=True)
+class VAEPlan:
+    """What the loop is to train."""
+
+    image: ImageShape
+    classes: tuple[str, ...]
+    config: Config
+
+
+def train_loop(plan: VAEPlan, worker: Worker) -> None:
     """Train the VAE on one worker; the first worker measures and writes it."""
-    config: Config = setup["config"]
-    image: ImageShape = setup["image"]
-    worker = begin_worker(setup)
+    config, image = plan.config, plan.image
     workers, device = worker.workers, worker.device
     images_NHWC, label_N = worker.images_NHWC, worker.label_N
     held_N = choose_holdout(label_N, config.encoder.holdout, config.encoder_seed())
@@ -71,10 +72,10 @@ def train_loop(setup: dict[str, Any]) -> None:
     def report(state: TrainingState) -> None:
         metrics = {"step": state.step, **(state.history[-1] if state.history else {})}
         save = None if workers.rank else lambda folder: save_checkpoint(folder, state)
-        report_checkpoint(setup, metrics, save)
+        worker.report_checkpoint(metrics, save)
 
     def record(state: TrainingState) -> None:
-        tell_step(setup, workers, state.step)
+        worker.tell_step(state.step)
 
     train_vae(state, images_NHWC[~held_N], _settings(config), workers, report, record, str(device))
     if workers.rank == 0:
@@ -85,20 +86,13 @@ def train_loop(setup: dict[str, Any]) -> None:
         facts |= {"steps": state.step, "workers": workers.world}
         facts |= {"history": state.history, "starts": state.starts}
         made_encoder = MadeEncoder(network=vae, shape=vae.shape.as_dict(), record=facts)
-        save_encoder(setup["place"], "vae", made_encoder, image, setup["classes"])
+        save_encoder(worker.folder, "vae", made_encoder, image, plan.classes)
 
 
 def _fresh_state(image: ImageShape, config: Config, device: torch.device) -> TrainingState:
     settings = config.encoder
     torch.manual_seed(config.encoder_seed())
-    vae = VAE(
-        VAEShape(
-            size=image.size,
-            channels=image.channels,
-            width=settings.width,
-            latent_dim=settings.latent_dim,
-        )
-    )
+    vae = VAE(settings_from(VAEShape, settings, size=image.size, channels=image.channels))
     vae.to(device).to(memory_format=torch.channels_last)
     return TrainingState(
         model=vae, optimiser=torch.optim.Adam(vae.parameters(), lr=settings.learning_rate)
@@ -106,14 +100,5 @@ def _fresh_state(image: ImageShape, config: Config, device: torch.device) -> Tra
 
 
 def _settings(config: Config) -> VAESettings:
-    settings = config.encoder
-    return VAESettings(
-        steps=settings.steps,
-        batch_size=settings.batch_size,
-        learning_rate=settings.learning_rate,
-        beta=settings.beta,
-        reconstruction=settings.reconstruction,
-        augment=settings.augment == "affine",
-        seed=config.encoder_seed(),
-        checkpoint_every=settings.checkpoint_every,
-    )
+    augment = config.encoder.augment == "affine"
+    return settings_from(VAESettings, config.encoder, augment=augment, seed=config.encoder_seed())

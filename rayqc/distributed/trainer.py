@@ -1,6 +1,6 @@
 """Run a training loop on Ray Train: workers, checkpoints, restarts, and a driver that watches.
 
-A loop gets one dictionary: the entries of its caller, and those that `run_trainer` adds.
+A loop gets a plan of its own, and a `Worker` that knows its rank, its references and the driver.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -30,6 +30,9 @@ from rayqc.progress import Progress, Stage
 from rayqc.schema import image_bytes
 from rayqc.storage import Folder
 from rayqc.training.vae import Workers
+
+Plan = TypeVar("Plan")
+"""A frozen dataclass of a loop's own."""
 
 
 class Board:
@@ -67,9 +70,68 @@ class Training:
     """Checkpoints go below it."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Worker:
+    """One worker of a training."""
+
+    workers: Workers
+    device: torch.device
+    images_NHWC: np.ndarray
+    """All references, in order."""
+    label_N: np.ndarray
+    folder: Folder
+    """What the training writes goes there."""
+    board: Any
+    """The driver's `Board`, an actor."""
+
+    def tell_step(self, step: int) -> None:
+        """Tell the driver the first worker's step; other workers tell nothing."""
+        if self.workers.rank == 0:
+            self.board.write.remote(step)
+
+    def report_checkpoint(
+        self, metrics: dict[str, float], save: Callable[[Folder], None] | None
+    ) -> None:
+        """Report metrics, and the first worker's checkpoint, to Ray Train; waits for all workers.
+
+        Args:
+            save: writes the checkpoint to a folder; None on all workers but the first.
+
+        Raises:
+            StorageError: the checkpoint cannot be written.
+            StoppedError: the driver has left.
+        """
+        _refuse_if_nobody_waits(self.board)
+        if save is None:
+            ray.train.report(metrics)
+            return
+        with tempfile.TemporaryDirectory() as directory:
+            save(Folder(directory))
+            try:
+                ray.train.report(metrics, checkpoint=Checkpoint.from_directory(directory))
+            except OSError as error:
+                raise StorageError(
+                    f"cannot write a checkpoint below {self.folder}: {error}; make room, or see "
+                    "that the store answers, and run again"
+                ) from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Orders:
+    """What a worker is told besides its loop's own plan."""
+
+    image: ImageShape
+    config: Config
+    folder: Folder
+    board: Any
+    """The driver's `Board`, an actor."""
+    cpus: int
+
+
 def run_trainer(
-    loop: Callable[[dict[str, Any]], None],
-    setup: dict[str, Any],
+    loop: Callable[[Plan, Worker], None],
+    plan: Plan,
+    image: ImageShape,
     references: pa.Table,
     training: Training,
     config: Config,
@@ -78,21 +140,23 @@ def run_trainer(
     """Run a loop on every worker to its end; an interrupted one goes on from its checkpoint.
 
     Args:
-        loop: takes `setup` with four keys added: `place`, `config`, `board`, `cpus`.
-        references: columns id, label, image; `begin_worker` gives them to each worker.
+        loop: what each worker runs.
+        plan: what the loop is to know, besides what its `Worker` has.
+        image: shape that the references are decoded to.
+        references: columns id, label, image.
     """
     gpu = gpus_wanted(config.resources.use_gpu)
     cpus = training_cpus(config.resources)
     board = on_this_node(Board).remote()
     require_shared(training.place)
     trainer = TorchTrainer(
-        loop,
+        _run_loop,
         train_loop_config={
-            **setup,
-            "place": training.place,
-            "config": config,
-            "board": board,
-            "cpus": cpus,
+            "loop": loop,
+            "plan": plan,
+            "orders": _Orders(
+                image=image, config=config, folder=training.place, board=board, cpus=cpus
+            ),
         },
         datasets={"references": ray.data.from_arrow(references.select(["id", "label", "image"]))},
         # Every worker gets all references and takes its share of each batch. A split into equal
@@ -114,41 +178,29 @@ def run_trainer(
         _fit(trainer, board, stage, config.resources.stuck_minutes)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Worker:
-    """What a loop needs on its worker."""
-
-    workers: Workers
-    device: torch.device
-    images_NHWC: np.ndarray
-    """All references, in order."""
-    label_N: np.ndarray
+def _run_loop(told: dict[str, Any]) -> None:
+    """What Ray Train calls on each worker; `told` is `train_loop_config`."""
+    told["loop"](told["plan"], _begin_worker(told["orders"]))
 
 
-def begin_worker(setup: dict[str, Any]) -> Worker:
+def _begin_worker(orders: _Orders) -> Worker:
     """Set this worker's thread count; give its rank, its device and all references.
-
-    `setup["image"]` is the shape that the references are decoded to.
 
     Raises:
         StoppedError: the driver has left.
     """
-    refuse_if_nobody_waits(setup["board"])
+    _refuse_if_nobody_waits(orders.board)
     context = ray.train.get_context()
-    torch.set_num_threads(setup["cpus"])
-    images_NHWC, label_N = _references(setup["image"], setup["config"])
+    torch.set_num_threads(orders.cpus)
+    images_NHWC, label_N = _references(orders.image, orders.config)
     return Worker(
         workers=Workers(rank=context.get_world_rank(), world=context.get_world_size()),
         device=get_device(),
         images_NHWC=images_NHWC,
         label_N=label_N,
+        folder=orders.folder,
+        board=orders.board,
     )
-
-
-def tell_step(setup: dict[str, Any], workers: Workers, step: int) -> None:
-    """Tell the driver the first worker's step; other workers tell nothing."""
-    if workers.rank == 0:
-        setup["board"].write.remote(step)
 
 
 def _references(image: ImageShape, config: Config) -> tuple[np.ndarray, np.ndarray]:
@@ -163,33 +215,6 @@ def _references(image: ImageShape, config: Config) -> tuple[np.ndarray, np.ndarr
     return np.concatenate(images), np.concatenate(labels)
 
 
-def report_checkpoint(
-    setup: dict[str, Any], metrics: dict[str, float], save: Callable[[Folder], None] | None
-) -> None:
-    """Report metrics, and the first worker's checkpoint, to Ray Train; waits for all workers.
-
-    Args:
-        save: writes the checkpoint to a folder; None on all workers but the first.
-
-    Raises:
-        StorageError: the checkpoint cannot be written.
-        StoppedError: the driver has left.
-    """
-    refuse_if_nobody_waits(setup["board"])
-    if save is None:
-        ray.train.report(metrics)
-        return
-    with tempfile.TemporaryDirectory() as directory:
-        save(Folder(directory))
-        try:
-            ray.train.report(metrics, checkpoint=Checkpoint.from_directory(directory))
-        except OSError as error:
-            raise StorageError(
-                f"cannot write a checkpoint below {setup['place']}: {error}; make room, or see "
-                "that the store answers, and run again"
-            ) from error
-
-
 def resume(load: Callable[[Folder], None]) -> None:
     """Load the last checkpoint, if there is one."""
     checkpoint = ray.train.get_checkpoint()
@@ -198,7 +223,7 @@ def resume(load: Callable[[Folder], None]) -> None:
             load(Folder(directory))
 
 
-def refuse_if_nobody_waits(board: Any) -> None:
+def _refuse_if_nobody_waits(board: Any) -> None:
     """End a worker whose driver has left: Ray Train's actors would go on without it.
 
     Raises:

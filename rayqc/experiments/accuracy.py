@@ -6,15 +6,15 @@ Shape suffixes: N images, K classes.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from torchvision.transforms import v2
 
 from rayqc.config.base import Statistic
-from rayqc.config.evaluation import Accuracy
+from rayqc.config.evaluation import Accuracy, RealArm
 from rayqc.config.settings import Regions as RegionSettings
+from rayqc.experiments.detection import Record
 from rayqc.experiments.draws import RealData, draw_references, make_faults, pick
 from rayqc.generators.policies import make_transform
 from rayqc.regions.base import Candidates
@@ -39,7 +39,7 @@ class KnownPool(Images):
 
 def measure_pool(
     data: RealData, pool: str, draw: int, chosen: Accuracy, regions_wanted: RegionSettings
-) -> dict[str, Any]:
+) -> Record:
     """Filter a pool by regions of one draw of references, and train each arm.
 
     Arms start from the same weights. Each adds its images to the reference images and takes the
@@ -149,7 +149,7 @@ def _without_latents(images: Images) -> Candidates:
 
 
 def choose_arms(
-    pool: KnownPool, score_N: np.ndarray, arms: list[Any], rng: np.random.Generator
+    pool: KnownPool, score_N: np.ndarray, arms: list[RealArm], rng: np.random.Generator
 ) -> dict[str, np.ndarray]:
     """Row numbers of the candidates that each arm adds.
 

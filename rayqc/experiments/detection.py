@@ -97,7 +97,7 @@ def encoded(images: Images, encoder: LatentEncoder) -> Candidates:
 
 def _calibrated(
     regions: CalibratedRegions, candidates_by_kind: dict[str, Candidates]
-) -> tuple[dict[str, dict[str, np.ndarray]], dict[str, Any]]:
+) -> tuple[dict[str, dict[str, np.ndarray]], Record]:
     """Scores and coverage of each statistic, and joint scores with each of `SHARES`."""
     raws_by_kind = {
         kind: [scorer(candidates) for scorer in regions.scorers]
@@ -110,7 +110,7 @@ def _calibrated(
 
     odds_by_kind = {kind: odds_of(kind) for kind in candidates_by_kind}
     scores: dict[str, dict[str, np.ndarray]] = {}
-    coverage: dict[str, Any] = {}
+    coverage: Record = {}
     for statistic in STATISTICS:
         verdicts_by_kind = {
             kind: regions.judge_odds(odds_by_kind[kind], raws_by_kind[kind], statistic)

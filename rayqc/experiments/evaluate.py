@@ -23,6 +23,7 @@ from rayqc.images.faults import FAULTS_VERSION, SEVERITY
 from rayqc.images.references import decode_real, infer_shape
 from rayqc.ledger.owner import own
 from rayqc.progress import Progress
+from rayqc.results import EvaluateResult
 from rayqc.schema import image_bytes
 from rayqc.sources import open_source
 from rayqc.sources.select import match_labels, read_all
@@ -56,7 +57,7 @@ def evaluate(
     address: str = "local",
     num_cpus: int | None = None,
     progress: Progress | None = None,
-) -> dict[str, Any]:
+) -> EvaluateResult:
     """Measure the draws that are not measured yet, then write tables of all measured draws.
 
     Args:
@@ -80,7 +81,7 @@ def _evaluate(
     address: str,
     num_cpus: int | None,
     progress: Progress,
-) -> dict[str, Any]:
+) -> EvaluateResult:
     _claim(folder, settings)
     jobs = plan(settings)
     measured_names = set(folder.names("draws"))
@@ -218,7 +219,7 @@ def _claim(folder: Folder, settings: Evaluation) -> None:
     folder.write(SETTINGS, yaml.safe_dump(record, sort_keys=False).encode())
 
 
-def _conclude(folder: Folder, settings: Evaluation, jobs: list[Job]) -> dict[str, Any]:
+def _conclude(folder: Folder, settings: Evaluation, jobs: list[Job]) -> EvaluateResult:
     records = [read_json(folder, job.name) for job in jobs]
     if not records:
         raise InputError("nothing to evaluate: both detection and accuracy are left out")

@@ -7,9 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from rayqc.experiments.detection import SHARES
-
-Record = dict[str, Any]
+from rayqc.experiments.detection import SHARES, Record
 
 RESAMPLES = 2000
 LEVEL = 0.95

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -57,12 +58,15 @@ PLAN_SCHEMA = pa.schema(
 )
 
 
-def start_or_resume(folder: Folder, work: dict[str, Any], units: list[Unit]) -> list[Unit]:
+Work = Mapping[str, Any]
+"""Everything that decides a result, as plain JSON."""
+
+
+def start_or_resume(folder: Folder, work: Work, units: list[Unit]) -> list[Unit]:
     """Claim a folder for this work, or resume this work where it is claimed already.
 
     Args:
-        work: everything that decides the result, as plain JSON. The units' inputs
-            are added to it, their division into units is not.
+        work: the units' inputs are added to it, their division into units is not.
         units: the plan of the work, used where it is new.
 
     Returns:
@@ -87,7 +91,7 @@ def start_or_resume(folder: Folder, work: dict[str, Any], units: list[Unit]) -> 
     return plan
 
 
-def claim(folder: Folder, work: dict[str, Any]) -> None:
+def claim(folder: Folder, work: Work) -> None:
     """Claim a folder, unless this work has claimed it already; raises as `start_or_resume`."""
     record = json.loads(canonical_json({"format_version": LEDGER_FORMAT, **work}))  # as read back
     if folder.create(LEDGER, canonical_json(record)):

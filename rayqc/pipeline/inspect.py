@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,6 +14,7 @@ from rayqc.ledger.commit import Part
 from rayqc.ledger.manifest import load_files
 from rayqc.pipeline.run import Run
 from rayqc.report.comparison import Shown, comparison
+from rayqc.results import ScoreRow
 from rayqc.storage import Folder, read_table
 
 NEAREST = 5
@@ -24,7 +24,7 @@ NEAREST = 5
 class JudgedImage:
     """A judged image: its row in `scores/`, and its encoded bytes if it has any."""
 
-    row: dict[str, Any]
+    row: ScoreRow
     image: bytes | None
 
 
@@ -81,7 +81,7 @@ def _image(
     return None
 
 
-def _caption(row: dict[str, Any], classes: tuple[str, ...]) -> list[str]:
+def _caption(row: ScoreRow, classes: tuple[str, ...]) -> list[str]:
     class_line = "no class" if row["label"] is None else f"class {classes[row['label']]}"
     lines = [row["id"][-22:], class_line, row["verdict"]]
     if row["score"] is not None:

@@ -5,7 +5,7 @@ Shape suffixes: N images.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -18,18 +18,17 @@ from rayqc.pipeline.run import Run
 from rayqc.regions import Candidates, FittedRegions, Regions
 from rayqc.regions.calibrated import CalibratedRegions
 from rayqc.regions.joint import STATISTICS
-from rayqc.results import MeasuredShare
+from rayqc.results import MeasuredCoverage, MeasuredShare
 from rayqc.schema import image_bytes
 
 LEAST_SEPARATION = 0.6
 
 
-def measured_coverage(run: Run, fitted: FittedRegions) -> dict[str, Any] | None:
+def measured_coverage(run: Run, fitted: FittedRegions) -> MeasuredCoverage | None:
     """Share of real test images that each statistic accepts; no setting depends on it.
 
     Returns:
-        `images`, `near_copies`, and a `results.MeasuredShare` of each statistic; None where there
-        are no test images.
+        None where there are no test images.
     """
     regions = fitted.regions
     max_images = run.config.regions.measure_images
@@ -45,14 +44,15 @@ def measured_coverage(run: Run, fitted: FittedRegions) -> dict[str, Any] | None:
         label_N=np.asarray(table["label"]),
     )
     nearest_N = fitted.neighbours.nearest(test_images.latent_ND).distance_N
-    return {
-        "images": len(test_images),
-        "near_copies": float((nearest_N < fitted.neighbours.copy_distance).mean()),
-        **{
-            name: _share_inside(score_N <= 1, test_images.label_N, regions.classes)
-            for name, score_N in _scores(regions, test_images).items()
-        },
+    share_by_statistic = {
+        name: _share_inside(score_N <= 1, test_images.label_N, regions.classes)
+        for name, score_N in _scores(regions, test_images).items()
     }
+    near_copies = float((nearest_N < fitted.neighbours.copy_distance).mean())
+    return cast(
+        "MeasuredCoverage",
+        {"images": len(test_images), "near_copies": near_copies, **share_by_statistic},
+    )
 
 
 def _scores(regions: Regions, test_images: Candidates) -> dict[str, np.ndarray]:

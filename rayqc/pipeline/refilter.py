@@ -16,7 +16,7 @@ from rayqc.errors import ConflictError, InputError
 from rayqc.ledger.commit import Part, write_part
 from rayqc.ledger.compact import OVER_CAP
 from rayqc.ledger.manifest import Totals, is_finished, load_files, load_totals, publish
-from rayqc.ledger.plan import LEDGER, MANIFEST, clear, start_or_resume
+from rayqc.ledger.plan import LEDGER, MANIFEST, Work, clear, start_or_resume
 from rayqc.regions import FittedRegions
 from rayqc.regions.base import verdicts_of
 from rayqc.regions.statistic_choice import StatisticChoice
@@ -126,12 +126,12 @@ def decide_again(
     return new_totals
 
 
-def _work_of(source: Folder, fitted: FittedRegions) -> dict[str, Any]:
+def _work_of(source: Folder, fitted: FittedRegions) -> Work:
     if not is_finished(source):
         raise InputError(
             f"{source} holds no finished filter (no _SUCCESS); run `rayqc filter` first"
         )
-    work: dict[str, Any] = read_json(source, LEDGER)
+    work: Work = read_json(source, LEDGER)
     if work.get("regions_digest") != fitted.digest:
         raise ConflictError(
             f"{source} was judged by regions {str(work.get('regions_digest'))[:12]}, the run has "

@@ -14,7 +14,7 @@ import logging
 import time
 from collections.abc import Iterable
 from dataclasses import asdict, replace
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 
@@ -23,7 +23,7 @@ from rayqc.errors import InputError
 from rayqc.generators.sampled import SampledSource
 from rayqc.generators.steering import Tally, Wanted, next_draws
 from rayqc.ledger.manifest import is_finished, load_files, publish_all
-from rayqc.ledger.plan import LEDGER, REPORT, ROUNDS, SECONDS, claim
+from rayqc.ledger.plan import LEDGER, REPORT, ROUNDS, SECONDS, Work, claim
 from rayqc.pipeline.draw_report import draw_report, merged_files, merged_totals, seconds_of
 from rayqc.pipeline.generators import (
     made_of,
@@ -83,9 +83,7 @@ def draw_until(run: Run, target: Folder, wanted: Wanted) -> UntilResult:
     return report
 
 
-def _work(
-    run: Run, entries: Entries, wanted: Wanted, statistics: StatisticChoice
-) -> dict[str, Any]:
+def _work(run: Run, entries: Entries, wanted: Wanted, statistics: StatisticChoice) -> Work:
     """All that decides the draws, as the ledger records it."""
     # This runs before GANs are trained, so a GAN is identified by what it will be made of.
     identities = {

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from rayqc.config.base import Statistic
+from rayqc.storage.artefact import Facts
 from rayqc.verdicts import ACCEPTED, REJECTED
 
 DECIMALS = 5
@@ -113,7 +114,7 @@ class Regions(Protocol):
         """
         ...
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> Facts:
         """What is not an array, as plain JSON."""
         ...
 
@@ -130,7 +131,7 @@ class RegionKind:
     """Kind of the sphere fitted to each class: it is the region itself, or reported beside it."""
     calibrated: bool
     """True where scorers are fitted and calibrated as well."""
-    restore: Callable[[dict[str, Any], dict[str, np.ndarray]], Regions]
+    restore: Callable[[Facts, dict[str, np.ndarray]], Regions]
     """Takes what `Regions.facts` and `Regions.arrays` returned."""
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 
@@ -35,7 +34,7 @@ from rayqc.regions.joint import Join, Odds, RawScores, combine, restore_join
 from rayqc.regions.scorer import Scorer, restore_scorer
 from rayqc.regions.scores.label import LOG_PROBABILITY
 from rayqc.regions.scores.label import NAME as LABEL
-from rayqc.storage.artefact import prefixed, under
+from rayqc.storage.artefact import Facts, prefixed, under
 
 NAME = "calibrated"
 ODDS = "{}_odds_M"
@@ -176,7 +175,7 @@ class CalibratedRegions:
         boundary_p = least_p_value(self.guarantee.scores, self.guarantee.coverage)
         return score_of(np.full(p_value_N.size, boundary_p), p_value_N)
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> Facts:
         """See `Regions`."""
         return {
             "classes": list(self.classes),
@@ -208,7 +207,7 @@ class CalibratedRegions:
         return arrays
 
     @staticmethod
-    def restore(facts: dict[str, Any], arrays: dict[str, np.ndarray]) -> CalibratedRegions:
+    def restore(facts: Facts, arrays: dict[str, np.ndarray]) -> CalibratedRegions:
         """Regions from what `facts` and `arrays` returned."""
         classes, channels = tuple(facts["classes"]), facts["channels"]
         calibration = under(arrays, "calibration")

@@ -9,6 +9,7 @@ import numpy as np
 
 from rayqc.config.base import PromiseAsked
 from rayqc.config.settings import Regions
+from rayqc.config.settings_from import settings_from
 from rayqc.errors import TooFewReferencesError
 from rayqc.kinds import PROMISES
 from rayqc.regions.base import Candidates
@@ -34,17 +35,12 @@ def settings_of(regions: Regions, channels: int, seen: bool) -> CalibrationSetti
         seen: true if the encoder was trained on the references; `latent` is no default view then.
     """
     views = regions.views or (OWN_VIEWS if seen else (*OWN_VIEWS, "latent"))
-    return CalibrationSettings(
-        coverage=regions.coverage,
-        promise=regions.promise,
-        folds=regions.folds,
-        calibration_share=regions.calibration_share,
-        label=LabelSettings(
-            views=tuple(views),
-            augment=regions.augment == "affine",
-            flip=channels == 3 if regions.flip is None else regions.flip,
-        ),
+    label = LabelSettings(
+        views=tuple(views),
+        augment=regions.augment == "affine",
+        flip=channels == 3 if regions.flip is None else regions.flip,
     )
+    return settings_from(CalibrationSettings, regions, label=label)
 
 
 def choose_promise(asked: PromiseAsked, label_N: np.ndarray, seen: bool) -> str:

@@ -8,10 +8,10 @@ Shape suffixes: N images, D latent, K classes, R references, B images of a batch
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from rayqc.storage.artefact import Facts
 from rayqc.units import evenly
 
 MOST_REFERENCES = 20_000
@@ -70,7 +70,7 @@ class Neighbours:
         order = np.argsort(distance_R, kind="stable")[:most]
         return [(int(row), float(distance_R[row])) for row in order]
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> Facts:
         """What is not an array, as plain JSON."""
         return {"ids": list(self.ids), "copy_distance": self.copy_distance}
 
@@ -83,7 +83,7 @@ class Neighbours:
         }
 
     @staticmethod
-    def restore(facts: dict[str, Any], arrays: dict[str, np.ndarray]) -> Neighbours:
+    def restore(facts: Facts, arrays: dict[str, np.ndarray]) -> Neighbours:
         """Neighbours from what `facts` and `arrays` returned."""
         return Neighbours(ids=tuple(facts["ids"]), copy_distance=facts["copy_distance"], **arrays)
 

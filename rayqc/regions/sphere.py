@@ -16,7 +16,6 @@ from __future__ import annotations
 import functools
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -31,6 +30,7 @@ from rayqc.regions.base import (
     best_other,
     score_of,
 )
+from rayqc.storage.artefact import Facts
 
 SPHERE = "sphere"
 LEAVE_ONE_OUT = "sphere_loo"
@@ -82,7 +82,7 @@ class SphereRegions:
             decided_by_N=np.full(stored.label_N.size, "distance"),
         )
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> Facts:
         """See `Regions`."""
         return {
             "classes": list(self.classes),
@@ -100,7 +100,7 @@ class SphereRegions:
         }
 
     @staticmethod
-    def restore(kind: str, facts: dict[str, Any], arrays: dict[str, np.ndarray]) -> SphereRegions:
+    def restore(kind: str, facts: Facts, arrays: dict[str, np.ndarray]) -> SphereRegions:
         """Regions of a kind from what `facts` and `arrays` returned."""
         return SphereRegions(
             classes=tuple(facts["classes"]),

@@ -14,6 +14,9 @@ from rayqc.errors import ArtefactError
 from rayqc.storage.folder import Folder
 from rayqc.storage.formats import canonical_json, digest, read_json, write_json
 
+Facts = dict[str, Any]
+"""A record's own keys: plain JSON."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Artefact:
@@ -48,7 +51,7 @@ class Artefact:
         write_json(folder, self.record, {**header, **record})
         return identity
 
-    def read_record(self, folder: Folder) -> dict[str, Any]:
+    def read_record(self, folder: Folder) -> Facts:
         """The artefact's record.
 
         Raises:

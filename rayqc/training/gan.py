@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rayqc.config import Gan
+from rayqc.config.settings_from import settings_from
 from rayqc.errors import DivergedError
 from rayqc.models.gan import Discriminator, GANShape, Generator
 from rayqc.models.vae import pixels_to_input
@@ -87,26 +88,12 @@ class GANRecord(TypedDict):
 
 def shape_of(entry: Gan, size: int, channels: int, classes: int) -> GANShape:
     """The networks that a pool entry asks for, for images of `size` by `size` pixels."""
-    return GANShape(
-        size=size,
-        channels=channels,
-        classes=classes,
-        width=entry.width,
-        noise_dim=entry.noise_dim,
-    )
+    return settings_from(GANShape, entry, size=size, channels=channels, classes=classes)
 
 
 def settings_of(entry: Gan, seed: int) -> GANSettings:
     """How the GAN of a pool entry is trained."""
-    return GANSettings(
-        steps=entry.steps,
-        batch_size=entry.batch_size,
-        penalty=entry.penalty,
-        ema=entry.ema,
-        augment=entry.augment,
-        seed=seed,
-        checkpoint_every=entry.checkpoint_every,
-    )
+    return settings_from(GANSettings, entry, seed=seed)
 
 
 def fresh_gan(
