@@ -34,3 +34,19 @@ def test_the_python_in_the_pages_parses():
             ast.parse(block)
             found += 1
     assert found >= 2
+
+
+def test_files_that_the_pages_name_are_there():
+    root = DOCS.parent
+    shipped = [
+        path.relative_to(root).as_posix()
+        for room in ("rayqc", "tests", "jobs", "benchmarks", "docs")
+        for path in (root / room).rglob("*")
+    ]
+    missing = [
+        f"{page.name}: {name}"
+        for page in [root / "README.md", *DOCS.glob("*.md")]
+        for name in re.findall(r"`([a-z0-9_/]+\.py)`", page.read_text(encoding="utf-8"))
+        if not any(path == name or path.endswith(f"/{name}") for path in shipped)
+    ]
+    assert not missing
