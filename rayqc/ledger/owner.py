@@ -15,7 +15,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypedDict
+from typing import Any
 
 from rayqc.errors import ConflictError, RayqcError
 from rayqc.ledger.plan import LEDGER, PLAN
@@ -32,32 +32,6 @@ SECONDS_TO_LEAVE = 3.0
 """After an interruption. A name that could not be taken back in time is a dead owner's."""
 
 
-class Process(TypedDict):
-    """What tells a process from every other, on every machine."""
-
-    pid: int
-    started: str
-    """In ticks since the machine started."""
-    host: str
-    boot: str
-    """The machine's start; empty where it cannot be told."""
-
-
-class Owner(Process):
-    """Who holds a folder."""
-
-    token: str
-    since: float
-    """Seconds since 1970."""
-
-
-class OwnerRecord(Owner):
-    """What lies in the folder."""
-
-    beat: float
-    """When the owner was last heard of, in seconds since 1970."""
-
-
 @contextmanager
 def own(folder: Folder) -> Iterator[None]:
     """Hold a folder while working in it.
@@ -65,7 +39,7 @@ def own(folder: Folder) -> Iterator[None]:
     Raises:
         ConflictError: a living process holds it; says which.
     """
-    mine: Owner = {**_process(), "token": uuid.uuid4().hex, "since": time.time()}
+    mine = {**_process(), "token": uuid.uuid4().hex, "since": time.time()}
     _claim(folder, mine)
     over = threading.Event()
     holding = threading.Thread(target=_hold, args=(folder, mine, over), daemon=True)
@@ -106,7 +80,7 @@ def refuse_mixing(run: Folder, pool: Folder, out: Folder) -> None:
         )
 
 
-def _claim(folder: Folder, mine: Owner) -> None:
+def _claim(folder: Folder, mine: dict[str, Any]) -> None:
     if folder.create(OWNER, _record(mine)):
         return
     found = _read(folder)
@@ -124,7 +98,7 @@ def _claim(folder: Folder, mine: Owner) -> None:
         raise ConflictError(f"{folder} was taken by another command at this moment; run again")
 
 
-def _hold(folder: Folder, mine: Owner, over: threading.Event) -> None:
+def _hold(folder: Folder, mine: dict[str, Any], over: threading.Event) -> None:
     """Say again and again that the owner lives, and at the end that it has left."""
     while not over.wait(BEAT_SECONDS):
         try:
@@ -138,7 +112,7 @@ def _hold(folder: Folder, mine: Owner, over: threading.Event) -> None:
     _release(folder, mine)
 
 
-def _release(folder: Folder, mine: Owner) -> None:
+def _release(folder: Folder, mine: dict[str, Any]) -> None:
     try:
         found = _read(folder)
         if found is not None and found["token"] == mine["token"]:
@@ -147,27 +121,25 @@ def _release(folder: Folder, mine: Owner) -> None:
         logger.warning("%s", error)
 
 
-def _read(folder: Folder) -> OwnerRecord | None:
+def _read(folder: Folder) -> dict[str, Any] | None:
     try:
-        found: OwnerRecord = read_json(folder, OWNER)
-        return found
+        return dict(read_json(folder, OWNER))
     except FileNotFoundError:
         return None
 
 
-def _record(mine: Owner) -> bytes:
-    record: OwnerRecord = {**mine, "beat": time.time()}
-    return canonical_json(record)
+def _record(mine: dict[str, Any]) -> bytes:
+    return canonical_json({**mine, "beat": time.time()})
 
 
-def _is_dead(found: OwnerRecord) -> bool:
+def _is_dead(found: dict[str, Any]) -> bool:
     here = _process()
     if (found["host"], found["boot"]) == (here["host"], here["boot"]):
         return bool(_started(found["pid"]) != found["started"])
     return bool(time.time() - found["beat"] > DEAD_AFTER_SECONDS)
 
 
-def _process() -> Process:
+def _process() -> dict[str, Any]:
     pid = os.getpid()
     boot = Path("/proc/sys/kernel/random/boot_id")
     return {
