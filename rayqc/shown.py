@@ -24,11 +24,11 @@ class Table:
 Shown = list[str | Table]
 
 
-def plain_lines(result: Mapping[str, Any], place: str) -> Shown:
+def plain_lines(result: Mapping[str, Any], folder: str) -> Shown:
     """A line for each plain value of a result; nested values are in the result's file only.
 
     Args:
-        place: where the result's files are; not shown.
+        folder: where the result's files are; not shown.
     """
     return [
         f"{name}: {plain(value)}"
@@ -75,9 +75,9 @@ def acceptance_table(acceptance: Acceptance) -> Table:
     return Table(columns=columns, rows=rows, title="accepted by class")
 
 
-def filter_lines(result: FilterResult, place: str) -> Shown:
+def filter_lines(result: FilterResult, folder: str) -> Shown:
     """The counts of a filter or refilter."""
-    return [counts_table(result), acceptance_table(result["acceptance"]), f"in {place}"]
+    return [counts_table(result), acceptance_table(result["acceptance"]), f"in {folder}"]
 
 
 def coverage_lines(fitted: FitResult) -> list[str]:

@@ -28,7 +28,7 @@ from rayqc.shown import (
 )
 
 
-def whole_run(result: RunResult, place: str) -> Shown:
+def whole_run(result: RunResult, folder: str) -> Shown:
     """Acceptance, the paper's Table 3 with its control, other figures, and where the files are."""
     table3_row, acceptance = result["table3"], result["acceptance"]
     other_arms = (("all", table3_row["all"]), ("rejected", table3_row["rejected"]))
@@ -43,34 +43,34 @@ def whole_run(result: RunResult, place: str) -> Shown:
         *_encoder_lines(result["encoder"]),
         *coverage_lines(result["regions"]),
         f"near copies of a reference: {copy_share:.1%} of the accepted",
-        f"images to look at: {place}/contact_sheet.png; all figures: result.json",
-        f"accepted images: {place}/filtered/accepted/*.parquet",
+        f"images to look at: {folder}/contact_sheet.png; all figures: result.json",
+        f"accepted images: {folder}/filtered/accepted/*.parquet",
     ]
 
 
-def drawn_until(result: UntilResult, place: str) -> Shown:
+def drawn_until(result: UntilResult, folder: str) -> Shown:
     """How drawing until full ended, and what an accepted image cost."""
     lines = []
     for name, row in result["by_generator"].items():
         given_up = f"; gave up {', '.join(row['given_up'])}" if row["given_up"] else ""
         lines.append(f"{name}: {row['accepted']:,} of {row['drawn']:,} accepted{given_up}")
     seconds = "" if result["seconds"] is None else f", {result['seconds']:.0f} s"
-    return [_filled_table(result), *lines, f"{result['rounds']} rounds{seconds}; in {place}"]
+    return [_filled_table(result), *lines, f"{result['rounds']} rounds{seconds}; in {folder}"]
 
 
-def inspected(result: InspectResult, place: str) -> Shown:
+def inspected(result: InspectResult, folder: str) -> Shown:
     """An image's row."""
     return [
         f"{name:>18}: {'-' if value is None else plain(value)}" for name, value in result.items()
     ]
 
 
-def evaluated(result: EvaluateResult, place: str) -> Shown:
+def evaluated(result: EvaluateResult, folder: str) -> Shown:
     """Where the tables are."""
-    return [f"tables in {place}/evaluation.md, all figures in evaluation.json"]
+    return [f"tables in {folder}/evaluation.md, all figures in evaluation.json"]
 
 
-def checked(result: CheckResult, place: str) -> Shown:
+def checked(result: CheckResult, folder: str) -> Shown:
     """How many images decode, and why the others do not."""
     return [
         f"{result['decoded']:,} of {result['images']:,} images decoded",
@@ -83,13 +83,13 @@ def checked(result: CheckResult, place: str) -> Shown:
     ]
 
 
-def cleaned(result: CleanResult, place: str) -> Shown:
+def cleaned(result: CleanResult, folder: str) -> Shown:
     """Which files were, or would be, deleted."""
     action = "would be deleted" if "would_delete" in result else "deleted"
     return [f"{len(result['files']):,} files {action}", *result["files"]]
 
 
-def examined(result: DoctorResult, place: str) -> Shown:
+def examined(result: DoctorResult, folder: str) -> Shown:
     """Versions, nodes, warnings."""
     lines: Shown = [", ".join(f"{name} {version}" for name, version in result["versions"].items())]
     for node in result["nodes"]:

@@ -34,21 +34,21 @@ def train_gan_generator(
     references: pa.Table,
     classes: int,
     image: ImageShape,
-    place: Folder,
+    folder: Folder,
     entry: Gan,
     made_of: str,
     config: Config,
     progress: Progress,
 ) -> None:
-    """Train a pool entry's GAN and write it to `place`.
+    """Train a pool entry's GAN and write it to `folder`.
 
-    An interrupted training goes on from the last checkpoint in `place/checkpoints`.
+    An interrupted training goes on from the last checkpoint in `folder/checkpoints`.
 
     Args:
         references: columns id, label, image.
         made_of: digest of everything that decides the training; written beside the weights.
     """
-    training = Training(name="gan", steps=entry.steps, place=place)
+    training = Training(name="gan", steps=entry.steps, folder=folder)
     plan = GANPlan(image=image, classes=classes, entry=entry, made_of=made_of, run_seed=config.seed)
     run_trainer(gan_loop, plan, image, references, training, config, progress)
 

@@ -43,7 +43,7 @@ def train_vae_encoder(
     Args:
         references: columns id, label, image.
     """
-    training = Training(name="train", steps=config.encoder.steps, place=model)
+    training = Training(name="train", steps=config.encoder.steps, folder=model)
     plan = VAEPlan(image=image, classes=classes, config=config)
     run_trainer(train_loop, plan, image, references, training, config, progress)
     return load_encoder(model, None)

@@ -66,7 +66,7 @@ class Training:
     name: str
     """Shown in the progress line."""
     steps: int
-    place: Folder
+    folder: Folder
     """Checkpoints go below it."""
 
 
@@ -148,14 +148,14 @@ def run_trainer(
     gpu = gpus_wanted(config.resources.use_gpu)
     cpus = training_cpus(config.resources)
     board = on_this_node(Board).remote()
-    require_shared(training.place)
+    require_shared(training.folder)
     trainer = TorchTrainer(
         _run_loop,
         train_loop_config={
             "loop": loop,
             "plan": plan,
             "orders": _Orders(
-                image=image, config=config, folder=training.place, board=board, cpus=cpus
+                image=image, config=config, folder=training.folder, board=board, cpus=cpus
             ),
         },
         datasets={"references": ray.data.from_arrow(references.select(["id", "label", "image"]))},
@@ -169,7 +169,7 @@ def run_trainer(
         ),
         run_config=RunConfig(
             name="checkpoints",
-            storage_path=training.place.location,
+            storage_path=training.folder.location,
             failure_config=FailureConfig(max_failures=config.encoder.max_failures),
             checkpoint_config=CheckpointConfig(num_to_keep=config.encoder.keep_checkpoints),
         ),

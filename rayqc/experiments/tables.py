@@ -176,15 +176,15 @@ def _grouped(records: list[Record], *keys: str) -> dict[tuple[Any, ...], list[Re
     return cells
 
 
-def tables(found: Record) -> str:
+def tables(result: Record) -> str:
     """Markdown tables of the content of `evaluation.json`: versions and what `summarise` gave."""
-    sections = [f"rayqc {found['rayqc_version']}, fault table {found['faults_version']}.\n"]
-    for cells in _grouped(found["detection"], "data").values():
+    sections = [f"rayqc {result['rayqc_version']}, fault table {result['faults_version']}.\n"]
+    for cells in _grouped(result["detection"], "data").values():
         sections.append(_overview(cells))
-    for cell in found["detection"]:
+    for cell in result["detection"]:
         sections.append(_detection_table(cell))
-    if found["accuracy"]:
-        sections.append(_accuracy_table(found["accuracy"]))
+    if result["accuracy"]:
+        sections.append(_accuracy_table(result["accuracy"]))
     return "\n".join(sections)
 
 

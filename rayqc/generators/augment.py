@@ -18,7 +18,7 @@ from torch import nn
 
 from rayqc.config import Augment
 from rayqc.errors import ConfigError
-from rayqc.generators.base import EntryPlace, GeneratorKind
+from rayqc.generators.base import EntryContext, GeneratorKind
 from rayqc.generators.policies import make_transform
 from rayqc.images.decode import Limits, decode_native
 from rayqc.images.encode import encode_png
@@ -119,19 +119,19 @@ class AugmentSource:
         return self._reference_table
 
 
-def augment_source(entry: Augment, place: EntryPlace) -> AugmentSource:
+def augment_source(entry: Augment, context: EntryContext) -> AugmentSource:
     """The source of a pool entry's candidates."""
     return AugmentSource(
-        references=place.model,
-        table=place.table,
-        classes=place.classes,
-        count=place.references,
-        references_digest=place.references_digest,
-        name=place.name,
-        seed=place.seed,
+        references=context.model,
+        table=context.table,
+        classes=context.classes,
+        count=context.references,
+        references_digest=context.references_digest,
+        name=context.name,
+        seed=context.seed,
         policy=entry.policy,
         per_reference=entry.per_reference,
-        limits=place.limits,
+        limits=context.limits,
     )
 
 

@@ -12,7 +12,7 @@ from rayqc.storage import Folder
 
 
 @dataclass(frozen=True, kw_only=True)
-class EntryPlace:
+class EntryContext:
     """The name of a pool entry, and the run that its candidates are made for."""
 
     name: str
@@ -42,7 +42,7 @@ class GeneratedSource(Source, Protocol):
 class GeneratorKind:
     """How pool entries of one kind make candidates; each function takes an entry's settings."""
 
-    source: Callable[[Any, EntryPlace], GeneratedSource]
+    source: Callable[[Any, EntryContext], GeneratedSource]
     """Makes the source of an entry's candidates, which is small and has loaded no network yet."""
     identity: Callable[[Any], str] | None = None
     """Identity of the file or code that an entry names; None for kinds that name none.

@@ -15,7 +15,7 @@ import torch
 
 from rayqc.config import Exported
 from rayqc.errors import ArtefactError, ConfigError
-from rayqc.generators.base import EntryPlace, GeneratorKind
+from rayqc.generators.base import EntryContext, GeneratorKind
 from rayqc.generators.gan import to_pixels
 from rayqc.generators.named import UNNAMED, named_code
 from rayqc.generators.sampled import SampledSource, normal, sampled_source
@@ -135,9 +135,9 @@ def maker_of(entry: Exported) -> ExportedMaker:
     return ExportedMaker.of(entry.code(), entry.noise_dim, entry.low)
 
 
-def exported_source(entry: Exported, place: EntryPlace) -> SampledSource:
+def exported_source(entry: Exported, context: EntryContext) -> SampledSource:
     """The source of a pool entry's candidates."""
-    return sampled_source(maker_of(entry), entry, place, entry.batch_size)
+    return sampled_source(maker_of(entry), entry, context, entry.batch_size)
 
 
 KIND = GeneratorKind(

@@ -13,7 +13,7 @@ import torch
 
 from rayqc.config import Gan
 from rayqc.errors import ConfigError
-from rayqc.generators.base import EntryPlace, GeneratorKind
+from rayqc.generators.base import EntryContext, GeneratorKind
 from rayqc.generators.sampled import SampledSource, normal, sampled_source
 from rayqc.models.gan import GANShape, Generator
 from rayqc.storage import Folder, read_json
@@ -125,9 +125,9 @@ def to_pixels(x_BCHW: torch.Tensor) -> np.ndarray:
     return np.asarray(scaled_BCHW.to(torch.uint8).permute(0, 2, 3, 1).cpu())
 
 
-def gan_source(entry: Gan, place: EntryPlace) -> SampledSource:
+def gan_source(entry: Gan, context: EntryContext) -> SampledSource:
     """The source of a pool entry's candidates."""
-    return sampled_source(GANMaker(folder=place.folder), entry, place)
+    return sampled_source(GANMaker(folder=context.folder), entry, context)
 
 
 KIND = GeneratorKind(source=gan_source, trained=True)

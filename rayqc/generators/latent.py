@@ -15,7 +15,7 @@ from rayqc.config import Latent
 from rayqc.encoders.batches import LatentEncoder
 from rayqc.encoders.store import DIGEST, MODEL, load_encoder
 from rayqc.errors import ConfigError
-from rayqc.generators.base import EntryPlace, GeneratorKind
+from rayqc.generators.base import EntryContext, GeneratorKind
 from rayqc.generators.gan import to_pixels
 from rayqc.generators.sampled import SampledSource, sampled_source
 from rayqc.images.decode import Limits, decode_batch
@@ -85,12 +85,12 @@ class LatentSampler:
         return np.asarray(reference_D + self.noise_KD[label] * noise_D)
 
 
-def latent_source(entry: Latent, place: EntryPlace) -> SampledSource:
+def latent_source(entry: Latent, context: EntryContext) -> SampledSource:
     """The source of a pool entry's candidates."""
     maker = LatentMaker(
-        model=place.model, table=place.table, spread=entry.spread, limits=place.limits
+        model=context.model, table=context.table, spread=entry.spread, limits=context.limits
     )
-    return sampled_source(maker, entry, place)
+    return sampled_source(maker, entry, context)
 
 
 KIND = GeneratorKind(source=latent_source)

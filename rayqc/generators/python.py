@@ -10,7 +10,7 @@ from typing import Any
 
 from rayqc.config import Code
 from rayqc.errors import ConfigError
-from rayqc.generators.base import EntryPlace, GeneratorKind
+from rayqc.generators.base import EntryContext, GeneratorKind
 from rayqc.generators.named import UNNAMED, named_code
 from rayqc.generators.sampled import SampledSource, Sampler, sampled_source
 from rayqc.storage import canonical_json, digest
@@ -57,9 +57,9 @@ def maker_of(entry: Code) -> PythonMaker:
     return PythonMaker(target=entry.code(), options=entry.options)
 
 
-def python_source(entry: Code, place: EntryPlace) -> SampledSource:
+def python_source(entry: Code, context: EntryContext) -> SampledSource:
     """The source of a pool entry's candidates."""
-    return sampled_source(maker_of(entry), entry, place, entry.batch_size, BATCHES_A_UNIT)
+    return sampled_source(maker_of(entry), entry, context, entry.batch_size, BATCHES_A_UNIT)
 
 
 KIND = GeneratorKind(source=python_source, identity=lambda entry: maker_of(entry).identity)

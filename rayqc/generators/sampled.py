@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from rayqc.config import Generator
 from rayqc.errors import ConfigError, RayqcError
-from rayqc.generators.base import EntryPlace
+from rayqc.generators.base import EntryContext
 from rayqc.images.encode import encode_png
 from rayqc.schema import candidate_table
 from rayqc.sources.problems import Problem, with_problems
@@ -186,17 +186,17 @@ class SampledSource:
 def sampled_source(
     maker: Maker,
     entry: Generator,
-    place: EntryPlace,
+    context: EntryContext,
     batch: int = OWN_BATCH,
     unit_batches: int | None = None,
 ) -> SampledSource:
     """The source of a pool entry's candidates; see `SampledSource`."""
     return SampledSource(
         maker=maker,
-        classes=place.classes,
+        classes=context.classes,
         per_class=entry.per_class,
-        name=place.name,
-        seed=place.seed,
+        name=context.name,
+        seed=context.seed,
         batch=batch,
         unit_batches=unit_batches,
     )

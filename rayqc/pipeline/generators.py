@@ -10,7 +10,7 @@ from rayqc.config import Gan, MadeHere
 from rayqc.distributed.resources import gpus_wanted
 from rayqc.distributed.train_gan import train_gan_generator
 from rayqc.errors import UntrustedCodeError
-from rayqc.generators.base import EntryPlace, GeneratedSource, GeneratorKind
+from rayqc.generators.base import EntryContext, GeneratedSource, GeneratorKind
 from rayqc.generators.gan import FACTS, GANFacts, gan_facts
 from rayqc.generators.sampled import SampledSource
 from rayqc.kinds import GENERATORS
@@ -39,7 +39,7 @@ def own_sources(run: Run) -> OwnSources:
     """
     named_entries = enumerate(zip(run.config.pool_names(), run.config.pool, strict=True))
     return {
-        entry_number: generator_kind(entry).source(entry, _entry_place(run, name))
+        entry_number: generator_kind(entry).source(entry, _entry_context(run, name))
         for entry_number, (name, entry) in named_entries
         if isinstance(entry, MadeHere)
     }
@@ -126,8 +126,8 @@ def _train(run: Run, entry: Gan, folder: Folder, identity: str) -> GANFacts:
     return cast("GANFacts", gan_facts(folder))
 
 
-def _entry_place(run: Run, name: str) -> EntryPlace:
-    return EntryPlace(
+def _entry_context(run: Run, name: str) -> EntryContext:
+    return EntryContext(
         name=name,
         folder=run.folder.sub(f"{FOLDER}/{name}"),
         model=run.model,

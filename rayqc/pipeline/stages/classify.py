@@ -41,7 +41,7 @@ def work(run: Run) -> ClassifyResult:
     return summary
 
 
-def show(summary: ClassifyResult, place: str) -> Shown:
+def show(summary: ClassifyResult, folder: str) -> Shown:
     """Accuracy of each arm, and differences between arms."""
     arms, differences = summary.get("arms", {}), summary.get("differences", {})
     return [

@@ -70,7 +70,7 @@ def work(run: Run) -> FitResult:
     return summary
 
 
-def show(summary: FitResult, place: str) -> Shown:
+def show(summary: FitResult, folder: str) -> Shown:
     """Promised and measured coverage, and each class's references, radius and separation."""
     rows = [
         (
@@ -90,7 +90,7 @@ def show(summary: FitResult, place: str) -> Shown:
         f"threshold of {name}: {value:.3f} nats"
         for name, value in summary.get("thresholds", {}).items()
     ]
-    return [table, *coverage_lines(summary), *threshold_lines, f"in {place}"]
+    return [table, *coverage_lines(summary), *threshold_lines, f"in {folder}"]
 
 
 STAGE = Stage(
