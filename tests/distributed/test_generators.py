@@ -148,7 +148,7 @@ def test_stopped_draws_go_on_to_the_same_end(made, full, tmp_path, monkeypatch):
     (once, whole), again = full, tmp_path / "again"
     from rayqc.pipeline import until
 
-    real, calls = until.filter_sources, []
+    real, calls = until.judge_sources, []
 
     def stops(*arguments):
         calls.append(arguments)
@@ -157,7 +157,7 @@ def test_stopped_draws_go_on_to_the_same_end(made, full, tmp_path, monkeypatch):
             raise KeyboardInterrupt
         return found
 
-    monkeypatch.setattr(until, "filter_sources", stops)
+    monkeypatch.setattr(until, "judge_sources", stops)
     with pytest.raises(KeyboardInterrupt):
         rayqc.generate_until(str(made), str(again), **UNTIL)
     assert not (again / "_SUCCESS").exists()

@@ -67,6 +67,8 @@ def test_training_goes_on_from_the_last_checkpoint(ray_session, tmp_path):
     assert [one["step"] for one in history] == list(range(10, STEPS + 1, 10))
 
 
+@pytest.mark.long
+@pytest.mark.ci
 def test_a_gan_goes_on_to_the_very_weights(ray_session, tmp_path):
     gan = {"kind": "gan", "steps": 80, "checkpoint_every": 10, "per_class": 1, "width": 4}
     config = rayqc.make_config(tiny(pool=[gan]))
@@ -94,6 +96,8 @@ def test_a_gan_goes_on_to_the_very_weights(ray_session, tmp_path):
     assert len(facts[0]["record"]["qualities"]) == 8
 
 
+@pytest.mark.long
+@pytest.mark.ci
 def test_two_workers_train_a_gan(ray_session, tmp_path):
     gan = {"kind": "gan", "steps": 12, "checkpoint_every": 6, "per_class": 1, "width": 4}
     config = rayqc.make_config(tiny(pool=[gan], resources={"train_workers": 2}))
