@@ -9,6 +9,7 @@ import sys
 
 import numpy as np
 import pyarrow.parquet as pq
+import pytest
 
 from rayqc.images.encode import encode_png
 from rayqc.printable import printable
@@ -32,6 +33,8 @@ def test_what_does_not_print_is_escaped():
     assert printable("\udcff") == "\\udcff"
 
 
+@pytest.mark.long
+@pytest.mark.ci
 def test_a_run_over_classes_of_such_names(tmp_path):
     rng = np.random.default_rng(0)
     images, labels = [], []

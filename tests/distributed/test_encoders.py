@@ -31,7 +31,13 @@ def settings_of(kind, region):
     )
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(kind, marks=() if kind == "python" else (pytest.mark.long, pytest.mark.ci))
+        for kind in KINDS
+    ],
+)
 def test_regions_on_another_encoder(kind, ray_session, tmp_path):
     out = str(tmp_path / kind)
     for region in REGIONS[kind]:

@@ -351,6 +351,8 @@ def test_redo_takes_up_a_stage_that_had_only_begun(tiny_run, tmp_path, monkeypat
     assert rayqc.filter(str(run), redo=True)["read"] == COUNT
 
 
+@pytest.mark.long
+@pytest.mark.ci
 def test_stage_by_stage_with_several_workers_and_pools(ray_session, tmp_path, caplog):
     images, labels = [], []
     rng = np.random.default_rng(0)

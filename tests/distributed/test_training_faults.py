@@ -41,6 +41,8 @@ def training_workers() -> list[int]:
     return found
 
 
+@pytest.mark.long
+@pytest.mark.ci
 def test_training_goes_on_from_the_last_checkpoint(ray_session, tmp_path):
     killed: list[int] = []
 
