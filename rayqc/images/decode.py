@@ -14,10 +14,11 @@ import warnings
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from rayqc.config.settings import Image as ImageSettings
 from rayqc.images.plain import plain_pixels
+from rayqc.images.tiff import layout_of
 
 SIGNATURES = {
     "PNG": (b"\x89PNG\r\n\x1a\n",),
@@ -28,6 +29,13 @@ SIGNATURES = {
     "TIFF": (b"II*\0", b"MM\0*"),
 }
 """First bytes of files, by format. A file that has them and yet is not recognised is damaged."""
+
+RAW_PIXELS = b"raw pixels of shape "
+"""Begins what stands for pixels of a shape that no image has; the shape follows."""
+MOST_NOTE_BYTES = 64_000_000
+"""Most bytes of one note in a PNG, such as a workflow or an ICC profile, when unpacked. Pillow's
+own limit is 1 MB, which sound files pass."""
+PngImagePlugin.MAX_TEXT_CHUNK = MOST_NOTE_BYTES
 
 Wrong = tuple[str, str]
 """Reason and message of an image that cannot be decoded."""
@@ -152,7 +160,8 @@ def open_image(data: bytes | None, limits: Limits) -> Image.Image:
     """The first frame of an encoded image, decoded and with its EXIF orientation applied.
 
     Raises:
-        ImageError: `empty`, `too_large`, `unsupported_format` or `decode_error`.
+        ImageError: `empty`, `too_large`, `unsupported_format`, `unsupported_mode` or
+            `decode_error`.
     """
     if not data:
         raise ImageError("empty", "no bytes")
@@ -172,8 +181,14 @@ def open_image(data: bytes | None, limits: Limits) -> Image.Image:
     except Image.DecompressionBombError as error:
         raise ImageError("too_large", str(error)) from error
     except UnidentifiedImageError as error:
+        if data.startswith(RAW_PIXELS):
+            message = f"{data.decode(errors='replace')}; expected (H, W), (H, W, C) or (C, H, W)"
+            raise ImageError("unsupported_format", message) from error
         for name in limits.formats:
             if data.startswith(SIGNATURES[name]):
+                layout = layout_of(data) if name == "TIFF" else None
+                if layout is not None:
+                    raise ImageError("unsupported_mode", f"TIFF of {layout}") from error
                 raise ImageError("decode_error", f"begins like {name} and is damaged") from error
         expected = ", ".join(limits.formats)
         raise ImageError("unsupported_format", f"not one of {expected}") from error

@@ -7,35 +7,44 @@ encoded as PNG once.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import pyarrow as pa
 
 from rayqc.errors import InputError
+from rayqc.images.decode import RAW_PIXELS
 from rayqc.images.encode import encode_png
 from rayqc.schema import IMAGE_TYPE
+from rayqc.sources.ray_tensors import pixels_of_ray_tensors
 
+CHANNELS = (1, 3)
 EXPECTED = (
     "encoded bytes as binary, struct<bytes, path> or list<uint8>, or raw uint8 pixels (H, W) or "
-    "(H, W, C) as nested or fixed-size lists or tensors"
+    "(H, W, C) or (C, H, W) as nested or fixed-size lists or tensors"
 )
 
 
-def as_images(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
+def as_images(
+    column: pa.ChunkedArray, where: str, metadata: Mapping[bytes, bytes] | None = None
+) -> pa.ChunkedArray:
     """The images of a column, one struct<bytes, path> a row; null stays null.
 
     Args:
         column: encoded bytes as binary, list<uint8> or a struct with a field `bytes`; or raw
             pixels as list<list<uint8>> (H, W), list<list<list<uint8>>> (H, W, C), fixed-size lists
-            of the H * W or H * W * 3 values of a square image, or fixed-shape tensors (H, W) or
-            (H, W, C). Dictionaries and views of these are taken too.
+            of the H * W or H * W * 3 values of a square image, or Arrow's or Ray Data's tensors
+            (H, W), (H, W, C) or (C, H, W). Dictionaries and views of these are taken too.
         where: name of the file, for errors.
+        metadata: of the column's field; names types that are not registered here.
 
     Raises:
         InputError: the column's type is none of these.
     """
     dtype = column.type
+    ray_pixels = pixels_of_ray_tensors(column, metadata)
+    if ray_pixels is not None:
+        return _image_column(pa.array([_png_or_marker(image) for image in ray_pixels], pa.binary()))
     if pa.types.is_dictionary(dtype):
         return as_images(column.cast(dtype.value_type), where)
     if pa.types.is_struct(dtype) and dtype.get_field_index("bytes") >= 0:
@@ -153,6 +162,8 @@ def _png_or_marker(pixels: np.ndarray | None) -> bytes | None:
         return None
     if pixels.ndim == 2:
         pixels = pixels[:, :, None]
-    if pixels.ndim != 3 or pixels.shape[2] not in (1, 3) or 0 in pixels.shape:
-        return b"raw pixels of shape " + str(pixels.shape).encode()
+    if pixels.ndim == 3 and pixels.shape[2] not in CHANNELS and pixels.shape[0] in CHANNELS:
+        pixels = np.ascontiguousarray(pixels.transpose(1, 2, 0))  # (C, H, W), as PyTorch has them
+    if pixels.ndim != 3 or pixels.shape[2] not in CHANNELS or 0 in pixels.shape:
+        return RAW_PIXELS + str(pixels.shape).encode()
     return encode_png(pixels)

@@ -50,7 +50,8 @@ def image_column(schema: pa.Schema, where: str) -> str:
         InputError: there is none, or its type holds no images.
     """
     name = _column(schema, IMAGE_COLUMNS, where, "image")
-    as_images(pa.chunked_array([], schema.field(name).type), where)
+    field = schema.field(name)
+    as_images(pa.chunked_array([], field.type), where, field.metadata)
     return name
 
 

@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from rayqc.errors import InputError
-from rayqc.images.decode import ImageShape, Limits, decode_batch
+from rayqc.images.decode import ImageShape, Limits, decode_batch, decode_native
 from rayqc.images.encode import encode_png
 from rayqc.sources.columns import as_images
 from rayqc.sources.parquet import open_parquet
@@ -130,3 +130,52 @@ def test_a_file_of_raw_pixels_is_a_source(tmp_path):
     data = [row["bytes"] for row in source.read(unit)["image"].to_pylist()]
     found, _ = decode_batch(data, ImageShape(size=6, channels=3), Limits())
     np.testing.assert_array_equal(found, pixels)
+
+
+def registered(kind):
+    from ray.data.extensions import ArrowTensorArray, ArrowVariableShapedTensorArray
+
+    if kind == "fixed":
+        return ArrowTensorArray.from_numpy(PIXELS)
+    sizes = [PIXELS[0], PIXELS[1][:4], PIXELS[2][:, :5]]
+    return ArrowVariableShapedTensorArray.from_numpy(sizes)
+
+
+@pytest.mark.parametrize("kind", ["fixed", "variable"])
+@pytest.mark.parametrize("known", [True, False])
+def test_tensors_of_ray_data_are_pixels_where_ray_is_known_or_not(kind, known):
+    array = registered(kind)
+    metadata = {
+        b"ARROW:extension:name": array.type.extension_name.encode(),
+        b"ARROW:extension:metadata": array.type.__arrow_ext_serialize__(),
+    }
+    expected = [PIXELS[0], PIXELS[1], PIXELS[2]]
+    if kind == "variable":
+        expected = [PIXELS[0], PIXELS[1][:4], PIXELS[2][:, :5]]
+    if not known:
+        array = array.storage
+    for start, stop in ((0, 3), (1, 3)):
+        column = pa.chunked_array([array.slice(start, stop - start)])
+        data = as_images(column, "x", None if known else metadata).combine_chunks().field("bytes")
+        for found, wanted in zip(data.to_pylist(), expected[start:stop], strict=True):
+            np.testing.assert_array_equal(decode_native(found, Limits()), wanted)
+
+
+def test_channels_may_come_first():
+    first = np.ascontiguousarray(PIXELS.transpose(0, 3, 1, 2)[:, :, :5])
+    tensors = pa.FixedShapeTensorArray.from_numpy_ndarray(first)
+    lists = pa.array(first.tolist(), pa.list_(pa.list_(pa.list_(pa.uint8()))))
+    for array in (tensors, lists):
+        data = as_images(pa.chunked_array([array]), "x").combine_chunks().field("bytes")
+        for found, wanted in zip(data.to_pylist(), PIXELS[:, :5], strict=True):
+            np.testing.assert_array_equal(decode_native(found, Limits()), wanted)
+
+
+def test_pixels_of_no_image_s_shape_are_said():
+    lists = pa.array(np.zeros((1, 6, 6, 4)).tolist(), pa.list_(pa.list_(pa.list_(pa.uint8()))))
+    data = as_images(pa.chunked_array([lists]), "x").combine_chunks().field("bytes").to_pylist()
+    problem = decode_batch(data, ImageShape(size=8, channels=3), Limits())[1][0]
+    assert problem == (
+        "unsupported_format",
+        "raw pixels of shape (6, 6, 4); expected (H, W), (H, W, C) or (C, H, W)",
+    )
