@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
+from typing import Any
 
 import ray
 from ray._private import ray_constants
@@ -19,6 +20,7 @@ from ray._private.log import PlainRayHandler
 from ray.exceptions import ActorDiedError, RayError, RayTaskError
 from ray.train.v2._internal.exceptions import RayTrainError, UserExceptionWithTraceback
 
+from rayqc.distributed.machine import cpus_allowed, make_do_without_home, ray_folder
 from rayqc.errors import RayqcError, StoppedError, UserError
 
 logger = logging.getLogger(__name__)
@@ -34,7 +36,7 @@ def session(address: str = "local", num_cpus: int | None = None) -> Iterator[Non
     Args:
         address: `local` starts a fresh session and never joins a cluster; `auto`
             joins the cluster that this process runs on; else a cluster's address.
-        num_cpus: CPUs of a fresh session; None takes the machine's.
+        num_cpus: CPUs of a fresh session; None takes all that this process may use.
 
     Raises:
         UserError: no cluster at this address.
@@ -47,7 +49,7 @@ def session(address: str = "local", num_cpus: int | None = None) -> Iterator[Non
     _reach(target)
     local = address == "local"
     private = local or target.startswith(("127.", "localhost:"))  # only this machine can join it
-    fresh_options = {"num_cpus": num_cpus, "include_dashboard": False} if local else {}
+    fresh_options = _fresh_options(num_cpus) if local else {}
     try:
         with _core_quiet(), _own_signals(), _on_loopback() if private else nullcontext():
             ray.init(
@@ -64,6 +66,14 @@ def session(address: str = "local", num_cpus: int | None = None) -> Iterator[Non
         yield
     finally:
         ray.shutdown()
+
+
+def _fresh_options(num_cpus: int | None) -> dict[str, Any]:
+    """Options of a Ray that starts on this machine."""
+    make_do_without_home()
+    options = {"num_cpus": num_cpus or cpus_allowed(), "include_dashboard": False}
+    folder = ray_folder()
+    return options if folder is None else {**options, "_temp_dir": folder}
 
 
 @contextmanager

@@ -1,0 +1,66 @@
+"""Machines as they are lent: few CPUs of many, long temporary folders, users without a name."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from rayqc.distributed.machine import BELOW_FOLDER, MOST_SOCKET_BYTES, ray_folder
+
+ALLOWED = "from rayqc.distributed.machine import cpus_allowed; print(cpus_allowed())"
+DOCTOR = (sys.executable, "-m", "rayqc.cli", "doctor")
+
+
+def run(*command, **environment):
+    return subprocess.run(
+        command,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+def test_only_allowed_cpus_count():
+    if shutil.which("taskset") is None:
+        pytest.skip("taskset is absent")
+    found = run("taskset", "-c", "0", sys.executable, "-c", ALLOWED)
+    assert found.stdout == "1\n", found.stderr
+
+
+def test_a_folder_too_long_for_sockets_is_not_ray_s(tmp_path, monkeypatch, caplog):
+    caplog.set_level("INFO")
+    room = MOST_SOCKET_BYTES - BELOW_FOLDER - len("/ray")
+    monkeypatch.delenv("RAY_TMPDIR", raising=False)
+    monkeypatch.setenv("TMPDIR", "/" + "x" * (room - 1))
+    assert ray_folder() is None
+    monkeypatch.setenv("TMPDIR", "/" + "x" * room)
+    assert ray_folder() == "/tmp/ray"
+    assert "too long for Ray's sockets: Ray's files are in /tmp/ray" in caplog.text
+
+
+@pytest.mark.long
+@pytest.mark.ci
+def test_ray_starts_below_a_long_folder(tmp_path):
+    folder = tmp_path / ("x" * 100)
+    folder.mkdir()
+    found = run("env", "-u", "RAY_TMPDIR", *DOCTOR, TMPDIR=str(folder))
+    assert found.returncode == 0, found.stderr
+    assert "too long for Ray's sockets" in found.stderr
+
+
+@pytest.mark.long
+@pytest.mark.ci
+@pytest.mark.parametrize("home", ["readonly", "readonly/absent"])
+def test_a_user_without_name_and_home(tmp_path, home):
+    unshare = ("unshare", "--user", "--map-user=12345", "--map-group=12345", "--")
+    if shutil.which("unshare") is None or run(*unshare, "true").returncode:
+        pytest.skip("unshare is absent or not allowed")
+    (tmp_path / "readonly").mkdir(mode=0o555)
+    unnamed = ("env", "-u", "USER", "-u", "LOGNAME", "-u", "USERNAME", "-u", "LNAME")
+    found = run(*unshare, *unnamed, *DOCTOR, HOME=str(tmp_path / home))
+    assert found.returncode == 0, found.stderr
+    assert "Ray's token is in" in found.stderr
+    assert "Traceback" not in found.stderr
