@@ -77,9 +77,11 @@ class Data(Settings):
     """A Parquet or tar file or pattern, a folder of such files, of class folders, or of the
     files torchvision downloads. Relative paths start at the working directory. A URL for object
     stores."""
-    split: Literal["train", "test"] | None = None
-    """Which part of a data set that has two, or of a folder of Parquet files all named by splits
-    (`train-*.parquet`, `test/*.parquet`); `test` defaults to test, all else to train."""
+    split: Literal["train", "validation", "test"] | None = None
+    """Which part of a data set that has several: of a download, of class folders below `train`,
+    `val`, `test` and the like, or of Parquet files named by splits (`train-*.parquet`,
+    `test/*.parquet`). null: `test` takes test, or validation where there is no test; all else
+    takes train. A split that is not there is refused."""
 
     @model_validator(mode="after")
     def _path_suits_kind(self) -> Data:

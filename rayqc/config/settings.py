@@ -33,6 +33,9 @@ class References(Data):
     """How many to draw of each class; null takes all. Classes with fewer give what they have."""
     seed: Seed = 0
     """Which ones are drawn."""
+    in_test: Literal["refuse", "drop"] = "refuse"
+    """What is done where references have the bytes of test images: `refuse` stops before training,
+    `drop` measures on the other test images."""
 
 
 Format = Literal["PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF"]

@@ -9,9 +9,10 @@ from rayqc.encoders.base import EncoderKind
 from rayqc.errors import InputError
 from rayqc.kinds import ENCODERS
 from rayqc.ledger.plan import inputs_digest
+from rayqc.pipeline.class_table import Opened, compare_classes
 from rayqc.pipeline.generators import generator_kind
 from rayqc.pipeline.run_folder import Inputs
-from rayqc.sources import open_source
+from rayqc.sources import Source, open_source
 from rayqc.units import WHOLE, Unit
 
 
@@ -24,28 +25,42 @@ def look_at_inputs(config: Config) -> Inputs:
     Raises:
         UserError: something is missing, or is not what it should be.
     """
-    references = open_source(config.references)
-    test = config.test_data()
-    inputs = {"references": inputs_digest(references.units(WHOLE))}
-    if test is not None:
-        inputs["test"] = inputs_digest(open_source(test, split="test").units(WHOLE))
+    references = _opened("references", open_source(config.references))
+    test_data = config.test_data()
+    inputs = {"references": inputs_digest(references.units)}
+    test = None
+    if test_data is not None:
+        test = _opened("test", open_source(test_data, split="test"))
+        inputs["test"] = inputs_digest(test.units)
     elif config.classify.arms:
         raise InputError(
             "the classifier stage needs real test images and the configuration names none; set "
             "`test: {path: ...}`, or `classify: {arms: []}` to leave the stage out"
         )
-    inputs["pool"] = inputs_digest(_pool_units(config))
+    pool = {
+        entry_number: _opened(name, open_source(entry))
+        for entry_number, (name, entry) in enumerate(
+            zip(config.pool_names(), config.pool, strict=True)
+        )
+        if isinstance(entry, Files)
+    }
+    inputs["pool"] = inputs_digest(_pool_units(config, pool))
+    compare_classes(references, test, list(pool.values()), config.references.per_class)
     encoder: EncoderKind = ENCODERS[config.encoder.kind]
     input_digest = encoder.input_digest(config.encoder)
     return inputs if input_digest is None else {**inputs, "encoder": input_digest}
 
 
-def _pool_units(config: Config) -> list[Unit]:
+def _opened(name: str, source: Source) -> Opened:
+    return Opened(name=name, source=source, units=source.units(WHOLE))
+
+
+def _pool_units(config: Config, pool: dict[int, Opened]) -> list[Unit]:
     """Units of the files and code that the pool names."""
     units: list[Unit] = []
     for entry_number, entry in enumerate(config.pool):
         if isinstance(entry, Files):
-            units += [replace(unit, entry=entry_number) for unit in open_source(entry).units(WHOLE)]
+            units += [replace(unit, entry=entry_number) for unit in pool[entry_number].units]
             continue
         kind = generator_kind(entry)
         kind.check(entry)

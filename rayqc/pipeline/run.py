@@ -11,6 +11,7 @@ from rayqc.config.base import Settings
 from rayqc.encoders.store import MODEL, TrainedEncoder, load_encoder
 from rayqc.errors import InputError
 from rayqc.images.decode import Limits, limits_of
+from rayqc.pipeline.leaks import without_references
 from rayqc.progress import Progress
 from rayqc.regions import FittedRegions, load_regions
 from rayqc.regions.store import FACTS as REGIONS
@@ -140,4 +141,6 @@ class Run:
             return None
         source = open_source(data, split="test")
         table = read_all(source, most, self.config.image.max_bytes)
+        if self.config.references.in_test == "drop":
+            table = without_references(table, self.references)
         return match_labels(table, source.classes, self.encoder.classes)

@@ -6,7 +6,7 @@ from rayqc.config import Data
 from rayqc.config.base import FILES
 from rayqc.errors import InputError
 from rayqc.kinds import SOURCES
-from rayqc.sources.base import Source, SourceKind, Split
+from rayqc.sources.base import Source, SourceKind, Split, SplitAsked
 from rayqc.sources.listing import is_image, list_files
 from rayqc.sources.places import is_one_file, is_pattern
 from rayqc.sources.tar import refuse_compressed
@@ -21,11 +21,17 @@ def open_source(data: Data, split: Split = "train") -> Source:
         split: taken when `data` names none.
 
     Raises:
-        InputError: nothing at the path, or nothing that this kind reads.
+        InputError: nothing at the path, nothing that this kind reads, or no such split.
     """
     path = data.path or ""
-    kind: SourceKind = SOURCES[detect(path) if data.kind == FILES else data.kind]
-    return kind.open(path, data.split or split)
+    name = detect(path) if data.kind == FILES else data.kind
+    kind: SourceKind = SOURCES[name]
+    if data.split is not None and not kind.tells_splits:
+        raise InputError(
+            f"{path}: a source of kind {name} tells no splits, so `split: {data.split}` would do "
+            "nothing; leave it out, and give each split's own path"
+        )
+    return kind.open(path, SplitAsked(name=data.split or split, explicit=data.split is not None))
 
 
 def detect(path: str) -> str:

@@ -11,7 +11,20 @@ import pyarrow as pa
 
 from rayqc.units import Unit
 
-Split = Literal["train", "test"]
+Split = Literal["train", "validation", "test"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitAsked:
+    """The split that a source is opened for."""
+
+    name: Split = "train"
+    explicit: bool = False
+    """Do the settings name it? Otherwise it is what its section needs: test images or others."""
+
+
+ANY_SPLIT = SplitAsked()
+"""Train where there are splits."""
 
 
 class Source(Protocol):
@@ -48,8 +61,8 @@ class Source(Protocol):
 class SourceKind:
     """How a kind of source is opened, and how it is recognised where the settings say `files`."""
 
-    open: Callable[[str, Split], Source]
-    """Takes a path and a split.
+    open: Callable[[str, SplitAsked], Source]
+    """Takes a path and the split to open there.
 
     Raises:
         InputError: nothing at the path, or nothing that this kind reads.
@@ -58,5 +71,7 @@ class SourceKind:
     """Endings of files and patterns of this kind."""
     shows: Callable[[str], bool] | None = None
     """Whether a file of this name shows that its folder is of this kind; None: no name does."""
+    tells_splits: bool = False
+    """Can it tell splits? `split:` in the settings is refused where it cannot."""
     specific: bool = False
     """Recognised by file names that no other kind has, and so asked before the other kinds."""

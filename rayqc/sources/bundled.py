@@ -5,15 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from rayqc.sources.base import SourceKind, Split
+from rayqc.sources.base import SourceKind, SplitAsked
 from rayqc.sources.parquet import BUNDLED, ParquetSource, folder_of, open_parquet
+from rayqc.sources.splits import has_train_and_test
 
 
-def open_bundled(path: str, split: Split) -> ParquetSource:
+def open_bundled(path: str, asked: SplitAsked) -> ParquetSource:
     """The digits of a split; `path` is ignored."""
+    split = has_train_and_test(asked, "bundled")
     file = Path(folder_of(BUNDLED).location) / f"mnist5k-{split}.parquet"
     # Not the file's own location: nodes of a cluster may keep the package in different folders.
     return replace(open_parquet(str(file)), location=BUNDLED)
 
 
-KIND = SourceKind(open=open_bundled)
+KIND = SourceKind(open=open_bundled, tells_splits=True)

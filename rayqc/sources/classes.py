@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any
@@ -12,6 +14,8 @@ import pyarrow as pa
 from rayqc.errors import InputError
 from rayqc.sources.listing import is_text
 
+MOST_NAMED = 8
+"""Classes that an error names, at most."""
 MOST_NUMBERED = 100_000
 """Most classes without names. A label of this or more is taken for a mistake."""
 
@@ -29,13 +33,54 @@ def checked_classes(names: Iterable[object], where: str) -> tuple[str, ...]:
                 f"{where}: found class name {name!r}; expected strings that are not blank"
             )
         class_names.append(name)
-    repeated = [name for name, count in Counter(class_names).items() if count > 1]
+    counts = Counter(map(normalised, class_names))
+    repeated = [name for name in class_names if counts[normalised(name)] > 1]
+    if len({*repeated}) > 1:
+        raise InputError(
+            f"{where}: found class names {repeated[0]!a} and {repeated[1]!a}, which differ "
+            "in Unicode normalisation only and so are one name; rename or join them"
+        )
     if repeated:
         raise InputError(
             f"{where}: found class name {repeated[0]!r} more than once; classes are matched by "
             "name, so give each its own"
         )
     return tuple(class_names)
+
+
+def normalised(name: str) -> str:
+    """The name in Unicode form NFC: macOS and its zips write letters and accents apart (NFD)."""
+    return unicodedata.normalize("NFC", name)
+
+
+def labels_of(names: Iterable[str], classes: tuple[str, ...]) -> list[int | None]:
+    """The label that each class name has among `classes`; None where it is none of them.
+
+    Names match in any Unicode form; case and spaces count.
+    """
+    label_by_name = {normalised(name): label for label, name in enumerate(classes)}
+    return [label_by_name.get(normalised(name)) for name in names]
+
+
+def described(names: Iterable[str], classes: tuple[str, ...] = ()) -> str:
+    """At most `MOST_NAMED` class names and the number of the others, for errors.
+
+    Args:
+        classes: names that each may have been meant to be; one that differs in case, spaces and
+            marks between words only is said.
+    """
+    likely = {_bare(name): name for name in classes}
+    every = list(names)
+    shown = []
+    for name in every[:MOST_NAMED]:
+        meant = likely.get(_bare(name))
+        shown.append(name if meant is None else f"{name!r} (there is {meant!r})")
+    rest = len(every) - len(shown)
+    return ", ".join(shown) + (f" and {rest:,} more" if rest else "")
+
+
+def _bare(name: str) -> str:
+    return re.sub(r"[\s_-]+", "", normalised(name).casefold())
 
 
 def numbered_classes(largest: int, where: str) -> tuple[str, ...]:

@@ -9,8 +9,8 @@ import pyarrow as pa
 
 from rayqc.errors import InputError
 from rayqc.schema import NO_LABEL, candidate_table
-from rayqc.sources.base import SourceKind
-from rayqc.sources.classes import checked_classes
+from rayqc.sources.base import ANY_SPLIT, SourceKind, SplitAsked
+from rayqc.sources.classes import checked_classes, described
 from rayqc.sources.columns import image_array
 from rayqc.sources.cut import cut
 from rayqc.sources.listing import (
@@ -21,11 +21,15 @@ from rayqc.sources.listing import (
     refuse_undecodable,
     size_of,
 )
-from rayqc.sources.places import say_left_out
+from rayqc.sources.places import say_left_out, say_once
 from rayqc.sources.problems import with_problems
 from rayqc.sources.reading import read_file
+from rayqc.sources.splits import NO_SPLITS, ClassFolders, class_folders, warn_of_wrapper
 from rayqc.storage import Folder, canonical_json, digest
 from rayqc.units import Unit
+
+STYLEGAN_LABELS = "dataset.json"
+"""Where StyleGAN's tools write labels."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +38,7 @@ class FolderSource:
 
     location: str
     classes: tuple[str, ...]
+    layout: ClassFolders = NO_SPLITS
 
     def units(self, most_rows: int) -> list[Unit]:
         """Slices of the sorted listing; see `Source`."""
@@ -41,7 +46,7 @@ class FolderSource:
         images = {
             name: fingerprint
             for name, fingerprint in list_files(folder).files.items()
-            if is_image(name)
+            if is_image(name) and self.layout.takes(name)
         }
         refuse_undecodable(folder, images)
         names, listing_digest = tuple(images), digest(canonical_json(images))
@@ -62,7 +67,10 @@ class FolderSource:
     def labels(self, unit: Unit) -> np.ndarray:
         """See `Source`."""
         label_by_class = {name: label for label, name in enumerate(self.classes)}
-        labels = [label_by_class.get(class_of(name), NO_LABEL) for name in self._names_of(unit)]
+        labels = [
+            label_by_class.get(self.layout.class_of(name), NO_LABEL)
+            for name in self._names_of(unit)
+        ]
         return np.array(labels, dtype=np.int64)
 
     def read(self, unit: Unit, max_bytes: int | None = None) -> pa.Table:
@@ -85,18 +93,20 @@ class FolderSource:
         return [unit.names[row - unit.start] for row in unit.rows()]
 
 
-def open_folder(path: str) -> FolderSource:
-    """Class folders at a path; class names sorted.
+def open_folder(path: str, asked: SplitAsked = ANY_SPLIT) -> FolderSource:
+    """Class folders at a path, or those of a split at `path/SPLIT`; class names sorted.
 
     Raises:
         InputError: no class folder holds images, a folder may not be listed, or a name is not
-            UTF-8.
+            UTF-8; or there is no such split.
     """
     folder = Folder(path)
     listing = list_files(folder)
     images = [name for name in listing.files if is_image(name)]
     refuse_undecodable(folder, images)
-    classes = sorted({class_of(name) for name in images} - {""})
+    layout = class_folders(images, asked, folder.location)
+    images = [name for name in images if layout.takes(name)]
+    classes = sorted({layout.class_of(name) for name in images} - {""})
     if not classes:
         raise InputError(
             f"no class folders with images in {folder}: expected CLASS/NAME ending in one of "
@@ -104,11 +114,29 @@ def open_folder(path: str) -> FolderSource:
         )
     say_left_out(folder, "other files", [name for name in listing.files if not is_image(name)])
     say_left_out(folder, "linked folders (loops, or there already)", listing.loops)
-    return FolderSource(location=folder.location, classes=checked_classes(classes, str(folder)))
+    say_left_out(
+        folder,
+        "class folders without images",
+        sorted(
+            {layout.class_of(f"{name}/") for name in listing.folders if layout.takes(f"{name}/")}
+            - {*classes, ""}
+        ),
+    )
+    top = "/".join([folder.location, *layout.tops[:1], classes[0]])
+    warn_of_wrapper(images, classes, layout, folder.location, f"give {top}")
+    if STYLEGAN_LABELS in listing.files:
+        say_once(
+            f"{folder}: {STYLEGAN_LABELS}, which may hold the images' labels, is not read; the "
+            f"classes are the folders {described(classes)}"
+        )
+    return FolderSource(
+        location=folder.location, classes=checked_classes(classes, str(folder)), layout=layout
+    )
 
 
 # Class folders often lie beside the tar they came in: `kinds.SOURCES` lists `folder` before `tar`.
 KIND = SourceKind(
-    open=lambda path, split: open_folder(path),
+    open=open_folder,
+    tells_splits=True,
     shows=lambda name: is_image(name) and class_of(name) != "",
 )

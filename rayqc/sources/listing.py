@@ -12,9 +12,37 @@ from pathlib import Path
 from rayqc.errors import InputError, StorageError
 from rayqc.storage import Folder
 
-ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+ENDINGS = (
+    ".png",
+    ".jpg",
+    ".jpeg",
+    ".jpe",
+    ".jfif",
+    ".webp",
+    ".bmp",
+    ".gif",
+    ".tif",
+    ".tiff",
+)
 
-HIDDEN = ("__MACOSX", "lost+found")
+HIDDEN = frozenset(
+    {
+        "__macosx",  # zips made on macOS
+        "lost+found",  # Linux
+        "$recycle.bin",  # Windows
+        "system volume information",
+        "thumbs.db",
+        "desktop.ini",
+        "@eadir",  # Synology
+        "#recycle",
+        "#snapshot",
+        "@recycle",  # QNAP
+        "@recently-snapshot",
+        ".@__thumb",
+    }
+)
+"""Names, in small letters, that systems give to files and folders of their own. Names that begin
+with a dot are hidden, too: `.ipynb_checkpoints`, `.DS_Store`, `._1.jpg`."""
 
 OF_ONE_FILE = frozenset(
     {
@@ -37,6 +65,9 @@ class Listing:
     files: dict[str, str]
     """Fingerprints by name, sorted by name; a fingerprint starts with the size in bytes. A hidden
     folder is not entered: it is listed under its name with a slash at the end."""
+    folders: tuple[str, ...] = ()
+    """The first two levels of folders that were entered, sorted; none on an object store, which
+    knows no empty ones."""
     loops: tuple[str, ...] = ()
     """Links to folders that were not followed, sorted."""
 
@@ -57,7 +88,10 @@ def list_files(folder: Folder, deepest: int | None = None) -> Listing:
         StorageError: the disk or the object store failed.
     """
     if not folder.is_local:
-        return Listing(files=folder.listing())
+        files = folder.listing()
+        above = (name.split("/")[:-1] for name in files if not is_hidden(name))
+        folders = {"/".join(path[:depth]) for path in above for depth in (1, 2)[: len(path)]}
+        return Listing(files=files, folders=tuple(sorted(folders)))
     try:
         return _walk(folder.location, deepest)
     except PermissionError as error:
@@ -71,7 +105,9 @@ def list_files(folder: Folder, deepest: int | None = None) -> Listing:
 
 def is_hidden(name: str) -> bool:
     """Whether the file or a folder above it has a name that systems give to files of their own."""
-    return any(component.startswith(".") or component in HIDDEN for component in name.split("/"))
+    return any(
+        component.startswith(".") or component.lower() in HIDDEN for component in name.split("/")
+    )
 
 
 def is_image(name: str) -> bool:
@@ -128,6 +164,7 @@ def is_text(name: str) -> bool:
 
 def _walk(root: str, deepest: int | None) -> Listing:
     fingerprints: dict[str, str] = {}
+    folders: list[str] = []
     loops: list[str] = []
     followed: set[tuple[int, int]] = set()
     if not _is_folder(root):
@@ -154,8 +191,14 @@ def _walk(root: str, deepest: int | None) -> Listing:
                         continue
                     # Followed once only: links that fan out would double the work at every level.
                     followed.add(identity)
+                if name.count("/") < 2:
+                    folders.append(name)
                 pending.append((f"{name}/", (*ancestors, identity)))
-    return Listing(files=dict(sorted(fingerprints.items())), loops=tuple(sorted(loops)))
+    return Listing(
+        files=dict(sorted(fingerprints.items())),
+        folders=tuple(sorted(folders)),
+        loops=tuple(sorted(loops)),
+    )
 
 
 def _is_folder(path: str) -> bool:

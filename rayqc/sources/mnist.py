@@ -16,7 +16,8 @@ from rayqc.sources.listing import list_files
 from rayqc.sources.reading import read_whole
 from rayqc.storage import Folder, digest
 
-PREFIX = {"train": "train", "test": "t10k"}
+PREFIXES = {"train": ("train",), "test": ("t10k", "test")}
+"""How names of a split's files begin; in EMNIST's, `emnist-letters-` and the like stand before."""
 UBYTE = 0x08
 MOST_BYTES = 1_000_000_000
 """Most bytes of an unpacked file. EMNIST, the largest data set in this format, takes half of it."""
@@ -29,11 +30,12 @@ def load_mnist(location: str, split: str) -> LabelledArrays:
         location: a folder that holds, at any depth, torchvision's `MNIST/raw` files.
 
     Raises:
-        InputError: a file is missing or is not IDX of bytes, or images and labels differ in number.
+        InputError: a file is missing or there several times, is not IDX of bytes, or images and
+            labels differ in number.
     """
     folder = Folder(location)
-    images_raw = _find(folder, f"{PREFIX[split]}-images-idx3-ubyte")
-    labels_raw = _find(folder, f"{PREFIX[split]}-labels-idx1-ubyte")
+    images_raw = _find(folder, [f"{prefix}-images-idx3-ubyte" for prefix in PREFIXES[split]])
+    labels_raw = _find(folder, [f"{prefix}-labels-idx1-ubyte" for prefix in PREFIXES[split]])
     images_NHW, label_N = parse_idx(images_raw, location), parse_idx(labels_raw, location)
     if images_NHW.ndim != 3 or label_N.ndim != 1 or len(images_NHW) != len(label_N):
         raise InputError(
@@ -71,16 +73,25 @@ def parse_idx(data: bytes, where: str) -> np.ndarray:
     return np.frombuffer(data, np.uint8, offset=header_size).reshape(shape)
 
 
-def _find(folder: Folder, name: str) -> bytes:
+def _find(folder: Folder, endings: list[str]) -> bytes:
+    """The content of the only file whose name has one of the endings; a plain one goes before .gz.
+
+    Raises:
+        InputError: there is none, or there are several.
+    """
     names = list_files(folder).files
-    for file_name in names:
-        if file_name.endswith(name):
-            return read_whole(folder, file_name)
-    for file_name in names:
-        if file_name.endswith(name + ".gz"):
-            return _decompress(read_whole(folder, file_name), folder.path(file_name))
+    for packed in ("", ".gz"):
+        found = [name for name in names if name.endswith(tuple(f"{e}{packed}" for e in endings))]
+        if len(found) > 1:
+            raise InputError(
+                f"{folder}: found {len(found)} files of one kind, {found[0]} and {found[1]} first, "
+                "as of several data sets; give the folder of one"
+            )
+        if found:
+            data = read_whole(folder, found[0])
+            return _decompress(data, folder.path(found[0])) if packed else data
     raise InputError(
-        f"{folder}: found no file {name} or {name}.gz; expected torchvision's MNIST/raw"
+        f"{folder}: found no file {endings[0]} or {endings[0]}.gz; expected torchvision's MNIST/raw"
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import pyarrow.parquet as pq
 
 from rayqc.errors import InputError
 from rayqc.schema import NO_LABEL, candidate_table
-from rayqc.sources.base import SourceKind
+from rayqc.sources.base import ANY_SPLIT, SourceKind, SplitAsked
 from rayqc.sources.classes import classes_in_metadata
 from rayqc.sources.columns import as_images
 from rayqc.sources.cut import cut_groups
@@ -29,16 +28,16 @@ from rayqc.sources.parquet_file import (
     open_parquet_file,
     rows_that_fit,
 )
-from rayqc.sources.places import find_files, is_one_file, is_pattern, say_left_out
+from rayqc.sources.places import find_files, is_one_file, is_pattern
 from rayqc.sources.reading import refuse_replaced
 from rayqc.sources.rows import RowReader
+from rayqc.sources.splits import files_of_split
 from rayqc.storage import Folder, read_json
 from rayqc.units import Unit
 
 # Each process resolves it by itself, since nodes of a cluster may keep the package in different
 # folders.
 BUNDLED = "bundled"
-SPLIT = re.compile(r"(?:^|/)(train|test|validation|valid|val|dev)[-_./]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +96,11 @@ class ParquetSource:
             }
             table = candidate_table(
                 self.classes,
-                images=as_images(rows[self.image_column], unit.path),
+                images=as_images(
+                    rows[self.image_column],
+                    unit.path,
+                    rows.schema.field(self.image_column).metadata,
+                ),
                 labels=self._as_labels(rows[self.label_column], unit),
                 **{**default_columns, **own_columns},
             )
@@ -153,17 +156,17 @@ class ParquetSource:
         return self._open_files[key]
 
 
-def open_parquet(path: str, split: str = "train") -> ParquetSource:
+def open_parquet(path: str, asked: SplitAsked = ANY_SPLIT) -> ParquetSource:
     """Parquet files at a path: one file, a `*` pattern, a folder, or a folder that rayqc wrote.
 
     Args:
-        split: `train` or `test`; selects files in a folder whose files are all named by splits.
+        asked: selects files in a folder whose files are named by splits.
 
     Raises:
         InputError: no Parquet files at the path, or they are unreadable, have no rows, lack an
-            image or a label column, or differ from one another.
+            image or a label column, or differ from one another; or there is no such split.
     """
-    folder, files = _list(path, split)
+    folder, files = _list(path, asked)
     if not files:
         raise InputError(f"no Parquet files at {path} (looked in {folder})")
     file = open_parquet_file(folder, files[0])
@@ -200,32 +203,15 @@ def folder_of(location: str) -> Folder:
     return Folder(location)
 
 
-def _list(path: str, split: str) -> tuple[Folder, list[str]]:
+def _list(path: str, asked: SplitAsked) -> tuple[Folder, list[str]]:
     """A folder and the Parquet files below it that the path stands for."""
-    if is_pattern(path) or is_one_file(path, ".parquet"):
-        return find_files(path, ".parquet")
+    named = is_pattern(path) or is_one_file(path, ".parquet")
     folder = Folder(path)
-    manifest_paths = _paths_in_manifest(folder)
+    manifest_paths = None if named else _paths_in_manifest(folder)
     if manifest_paths is not None:
         return folder, manifest_paths
     folder, names = find_files(path, ".parquet")
-    return folder, _of_split(folder, names, split)
-
-
-def _of_split(folder: Folder, names: list[str], split: str) -> list[str]:
-    """The files of a split if all files are named by splits, as Hugging Face's are; else all files.
-
-    Without this, reference images and test images from one folder would be the same images.
-    """
-    matches = [SPLIT.search(name) for name in names]
-    named_splits = {match[1] for match in matches if match}
-    if None in matches or split not in named_splits or len(named_splits) < 2:
-        return names
-    split_names = [
-        name for name, match in zip(names, matches, strict=True) if match and match[1] == split
-    ]
-    say_left_out(folder, f"files of other splits than {split}", sorted({*names} - {*split_names}))
-    return split_names
+    return folder, names if named and not asked.explicit else files_of_split(folder, names, asked)
 
 
 def _paths_in_manifest(folder: Folder) -> list[str] | None:
@@ -254,5 +240,6 @@ def _paths_in_manifest(folder: Folder) -> list[str] | None:
 KIND = SourceKind(
     open=open_parquet,
     endings=(".parquet",),
+    tells_splits=True,
     shows=lambda name: name.endswith(".parquet") and not is_hidden(name),
 )

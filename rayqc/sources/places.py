@@ -63,11 +63,12 @@ def say_left_out(folder: Folder, what: str, names: Iterable[str]) -> None:
     """
     left_out = list(names)
     if left_out:
-        _warn_once(f"{folder}: left out {len(left_out)} {what}, {left_out[0]} first")
+        say_once(f"{folder}: left out {len(left_out)} {what}, {left_out[0]} first")
 
 
 @functools.cache
-def _warn_once(line: str) -> None:
+def say_once(line: str) -> None:
+    """Log a warning, once in a process."""
     logger.warning("%s", line)
 
 

@@ -4,26 +4,38 @@ from __future__ import annotations
 
 import contextlib
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
 
 from rayqc.errors import InputError
 from rayqc.schema import NO_LABEL, candidate_table
-from rayqc.sources.base import SourceKind
+from rayqc.sources.base import ANY_SPLIT, SourceKind, SplitAsked
 from rayqc.sources.classes import checked_classes, numbered_classes
 from rayqc.sources.columns import image_array
 from rayqc.sources.cut import cut
-from rayqc.sources.listing import ENDINGS, class_of, is_hidden
-from rayqc.sources.places import find_files, say_left_out
+from rayqc.sources.listing import ENDINGS, is_hidden
+from rayqc.sources.places import find_files, is_one_file, is_pattern, say_left_out
 from rayqc.sources.problems import Problem, most_bytes, too_large, with_problems
 from rayqc.sources.reading import open_file, read_at, refuse_replaced
-from rayqc.sources.tar_index import Member, TarIndex, index_tar
+from rayqc.sources.splits import (
+    NO_SPLITS,
+    ClassFolders,
+    class_folders,
+    files_of_split,
+    split_of_path,
+    take_split,
+    warn_of_wrapper,
+)
+from rayqc.sources.tar_index import Member, TarIndex, index_tar, key_of
 from rayqc.storage import Folder
 from rayqc.units import Unit
 
 COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tzst")
+FOLDERS, NUMBERS, NAMES = "folders", "numbers", "names"
+"""What gives the class of an image in a tar."""
+REPACK = "make the tar from within that folder: tar -C FOLDER -cf NAME.tar ."
 NUMBER = re.compile(r"-?[0-9]{1,18}")
 
 
@@ -36,10 +48,12 @@ class TarSource:
     classes: tuple[str, ...]
     layout: str
     """What gives the class: `folders`, or .cls members that hold `numbers` or `names`."""
+    folders: ClassFolders = NO_SPLITS
+    """Of the layout `folders`."""
     _indexes: dict[str, TarIndex] = field(default_factory=dict, compare=False, repr=False)
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _rebuild, (self.location, self.files, self.classes, self.layout)
+        return _rebuild, (self.location, self.files, self.classes, self.layout, self.folders)
 
     def units(self, most_rows: int) -> list[Unit]:
         """Ranges of each tar's images; see `Source`."""
@@ -92,7 +106,8 @@ class TarSource:
     def _labels(self, members: list[Member]) -> np.ndarray:
         label_by_name = {name: label for label, name in enumerate(self.classes)}
         labels = [
-            label_by_name.get(_class_name(member, self.layout), NO_LABEL) for member in members
+            label_by_name.get(_class_name(member, self.layout, self.folders), NO_LABEL)
+            for member in members
         ]
         return np.array(labels, dtype=np.int64)
 
@@ -109,30 +124,46 @@ class TarSource:
         """Index of one tar. The last one is cached, since an actor's units follow one another."""
         if name not in self._indexes:
             self._indexes.clear()
-            self._indexes[name] = index_tar(Folder(self.location), name)
+            index = index_tar(Folder(self.location), name)
+            self._indexes[name] = _of_split(index, self.folders)
         return self._indexes[name]
 
 
-def open_tar(path: str) -> TarSource:
+def open_tar(path: str, asked: SplitAsked = ANY_SPLIT) -> TarSource:
     """Tars at a path: one file, a `*` pattern, or a folder.
+
+    Splits are told by the tars' names, or else by first folders within them.
 
     Raises:
         InputError: no tars at the path, tars that are compressed or have no images or no classes,
-            or one that `index_tar` refuses.
+            samples of several images, or one that `index_tar` refuses; or there is no such split.
     """
     refuse_compressed(path)
     folder, files = find_files(path, ".tar")
     if not files:
         raise InputError(f"no .tar files at {path} (looked in {folder})")
+    told = any(map(split_of_path, files))
+    if told and (asked.explicit or not (is_pattern(path) or is_one_file(path, ".tar"))):
+        files = files_of_split(folder, files, asked)
     indexes = {name: index_tar(folder, name) for name in files}
     other_names = [f"{name}/{member}" for name, index in indexes.items() for member in index.others]
     say_left_out(folder, "other members", other_names)
-    layout, classes = _classes(indexes, path)
+    layout = _layout(indexes, path)
+    within = replace(asked, explicit=asked.explicit and not told)
+    names = [member.name for index in indexes.values() for member in index.images]
+    if layout == FOLDERS:
+        folders = class_folders(names, within, path)
+        indexes = {name: _of_split(index, folders) for name, index in indexes.items()}
+    else:
+        folders = NO_SPLITS
+        take_split([None], within, path)
+    classes = _classes(indexes, layout, folders, path)
     return TarSource(
         location=folder.location,
         files=tuple(files),
         classes=classes,
         layout=layout,
+        folders=folders,
         _indexes=indexes,
     )
 
@@ -146,8 +177,12 @@ def refuse_compressed(path: str) -> None:
         )
 
 
-def _classes(indexes: dict[str, TarIndex], path: str) -> tuple[str, tuple[str, ...]]:
-    """Layout and class names of tars, which must all have one layout."""
+def _layout(indexes: dict[str, TarIndex], path: str) -> str:
+    """What gives the class in tars, which must all have one layout.
+
+    Raises:
+        InputError: no images, tars of different layouts, or samples of several images.
+    """
     images = [member for index in indexes.values() for member in index.images]
     if not images:
         expected = ", ".join(ENDINGS)
@@ -161,37 +196,87 @@ def _classes(indexes: dict[str, TarIndex], path: str) -> tuple[str, tuple[str, .
             f"{path}: {min(labelled_tars)} has .cls members and {min(unlabelled_tars)} has "
             "none; give tars of different layouts their own entries"
         )
+    for name, index in indexes.items():
+        _refuse_several_images(index, f"{path}: {name}")
     texts = {member.class_text for member in images if member.class_text}
-    if labelled_tars and all(NUMBER.fullmatch(text) for text in texts):
-        layout, names = "numbers", numbered_classes(max(map(int, texts)), path)
+    if not labelled_tars:
+        return FOLDERS
+    return NUMBERS if all(NUMBER.fullmatch(text) for text in texts) else NAMES
+
+
+def _refuse_several_images(index: TarIndex, where: str) -> None:
+    """Refuse samples of an image `KEY.png` and others such as `KEY.seg.png`, which may be masks."""
+    whole = {member.label_name: member.name for member in index.images if _is_whole(member)}
+    for member in index.images:
+        image = whole.get(member.label_name)
+        if member.label_name is not None and image is not None and not _is_whole(member):
+            raise InputError(
+                f"{where}: {image} and {member.name} share the label {member.label_name}, as an "
+                "image and its mask do, and nothing says which is the image; make the tar anew "
+                "with one image a sample"
+            )
+
+
+def _is_whole(member: Member) -> bool:
+    """Has the image's name nothing between key and ending?"""
+    return member.name.rpartition(".")[0] == key_of(member.name)
+
+
+def _classes(
+    indexes: dict[str, TarIndex], layout: str, folders: ClassFolders, path: str
+) -> tuple[str, ...]:
+    """Class names of tars."""
+    images = [member for index in indexes.values() for member in index.images]
+    if layout == NUMBERS:
+        texts = [member.class_text for member in images if member.class_text]
+        names = numbered_classes(max(map(int, texts)), path)
     else:
-        layout = "names" if labelled_tars else "folders"
-        class_names = {_class_name(member, layout) for member in images} - {""}
+        class_names = {_class_name(member, layout, folders) for member in images} - {""}
         names = checked_classes(sorted(class_names), path)
-    if not names:
+    expected = (
+        f"expected CLASS/NAME{ENDINGS[0]}, or KEY{ENDINGS[0]} and KEY.cls with a number or a name"
+    )
+    others = {member for index in indexes.values() for member in index.others}
+    if len(names) < 2 and any(f"{key_of(member.name)}.json" in others for member in images):
         raise InputError(
-            f"no classes in the tars at {path}: expected CLASS/NAME{ENDINGS[0]}, or "
-            f"KEY{ENDINGS[0]} and KEY.cls with a number or a name"
+            f"{path}: found .json members beside the images, whose labels are not read; {expected}"
         )
-    return layout, names
+    if not names:
+        raise InputError(f"no classes in the tars at {path}: {expected}")
+    if layout == FOLDERS:
+        warn_of_wrapper([member.name for member in images], names, folders, path, REPACK)
+    return names
 
 
-def _class_name(member: Member, layout: str) -> str:
+def _of_split(index: TarIndex, folders: ClassFolders) -> TarIndex:
+    """The index of the images of a split only."""
+    images = tuple(member for member in index.images if folders.takes(member.name))
+    return replace(index, images=images)
+
+
+def _class_name(member: Member, layout: str, folders: ClassFolders) -> str:
     """Name of the member's class; empty where it has none."""
-    if layout == "folders":
-        return class_of(member.name)
+    if layout == FOLDERS:
+        return folders.class_of(member.name)
     text = member.class_text or ""
-    return str(int(text)) if layout == "numbers" and text else text
+    return str(int(text)) if layout == NUMBERS and text else text
 
 
 def _rebuild(
-    location: str, files: tuple[str, ...], classes: tuple[str, ...], layout: str
+    location: str,
+    files: tuple[str, ...],
+    classes: tuple[str, ...],
+    layout: str,
+    folders: ClassFolders,
 ) -> TarSource:
-    return TarSource(location=location, files=files, classes=classes, layout=layout)
+    return TarSource(
+        location=location, files=files, classes=classes, layout=layout, folders=folders
+    )
 
 
 KIND = SourceKind(
-    open=lambda path, split: open_tar(path),
+    open=open_tar,
     endings=(".tar",),
+    tells_splits=True,
     shows=lambda name: name.endswith(".tar") and not is_hidden(name),
 )

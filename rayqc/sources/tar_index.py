@@ -48,6 +48,8 @@ class Member:
     size: int
     class_text: str | None
     """Text of the .cls member of the same key; None where there is none."""
+    label_name: str | None = None
+    """Name of that .cls member."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,13 +85,21 @@ def index_tar(folder: Folder, name: str) -> TarIndex:
             extents[member] = (info.offset_data, info.size)
             if member.endswith(LABEL) and not is_hidden(member):
                 class_texts[member] = _read_class_text(file, info, where)
-    images = [
-        Member(
-            name=member, offset=offset, size=size, class_text=_class_text_of(member, class_texts)
+    label_by_key = _labels_by_key(class_texts)
+    images = []
+    for member, (offset, size) in extents.items():
+        if not is_image(member):
+            continue
+        label_name = _label_of(member, class_texts, label_by_key)
+        images.append(
+            Member(
+                name=member,
+                offset=offset,
+                size=size,
+                class_text=class_texts[label_name] if label_name else None,
+                label_name=label_name,
+            )
         )
-        for member, (offset, size) in extents.items()
-        if is_image(member)
-    ]
     other_names = [
         member for member in extents if not is_image(member) and member not in class_texts
     ]
@@ -206,14 +216,29 @@ def _read_class_text(file: Any, info: tarfile.TarInfo, where: str) -> str:
     return text
 
 
-def _class_text_of(member: str, class_texts: dict[str, str]) -> str | None:
-    """Text of the .cls member of the same key, None where there is none.
+def key_of(member: str) -> str:
+    """WebDataset's key of a member: its name up to the first dot of the file's name."""
+    folder_name, slash, file_name = member.rpartition("/")
+    return f"{folder_name}{slash}{file_name.partition('.')[0]}"
+
+
+def _labels_by_key(class_texts: dict[str, str]) -> dict[str, str]:
+    """WebDataset's key to the .cls member that alone has it, as `KEY.target.cls` may."""
+    label_by_key: dict[str, str] = {}
+    shared_keys = set()
+    for label_name in class_texts:
+        key = key_of(label_name)
+        if label_by_key.setdefault(key, label_name) != label_name:
+            shared_keys.add(key)
+    return {key: name for key, name in label_by_key.items() if key not in shared_keys}
+
+
+def _label_of(member: str, class_texts: dict[str, str], label_by_key: dict[str, str]) -> str | None:
+    """Name of the .cls member of an image's key; None where there is none.
 
     The key is the member's name up to its last dot or, as in WebDataset, up to its first.
     """
-    folder_name, slash, file_name = member.rpartition("/")
-    for key in (file_name.rpartition(".")[0], file_name.partition(".")[0]):
-        class_text = class_texts.get(f"{folder_name}{slash}{key}{LABEL}")
-        if class_text is not None:
-            return class_text
-    return None
+    for key in (member.rpartition(".")[0], key_of(member)):
+        if f"{key}{LABEL}" in class_texts:
+            return f"{key}{LABEL}"
+    return label_by_key.get(key_of(member))

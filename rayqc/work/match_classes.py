@@ -12,10 +12,9 @@ import pyarrow as pa
 
 from rayqc.errors import InputError
 from rayqc.sources import Source
+from rayqc.sources.classes import described, labels_of
 
 UNKNOWN = -1
-MOST_NAMED = 8
-"""Classes that an error names, at most."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,12 +34,13 @@ def match_classes(source: Source, prefix: str, classes: tuple[str, ...]) -> Pool
     Raises:
         InputError: the pool and the references have no class in common.
     """
-    label_of_class = {name: label for label, name in enumerate(classes)}
-    to_class = tuple(label_of_class.get(name, UNKNOWN) for name in source.classes)
+    labels = labels_of(source.classes, classes)
+    to_class = tuple(UNKNOWN if label is None else label for label in labels)
     if all(label == UNKNOWN for label in to_class):
         raise InputError(
-            f"the pool shares no class with the references: it has {_first_names(source.classes)}, "
-            f"they have {_first_names(classes)}; classes are matched by name"
+            f"the pool shares no class with the references: it has "
+            f"{described(source.classes, classes)}, they have {described(classes)}; classes are "
+            "matched by name"
         )
     return PoolSource(source=source, prefix=prefix, to_class=to_class)
 
@@ -51,7 +51,3 @@ def own_labels(table: pa.Table, to_class: tuple[int, ...]) -> np.ndarray:
     label_N = np.asarray(table["label"].fill_null(len(to_class)))
     outside_N = (label_N < 0) | (label_N > len(to_class))
     return mapping_K[np.where(outside_N, len(to_class), label_N)]
-
-
-def _first_names(names: tuple[str, ...]) -> str:
-    return ", ".join(names[:MOST_NAMED]) + (", ..." if len(names) > MOST_NAMED else "")

@@ -72,12 +72,12 @@ def test_wrong_settings(capsys, config, tmp_path):
     assert "'Nope' is no transform" in mistake(capsys, "run", transform, "--out", out)
 
 
-def test_a_class_without_references(capsys, config, tmp_path, ray_session):
-    table = pa.table({"image": [b"x"], "label": [1]})
+def test_references_without_labels(capsys, config, tmp_path, ray_session):
+    table = pa.table({"image": [b"x"], "label": [-1]})
     pq.write_table(table, tmp_path / "refs.parquet")
     text = f"references: {{path: {tmp_path}/refs.parquet}}\nclassify: {{arms: []}}"
     line = mistake(capsys, "run", config(text), "--out", str(tmp_path / "run"))
-    assert "no reference images for class 0: found 0, need at least 1" in line
+    assert "no reference images: found none with a label" in line
 
 
 def test_a_broken_reference_is_named(capsys, config, tmp_path, ray_session):

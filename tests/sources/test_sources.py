@@ -10,10 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from rayqc.config import Data
-from rayqc.errors import InputError, TooFewReferencesError
+from rayqc.errors import InputError
 from rayqc.images.decode import Limits, decode_native
 from rayqc.images.encode import encode_png
-from rayqc.schema import candidate_schema
+from rayqc.schema import candidate_schema, class_names
 from rayqc.sources import detect, open_source
 from rayqc.sources.rows import RowReader
 from rayqc.sources.select import match_labels, read_all, select_references
@@ -120,8 +120,9 @@ def test_class_folders(tmp_path, rng, caplog):
     assert read_all(source).num_rows == 5
 
 
-def huggingface(path, rng, count=10, image="image", label="label", names=("a", "b")):
-    images, labels = pixels(rng, count), np.arange(count) % len(names)
+def huggingface(path, rng, count=10, image="image", label="label", names=("a", "b"), labels=None):
+    images = pixels(rng, count)
+    labels = np.arange(count) % len(names) if labels is None else np.array(labels)
     schema = candidate_schema(names)
     table = pa.table(
         {image: [{"bytes": encode_png(one), "path": None} for one in images], label: labels}
@@ -201,10 +202,19 @@ def test_references_are_drawn_by_class_and_seed(tmp_path, rng, caplog):
     assert "class b has only 2 reference images" in caplog.text
 
 
-def test_a_class_without_references_is_an_error(tmp_path, rng):
-    huggingface(tmp_path / "a.parquet", rng, 2, names=("a", "b", "void"))
-    with pytest.raises(TooFewReferencesError, match="class void: found 0, need at least 1"):
-        select_references(open_source(Data(path=str(tmp_path))), 1, 0)
+def test_classes_that_have_images_are_the_classes(tmp_path, rng, caplog):
+    huggingface(tmp_path / "a.parquet", rng, 4, names=("void", "a", "b", "none"), labels=[1, 2] * 2)
+    table = select_references(open_source(Data(path=str(tmp_path))), 1, 0)
+    assert class_names(table.schema, "label") == ("a", "b")
+    assert table["label"].to_pylist() == [0, 1]
+    assert "2 of 4 named classes have images and are the classes; none of void, none" in caplog.text
+
+
+def test_no_labelled_references_are_an_error(tmp_path):
+    table = pa.table({"image": [b"x"], "label": pa.array([-1], pa.int64())})
+    pq.write_table(table, tmp_path / "a.parquet")
+    with pytest.raises(InputError, match="no reference images"):
+        select_references(open_source(Data(path=str(tmp_path))), None, 0)
 
 
 def test_labels_are_matched_by_name(tmp_path, rng):

@@ -23,7 +23,9 @@ def work(run: Run) -> EncoderRecord:
     from rayqc.distributed.train_encoder import train_encoder
     from rayqc.encoders.vae import refuse_collapse
     from rayqc.pipeline.environment import environment
+    from rayqc.pipeline.leaks import refuse_test_images
     from rayqc.pipeline.run import REFERENCES
+    from rayqc.schema import class_names
     from rayqc.sources import open_source
     from rayqc.sources.select import select_references
     from rayqc.storage import write_json, write_table
@@ -35,16 +37,21 @@ def work(run: Run) -> EncoderRecord:
     references = select_references(
         source, reference_settings.per_class, reference_settings.seed, config.image.max_bytes
     )
+    test = config.test_data()
+    if test is not None and reference_settings.in_test == "refuse":
+        test_source = open_source(test, split="test")
+        refuse_test_images(references, test_source, config.image.max_bytes, run.progress)
+    classes = class_names(references.schema, "label") or ()
     write_table(run.model, REFERENCES, references)
     shape = _shape_of(references, run)
     logger.info(
         "references: %d images of %d classes, %d x %d x %d",
         references.num_rows,
-        len(source.classes),
+        len(classes),
         *shape.pixels,
     )
     _try_generators(run)
-    encoder = train_encoder(references, source.classes, shape, run.model, config, run.progress)
+    encoder = train_encoder(references, classes, shape, run.model, config, run.progress)
     refuse_collapse(encoder.record, config.encoder.allow_collapse)
     run.keep(encoder=encoder)
     return {key: value for key, value in encoder.record.items() if key != "history"}

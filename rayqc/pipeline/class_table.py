@@ -1,0 +1,129 @@
+"""Which classes there are: those of references, test images and pool, compared before any work."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from rayqc.errors import InputError
+from rayqc.sources import Source
+from rayqc.sources.classes import described, labels_of
+from rayqc.sources.select import refuse_unnamed, refuse_without_references
+from rayqc.units import Unit
+from rayqc.work.match_classes import match_classes
+
+logger = logging.getLogger(__name__)
+
+MOST_ROWS = 20
+"""Classes that the table shows."""
+MOST_COUNTED = 100_000
+"""Rows of a pool entry whose labels are read and counted, at most."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opened:
+    """A source, its units, and what it is called in lines and errors."""
+
+    name: str
+    source: Source
+    units: list[Unit]
+
+    def rows(self) -> int:
+        """Number of images."""
+        return sum(unit.count() for unit in self.units)
+
+    def label_N(self) -> np.ndarray:
+        """(N,) int64 labels of all images."""
+        labels = [self.source.labels(unit) for unit in self.units]
+        return np.concatenate(labels) if labels else np.zeros(0, np.int64)
+
+    def counts(self) -> dict[str, int]:
+        """Class to number of its images; classes without images are left out."""
+        label_N = self.label_N()
+        named_N = (label_N >= 0) & (label_N < len(self.source.classes))
+        present, counts = np.unique(label_N[named_N], return_counts=True)
+        return {
+            self.source.classes[label]: int(count)
+            for label, count in zip(present, counts, strict=True)
+        }
+
+
+def compare_classes(
+    references: Opened, test: Opened | None, pool: Sequence[Opened], per_class: int | None
+) -> None:
+    """Log the table of classes, and refuse what cannot be compared.
+
+    Args:
+        pool: the entries that have files.
+        per_class: references that are drawn of each class; None draws all.
+
+    Raises:
+        InputError: a label of references or test images has no class, no test image has a label,
+            test images are of classes without references, or a pool entry shares no class with the
+            references.
+    """
+    for real in (references, test):
+        if real is not None:
+            refuse_unnamed(real.label_N(), real.source.classes)
+    count_by_class = references.counts()
+    classes = tuple(count_by_class)
+    if not classes:
+        return  # the draw of references says what is wrong
+    test_counts = {} if test is None else _test_counts(test, classes)
+    if len(classes) == 1:
+        logger.warning(
+            "one class only, %s: whether an image is of its class cannot be judged, only how much "
+            "it looks like the references",
+            classes[0],
+        )
+    pool_counts = _pool_counts(pool, classes)
+    logger.info("%-32s %10s %10s %10s", "class", "references", "test", "pool")
+    for name in classes[:MOST_ROWS]:
+        (label,) = labels_of([name], classes)
+        test_count = "-" if test is None else f"{test_counts.get(label, 0):,}"
+        pool_count = "-" if pool_counts is None else f"{pool_counts.get(label, 0):,}"
+        drawn = min(count_by_class[name], per_class or count_by_class[name])
+        logger.info("%-32s %10s %10s %10s", name, f"{drawn:,}", test_count, pool_count)
+    if len(classes) > MOST_ROWS:
+        logger.info("and %d more classes", len(classes) - MOST_ROWS)
+
+
+def _test_counts(test: Opened, classes: tuple[str, ...]) -> dict[int | None, int]:
+    """Label among the references' classes to the number of test images."""
+    counts = test.counts()
+    if not counts:
+        raise InputError(
+            f"none of the {test.rows():,} test images has a label, as where the makers of a data "
+            "set hide them, so neither coverage nor accuracy can be measured; give labelled ones, "
+            "or leave `test` out and set `classify: {arms: []}`"
+        )
+    refuse_without_references(counts, classes)
+    return dict(zip(labels_of(counts, classes), counts.values(), strict=True))
+
+
+def _pool_counts(pool: Sequence[Opened], classes: tuple[str, ...]) -> dict[int | None, int] | None:
+    """Label to the number of candidates on disk; None where there are none or too many to count."""
+    totals: dict[int | None, int] = {}
+    counted = bool(pool)
+    for entry in pool:
+        match_classes(entry.source, "", classes)
+        if entry.rows() > MOST_COUNTED:
+            counted, names = False, list(entry.source.classes)
+        else:
+            counts = entry.counts()
+            names = list(counts)
+            for label, count in zip(labels_of(names, classes), counts.values(), strict=True):
+                totals[label] = totals.get(label, 0) + count
+        labels = labels_of(names, classes)
+        unknown = [name for name, label in zip(names, labels, strict=True) if label is None]
+        if unknown:
+            logger.warning(
+                "pool entry %s: no references of class %s; images of theirs become errors, reason "
+                "unknown_class",
+                entry.name,
+                described(unknown, classes),
+            )
+    return totals if counted else None
