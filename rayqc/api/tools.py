@@ -11,11 +11,15 @@ from rayqc.errors import InputError
 from rayqc.ledger.clean import orphans, remove
 from rayqc.ledger.owner import own
 from rayqc.ledger.plan import LEDGER
-from rayqc.pipeline.check import check_images
+from rayqc.pipeline.check import check_config, check_images
 from rayqc.pipeline.run_folder import CONFIG
+from rayqc.pipeline.settings import load_config
 from rayqc.progress import Progress
 from rayqc.results import CheckResult, CleanResult, DoctorResult
 from rayqc.storage import Folder
+
+YAML = (".yaml", ".yml")
+"""Endings of files of settings."""
 
 
 def check(
@@ -24,12 +28,18 @@ def check(
     """Decode every image at a path as the filter would, and count what fails and why.
 
     Args:
-        path: anything a pool may be, or any folder, whose files are all taken for images.
-        overrides: settings of `image`, such as `image.max_pixels=1000000`.
+        path: anything a pool may be, or any folder, whose files are all taken for images. Or a
+            YAML file of settings: its references, test images and pool are compared and decoded.
+        overrides: settings, such as `image.max_pixels=1000000`.
 
     Returns:
         Counts by reason, the first examples, images a second and peak memory.
+
+    Raises:
+        UserError: no images there, or a run with these settings would be refused.
     """
+    if path.endswith(YAML):
+        return check_config(load_config(path, overrides), progress or Progress())
     text = "references: {kind: bundled}"  # a configuration must name references
     settings = parse_config(text, overrides, origin="check").image
     return check_images(path, settings, progress or Progress())

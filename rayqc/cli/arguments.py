@@ -11,7 +11,7 @@ from rayqc.kinds import SCORES
 ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "config": ("CONFIG.yaml", {"help": "YAML file of settings"}),
     "run": ("RUN", {"help": "run folder"}),
-    "path": ("PATH", {"help": "Parquet files, or any folder of images"}),
+    "path": ("PATH", {"help": "Parquet files, any folder of images, or a YAML file of settings"}),
     "id": ("ID", {"help": "an image's id, as in the shards"}),
     "evaluation": ("CONFIG.yaml", {"nargs": "?", "help": "YAML file (default: bundled digits)"}),
     "out": ("DIR", {"required": True, "help": "folder to write, a path or URL"}),

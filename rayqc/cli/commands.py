@@ -219,7 +219,7 @@ COMMANDS: dict[str, Command] = {
         show=show.evaluated,
     ),
     "check": Command(
-        help="decode all images of a place, count what fails and why",
+        help="decode all images of a path or of settings, count what fails and why",
         arguments=("path", "set"),
         work=_check,
         show=show.checked,

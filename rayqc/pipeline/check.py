@@ -1,15 +1,17 @@
-"""Decode every image at a path and count what fails; needs no Ray, no labels and no model."""
+"""Decode every image of a path or of a configuration and count what fails; needs no Ray."""
 
 from __future__ import annotations
 
+import itertools
 import resource
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from rayqc.config import Data
+from rayqc.config import Config, Data, Files
 from rayqc.config.settings import Image
 from rayqc.images.decode import ImageShape, decode_batch, limits_of
+from rayqc.pipeline.inputs import look_at_inputs
 from rayqc.progress import Progress
 from rayqc.results import CheckResult
 from rayqc.schema import image_bytes
@@ -45,6 +47,38 @@ def check_images(path: str, settings: Image, progress: Progress) -> CheckResult:
     Raises:
         InputError: the path holds no images.
     """
+    return _decode_all(*_batches(path, limits_of(settings).max_bytes), settings, progress)
+
+
+def check_config(config: Config, progress: Progress) -> CheckResult:
+    """Decode all images that a configuration names, after the checks that a run begins with.
+
+    Names begin with the section: `references/`, `test/`, `pool/`.
+
+    Returns:
+        As `check_images`.
+
+    Raises:
+        UserError: a run with this configuration would be refused; see `look_at_inputs`.
+    """
+    look_at_inputs(config)
+    sources = [("references", open_source(config.references))]
+    test = config.test_data()
+    if test is not None:
+        sources.append(("test", open_source(test, split="test")))
+    sources += [("pool", open_source(entry)) for entry in config.pool if isinstance(entry, Files)]
+    max_bytes = config.image.max_bytes
+    planned = [(section, source, source.units(ROWS)) for section, source in sources]
+    total = sum(unit.count() for _, _, units in planned for unit in units)
+    batches = itertools.chain.from_iterable(
+        _of_source(source, units, max_bytes, f"{section}/") for section, source, units in planned
+    )
+    return _decode_all(total, batches, config.image, progress)
+
+
+def _decode_all(
+    total: int, batches: Iterator[Batch], settings: Image, progress: Progress
+) -> CheckResult:
     shape = ImageShape(
         size=settings.size or SHAPE.size, channels=settings.channels or SHAPE.channels
     )
@@ -53,7 +87,6 @@ def check_images(path: str, settings: Image, progress: Progress) -> CheckResult:
     examples: dict[str, list[str]] = {}
     images_read = 0
     started = time.monotonic()
-    total, batches = _batches(path, limits.max_bytes)
     with progress.stage("check", total) as stage:
         for names, contents in batches:
             data = [content if isinstance(content, bytes) else None for content in contents]
@@ -89,12 +122,15 @@ def _batches(path: str, max_bytes: int) -> tuple[int, Iterator[Batch]]:
     return len(names), _of_folder(folder, names, max_bytes)
 
 
-def _of_source(source: Source, units: list[Unit], max_bytes: int) -> Iterator[Batch]:
+def _of_source(
+    source: Source, units: list[Unit], max_bytes: int, prefix: str = ""
+) -> Iterator[Batch]:
     for unit in units:
         table = source.read(unit, max_bytes)
         problems = problems_of(table)
         problem_data_pairs = zip(problems, image_bytes(table), strict=True)
-        yield table["id"].to_pylist(), [problem or data for problem, data in problem_data_pairs]
+        names = [f"{prefix}{name}" for name in table["id"].to_pylist()]
+        yield names, [problem or data for problem, data in problem_data_pairs]
 
 
 def _of_folder(folder: Folder, names: list[str], max_bytes: int) -> Iterator[Batch]:

@@ -55,7 +55,6 @@ def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
 
 
 @pytest.mark.long
-@pytest.mark.ci
 @pytest.mark.parametrize(("number", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_stopped_training_says_how_to_resume_and_does(tmp_path, number, expected):
     stopped = train(tmp_path)

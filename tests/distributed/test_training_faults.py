@@ -70,7 +70,6 @@ def test_training_goes_on_from_the_last_checkpoint(ray_session, tmp_path):
 
 
 @pytest.mark.long
-@pytest.mark.ci
 def test_a_gan_goes_on_to_the_very_weights(ray_session, tmp_path):
     gan = {"kind": "gan", "steps": 80, "checkpoint_every": 10, "per_class": 1, "width": 4}
     config = rayqc.make_config(tiny(pool=[gan]))
