@@ -16,9 +16,8 @@ import torch
 import rayqc
 from rayqc import units as planning
 from rayqc.config import Data
-from rayqc.errors import ConflictError, ErrorBudgetExceeded, InputError
+from rayqc.errors import ConflictError, InputError
 from rayqc.images.decode import Limits
-from rayqc.images.encode import encode_png
 from rayqc.ledger.commit import load_commits
 from rayqc.ledger.plan import start_or_resume
 from rayqc.regions.statistic_choice import StatisticChoice
@@ -27,7 +26,7 @@ from rayqc.sources import open_source
 from rayqc.storage import Folder, read_table
 from rayqc.work.filter_unit import FilterSpec, FilterWorker
 from rayqc.work.match_classes import PoolSource
-from tests.conftest import TINY, shared, tiny
+from tests.conftest import TINY, tiny
 
 COUNT = 10 * 5 * 6
 
@@ -43,6 +42,18 @@ def accepted_ids(folder):
 
 def copy_run(tiny_run, tmp_path):
     return shutil.copytree(tiny_run, tmp_path / "run")
+
+
+def pool_file(path, images, labels, names):
+    table = pa.table(
+        {
+            "image": [{"bytes": one, "path": None} for one in images],
+            "label": pa.array(labels, pa.int64()),
+        }
+    )
+    schema = candidate_schema(names)
+    metadata = {b"huggingface": schema.metadata[b"huggingface"]}
+    pq.write_table(table.replace_schema_metadata(metadata), path)
 
 
 def test_the_ledger_balances(tiny_run):
@@ -194,76 +205,6 @@ def test_an_interrupted_filter_does_only_what_is_left(tiny_run, tmp_path, monkey
     assert not list(out.rglob("unit-*.parquet"))
 
 
-def pool_file(path, images, labels, names):
-    table = pa.table(
-        {
-            "image": [{"bytes": one, "path": None} for one in images],
-            "label": pa.array(labels, pa.int64()),
-        }
-    )
-    schema = candidate_schema(names)
-    metadata = {b"huggingface": schema.metadata[b"huggingface"]}
-    pq.write_table(table.replace_schema_metadata(metadata), path)
-
-
-@pytest.fixture
-def odd_pool(tiny_run, tmp_path):
-    """Good images under other label numbers, and one each of what can go wrong."""
-    source = rows(tiny_run, "pool")
-    nines = [row["image"]["bytes"] for row in source if row["label"] == 9][:6]
-    small = encode_png(np.zeros((5, 9, 3), np.uint8))
-    pool_file(
-        tmp_path / "pool.parquet",
-        [*nines, b"broken", None, small, nines[0], nines[0]],
-        [0] * 6 + [0, 0, 0, 1, None],
-        ("9", "weasel"),
-    )
-    return tmp_path / "pool.parquet"
-
-
-def test_another_pool_is_matched_by_name_and_loses_nothing(tiny_run, odd_pool, tmp_path):
-    out = tmp_path / "out"
-    with pytest.raises(ErrorBudgetExceeded, match="4 of 11 images could not be judged"):
-        rayqc.filter_pool(str(tiny_run), str(odd_pool), str(out))
-    wrong = {row["id"]: row for row in rows(out, "errors")}
-    reasons = {
-        "pool.parquet#6": "unsupported_format",
-        "pool.parquet#7": "empty",
-        "pool.parquet#9": "unknown_class",
-        "pool.parquet#10": "no_label",
-    }
-    assert {name: row["reason"] for name, row in wrong.items()} == reasons
-    assert all(row["message"] and row["score"] is None for row in wrong.values())
-    assert wrong["pool.parquet#6"]["image"]["bytes"] == b"broken"
-    judged = rows(out, "accepted") + rows(out, "rejected")
-    assert {row["label"] for row in judged} == {9}
-    mine = {row["id"]: row["score"] for row in rows(tiny_run / "filtered", "scores")}
-    pool = [row for row in rows(tiny_run, "pool") if row["label"] == 9][:6]
-    for number, row in enumerate(pool):
-        found = next(one for one in judged if one["id"] == f"pool.parquet#{number}")
-        assert found["score"] == pytest.approx(mine[row["id"]], rel=1e-3, abs=2e-5)
-    # Written whole all the same, and a second call finds it so.
-    assert (out / "_SUCCESS").exists()
-    with pytest.raises(ErrorBudgetExceeded):
-        rayqc.filter_pool(str(tiny_run), str(odd_pool), str(out))
-
-
-def test_a_folder_of_class_folders_is_a_pool(tiny_run, tmp_path):
-    pool = tmp_path / "pool"
-    source = rows(tiny_run, "pool")
-    for number, row in enumerate(source[::7]):
-        place = pool / str(row["label"]) / f"{number}.png"
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_bytes(row["image"]["bytes"])
-    totals = rayqc.filter_pool(str(tiny_run), str(pool), str(tmp_path / "out"), limit=20)
-    assert totals["read"] == 20
-    found = rows(tmp_path / "out", "scores")
-    mine = {row["id"]: row["verdict"] for row in rows(tiny_run / "filtered", "scores")}
-    for row in found:
-        number = int(row["id"].partition("/")[2].removesuffix(".png"))
-        assert row["verdict"] == mine[source[::7][number]["id"]]
-
-
 def test_mistakes_are_refused(tiny_run, tmp_path):
     run, pool, out = str(tiny_run), str(tiny_run / "pool"), str(tmp_path / "out")
     with pytest.raises(InputError, match="no images at"):
@@ -349,80 +290,3 @@ def test_redo_takes_up_a_stage_that_had_only_begun(tiny_run, tmp_path, monkeypat
     with pytest.raises(ConflictError, match="inputs: .*--redo to do it anew"):
         rayqc.filter(str(run))
     assert rayqc.filter(str(run), redo=True)["read"] == COUNT
-
-
-@pytest.mark.long
-@pytest.mark.ci
-def test_stage_by_stage_with_several_workers_and_pools(ray_session, tmp_path, caplog):
-    images, labels = [], []
-    rng = np.random.default_rng(0)
-    for label in range(2):
-        for _ in range(6 if label else 2):  # uneven, one class small
-            pixels = rng.integers(0, 90, (12, 12, 3), dtype=np.uint8)
-            pixels[:, :, label] += 120
-            images.append(encode_png(pixels))
-            labels.append(label)
-    pool_file(tmp_path / "refs.parquet", images, labels, ("red", "green"))
-    pool_file(
-        tmp_path / "other.parquet", images[::-1], [1 - x for x in labels[::-1]], ("green", "red")
-    )
-    config = rayqc.make_config(
-        {
-            "references": {"path": str(tmp_path / "refs.parquet")},
-            "test": {"path": str(tmp_path / "refs.parquet")},
-            "pool": [
-                {"kind": "augment", "policy": [{"name": "RandomVerticalFlip"}], "per_reference": 2},
-                {"path": str(tmp_path / "other.parquet"), "name": "gan"},
-            ],
-            "encoder": {
-                "width": 0.02,
-                "steps": 12,
-                "batch_size": 5,
-                "latent_dim": 8,
-                "allow_collapse": True,
-            },
-            "classify": {"seeds": 1, "steps": 10, "width": 4, "arms": ["real", "accepted"]},
-            "regions": {"kind": "sphere"},
-            "resources": {"train_workers": 2},
-        }
-    )
-    run = str(tmp_path / "run")
-    with pytest.raises(InputError, match="is no run"):
-        rayqc.fit(run)
-    assert rayqc.train(config, run)["workers"] == 2
-    assert "class red has only 2 reference images" in caplog.text
-    with pytest.raises(InputError, match="`filter` needs `fit` first"):
-        rayqc.filter(run)
-    fitted = rayqc.fit(run)
-    assert fitted["references"] == {"red": 2, "green": 6}
-    assert rayqc.generate(run) == {"made": 16}
-    totals = rayqc.filter(run, actors=1)
-    assert totals["read"] == 24
-    ids = {row["id"] for row in rows(tmp_path / "run" / "filtered", "scores")}
-    assert {name.partition("/")[0] for name in ids} == {"augment", "gan"}
-    # The same images under permuted labels are the references themselves: inside their regions.
-    gan = [r for r in rows(tmp_path / "run" / "filtered", "scores") if r["id"].startswith("gan/")]
-    assert all(row["verdict"] == "accepted" for row in gan)
-    # Each entry keeps its own statistic, whatever the order of entries; refilter reads it here.
-    ledger = json.loads((tmp_path / "run" / "filtered" / "ledger.json").read_text())
-    assert ledger["statistics"] == {
-        "default": "joint",
-        "by_entry": {"augment": "label", "gan": "joint"},
-    }
-    assert set(rayqc.classify(run)["arms"]) == {"real", "accepted"}
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("name", [pytest.param("cifar10", marks=pytest.mark.ci), "cifar100"])
-def test_cifar_with_five_images_a_class_reaches_its_result(ray_session, tmp_path, name):
-    data = shared(name)
-    config = tiny(
-        references={"kind": "files", "path": f"{data}/train-*.parquet", "per_class": 5},
-        test={"path": f"{data}/test-*.parquet"},
-        pool=[{"kind": "augment", "per_reference": 1}],
-        classify={"seeds": 1, "steps": 10, "arms": ["real", "accepted"]},
-    )
-    result = rayqc.run(rayqc.make_config(config), str(tmp_path / "run"))
-    assert len(result["acceptance"]["by_class"]) == (100 if name == "cifar100" else 10)
-    assert result["ledger"]["read"] == (500 if name == "cifar100" else 50)
-    assert (tmp_path / "run" / "result.json").exists()

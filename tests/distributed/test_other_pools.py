@@ -1,0 +1,69 @@
+"""Pools that a run did not make, judged by it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import rayqc
+from rayqc.errors import ErrorBudgetExceeded
+from rayqc.images.encode import encode_png
+from tests.distributed.test_end_to_end import pool_file, rows
+
+
+@pytest.fixture
+def odd_pool(tiny_run, tmp_path):
+    """Good images under other label numbers, and one each of what can go wrong."""
+    source = rows(tiny_run, "pool")
+    nines = [row["image"]["bytes"] for row in source if row["label"] == 9][:6]
+    small = encode_png(np.zeros((5, 9, 3), np.uint8))
+    pool_file(
+        tmp_path / "pool.parquet",
+        [*nines, b"broken", None, small, nines[0], nines[0]],
+        [0] * 6 + [0, 0, 0, 1, None],
+        ("9", "weasel"),
+    )
+    return tmp_path / "pool.parquet"
+
+
+def test_another_pool_is_matched_by_name_and_loses_nothing(tiny_run, odd_pool, tmp_path):
+    out = tmp_path / "out"
+    with pytest.raises(ErrorBudgetExceeded, match="4 of 11 images could not be judged"):
+        rayqc.filter_pool(str(tiny_run), str(odd_pool), str(out))
+    wrong = {row["id"]: row for row in rows(out, "errors")}
+    reasons = {
+        "pool.parquet#6": "unsupported_format",
+        "pool.parquet#7": "empty",
+        "pool.parquet#9": "unknown_class",
+        "pool.parquet#10": "no_label",
+    }
+    assert {name: row["reason"] for name, row in wrong.items()} == reasons
+    assert all(row["message"] and row["score"] is None for row in wrong.values())
+    assert wrong["pool.parquet#6"]["image"]["bytes"] == b"broken"
+    judged = rows(out, "accepted") + rows(out, "rejected")
+    assert {row["label"] for row in judged} == {9}
+    mine = {row["id"]: row["score"] for row in rows(tiny_run / "filtered", "scores")}
+    pool = [row for row in rows(tiny_run, "pool") if row["label"] == 9][:6]
+    for number, row in enumerate(pool):
+        found = next(one for one in judged if one["id"] == f"pool.parquet#{number}")
+        assert found["score"] == pytest.approx(mine[row["id"]], rel=1e-3, abs=2e-5)
+    # Written whole all the same, and a second call finds it so.
+    assert (out / "_SUCCESS").exists()
+    with pytest.raises(ErrorBudgetExceeded):
+        rayqc.filter_pool(str(tiny_run), str(odd_pool), str(out))
+
+
+def test_a_folder_of_class_folders_is_a_pool(tiny_run, tmp_path):
+    pool = tmp_path / "pool"
+    source = rows(tiny_run, "pool")
+    for number, row in enumerate(source[::7]):
+        place = pool / str(row["label"]) / f"{number}.png"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(row["image"]["bytes"])
+    totals = rayqc.filter_pool(str(tiny_run), str(pool), str(tmp_path / "out"), limit=20)
+    assert totals["read"] == 20
+    found = rows(tmp_path / "out", "scores")
+    mine = {row["id"]: row["verdict"] for row in rows(tiny_run / "filtered", "scores")}
+    for row in found:
+        number = int(row["id"].partition("/")[2].removesuffix(".png"))
+        assert row["verdict"] == mine[source[::7][number]["id"]]
