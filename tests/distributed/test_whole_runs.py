@@ -17,22 +17,24 @@ from tests.distributed.test_end_to_end import pool_file, rows
 @pytest.mark.long
 @pytest.mark.ci
 def test_stage_by_stage_with_several_workers_and_pools(ray_session, tmp_path, caplog):
-    images, labels = [], []
+    images, fresh, labels = [], [], []
     rng = np.random.default_rng(0)
     for label in range(2):
         for _ in range(6 if label else 2):  # uneven, one class small
             pixels = rng.integers(0, 90, (12, 12, 3), dtype=np.uint8)
             pixels[:, :, label] += 120
             images.append(encode_png(pixels))
+            fresh.append(encode_png(pixels[::-1].copy()))
             labels.append(label)
     pool_file(tmp_path / "refs.parquet", images, labels, ("red", "green"))
+    pool_file(tmp_path / "test.parquet", fresh, labels, ("red", "green"))
     pool_file(
         tmp_path / "other.parquet", images[::-1], [1 - x for x in labels[::-1]], ("green", "red")
     )
     config = rayqc.make_config(
         {
             "references": {"path": str(tmp_path / "refs.parquet")},
-            "test": {"path": str(tmp_path / "refs.parquet")},
+            "test": {"path": str(tmp_path / "test.parquet")},
             "pool": [
                 {"kind": "augment", "policy": [{"name": "RandomVerticalFlip"}], "per_reference": 2},
                 {"path": str(tmp_path / "other.parquet"), "name": "gan"},
