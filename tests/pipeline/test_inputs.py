@@ -4,6 +4,8 @@ import unicodedata
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import rayqc
@@ -120,3 +122,12 @@ def test_a_configuration_is_checked_without_a_run(tmp_path, caplog):
     (example,) = [one for examples in found["examples"].values() for one in examples]
     assert example.startswith("pool/cat/torn.png: ")
     assert ["cat", "3", "-", "5"] in [record.getMessage().split() for record in caplog.records]
+
+
+def test_a_test_set_without_labels_stops_before_any_work(tmp_path):
+    fill(tmp_path, "references/cat", 3)
+    table = pa.table({"image": [b"x"] * 2, "label": pa.array([-1, -1], pa.int64())})
+    pq.write_table(table, tmp_path / "test.parquet")
+    wanted = settings(tmp_path, pool=AUGMENT, test={"path": str(tmp_path / "test.parquet")})
+    with pytest.raises(InputError, match="none of the 2 test images has a label"):
+        look_at_inputs(wanted)
