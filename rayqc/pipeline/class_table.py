@@ -35,14 +35,19 @@ class Opened:
         """Number of images."""
         return sum(unit.count() for unit in self.units)
 
-    def label_N(self) -> np.ndarray:
-        """(N,) int64 labels of all images."""
-        labels = [self.source.labels(unit) for unit in self.units]
-        return np.concatenate(labels) if labels else np.zeros(0, np.int64)
+    def counts(self, *, real: bool) -> dict[str, int]:
+        """Class to number of its images; classes without images are left out.
 
-    def counts(self) -> dict[str, int]:
-        """Class to number of its images; classes without images are left out."""
-        label_N = self.label_N()
+        Args:
+            real: refuse labels that have no class, instead of leaving them out.
+
+        Raises:
+            InputError: there are such labels.
+        """
+        labels = [self.source.labels(unit) for unit in self.units]
+        label_N = np.concatenate(labels) if labels else np.zeros(0, np.int64)
+        if real:
+            refuse_unnamed(label_N, self.source.classes)
         named_N = (label_N >= 0) & (label_N < len(self.source.classes))
         present, counts = np.unique(label_N[named_N], return_counts=True)
         return {
@@ -65,14 +70,14 @@ def compare_classes(
             test images are of classes without references, or a pool entry shares no class with the
             references.
     """
-    for real in (references, test):
-        if real is not None:
-            refuse_unnamed(real.label_N(), real.source.classes)
-    count_by_class = references.counts()
+    count_by_class = references.counts(real=True)
+    count_by_test_class = None if test is None else test.counts(real=True)
     classes = tuple(count_by_class)
     if not classes:
         return  # the draw of references says what is wrong
-    test_counts = {} if test is None else _test_counts(test, classes)
+    test_counts = None
+    if test is not None and count_by_test_class is not None:
+        test_counts = _test_counts(test, count_by_test_class, classes)
     if len(classes) == 1:
         logger.warning(
             "one class only, %s: whether an image is of its class cannot be judged, only how much "
@@ -81,9 +86,8 @@ def compare_classes(
         )
     pool_counts = _pool_counts(pool, classes)
     logger.info("%-32s %10s %10s %10s", "class", "references", "test", "pool")
-    for name in classes[:MOST_ROWS]:
-        (label,) = labels_of([name], classes)
-        test_count = "-" if test is None else f"{test_counts.get(label, 0):,}"
+    for label, name in enumerate(classes[:MOST_ROWS]):
+        test_count = "-" if test_counts is None else f"{test_counts.get(label, 0):,}"
         pool_count = "-" if pool_counts is None else f"{pool_counts.get(label, 0):,}"
         drawn = min(count_by_class[name], per_class or count_by_class[name])
         logger.info("%-32s %10s %10s %10s", name, f"{drawn:,}", test_count, pool_count)
@@ -91,9 +95,14 @@ def compare_classes(
         logger.info("and %d more classes", len(classes) - MOST_ROWS)
 
 
-def _test_counts(test: Opened, classes: tuple[str, ...]) -> dict[int | None, int]:
-    """Label among the references' classes to the number of test images."""
-    counts = test.counts()
+def _test_counts(
+    test: Opened, counts: dict[str, int], classes: tuple[str, ...]
+) -> dict[int | None, int]:
+    """Label among the references' classes to the number of test images.
+
+    Args:
+        counts: of the test's own classes.
+    """
     if not counts:
         raise InputError(
             f"none of the {test.rows():,} test images has a label, as where the makers of a data "
@@ -113,7 +122,7 @@ def _pool_counts(pool: Sequence[Opened], classes: tuple[str, ...]) -> dict[int |
         if entry.rows() > MOST_COUNTED:
             counted, names = False, list(entry.source.classes)
         else:
-            counts = entry.counts()
+            counts = entry.counts(real=False)
             names = list(counts)
             for label, count in zip(labels_of(names, classes), counts.values(), strict=True):
                 totals[label] = totals.get(label, 0) + count

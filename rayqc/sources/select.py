@@ -125,7 +125,7 @@ def _of_present_classes(references: pa.Table, classes: tuple[str, ...]) -> pa.Ta
     present = np.unique(label_N)
     if present.size == len(classes):
         return references
-    absent = [name for k, name in enumerate(classes) if k not in {*present.tolist()}]
+    absent = [classes[k] for k in np.setdiff1d(np.arange(len(classes)), present)]
     logger.warning(
         "references: %d of %d named classes have images and are the classes; none of %s",
         present.size,

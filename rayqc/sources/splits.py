@@ -97,7 +97,8 @@ def warn_of_wrapper(
     """
     if len(classes) != 1:
         return
-    rests = [name.rpartition(f"{classes[0]}/")[2] for name in images if layout.class_of(name)]
+    above = 2 if layout.tops else 1
+    rests = [name.split("/", above)[above] for name in images if layout.class_of(name)]
     folders = sorted({class_of(rest) for rest in rests})
     if len(folders) > 1 and "" not in folders:
         say_once(

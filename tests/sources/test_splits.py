@@ -126,6 +126,10 @@ def test_a_wrapper_is_said(tmp_path, caplog):
     assert open_source(Data(path=str(tmp_path))).classes == ("photos",)
     assert "one class, photos, and below it 2 folders: cat, dog" in caplog.text
     assert f"give {tmp_path}/photos" in caplog.text
+    again = tmp_path / "again"
+    fill(again, *(f"a/{name}/a/{i}.png" for name in CLASSES for i in range(2)))
+    assert open_source(Data(path=str(again))).classes == ("a",)
+    assert "one class, a, and below it 2 folders: cat, dog" in caplog.text
 
 
 def test_what_systems_leave_is_no_image_and_no_class(tmp_path, caplog):
