@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -69,6 +69,19 @@ def number(units: Iterable[Unit], limit: int | None) -> list[Unit]:
 def evenly(total: int, most: int) -> np.ndarray:
     """Row numbers 0 to total - 1, or `most` of them, evenly spaced."""
     return np.linspace(0, total - 1, min(total, most)).astype(np.int64)
+
+
+def single_rows(units: Sequence[Unit], most: int) -> list[Unit]:
+    """Units of one row each, evenly spaced over what `units` cover, at most `most`."""
+    bounds = np.cumsum([0, *(unit.stop - unit.start for unit in units)])
+    singles = []
+    for position in evenly(int(bounds[-1]), most) if bounds[-1] else ():
+        unit_number = int(np.searchsorted(bounds, position, side="right")) - 1
+        unit = units[unit_number]
+        offset = int(position - bounds[unit_number])
+        row, names = unit.start + offset, unit.names[offset : offset + 1]
+        singles.append(replace(unit, start=row, stop=row + 1, names=names, sample=None))
+    return singles
 
 
 def slices(total: int, most: int) -> list[tuple[int, int]]:

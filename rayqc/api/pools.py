@@ -11,6 +11,7 @@ from rayqc.ledger.manifest import load_totals
 from rayqc.ledger.owner import own, refuse_mixing
 from rayqc.ledger.plan import clear
 from rayqc.pipeline.judging import conclude, judge_sources, refuse_many_errors
+from rayqc.pipeline.levels import warn_of_other_levels
 from rayqc.pipeline.records import is_done
 from rayqc.pipeline.run import Run
 from rayqc.pipeline.run_folder import Trust, open_run
@@ -112,6 +113,7 @@ def filter_pool(
     )
     source = match_classes(open_source(Data(path=pool)), "", fitted_run.encoder.classes)
     units = number(source.source.units(fitted_run.config.filter.unit_rows), limit)
+    warn_of_other_levels(pool, source.source, units, fitted_run.limits)
     with own(target):
         if redo:
             clear(target)

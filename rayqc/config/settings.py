@@ -58,6 +58,21 @@ class Image(Settings):
     """What is decoded, told by an image's bytes, never by its name; others are error rows
     (`unsupported_format`)."""
 
+    range: Literal["auto", "full"] | tuple[float, float] = "auto"
+    """The values of pixels of more than 8 bits that become black and white. `auto` chooses them
+    from the references, once for all images of the run: of whole numbers 0 to 255, 1023, 4095,
+    16383 or 65535, of floats also 0 to 1 and -1 to 1, else their least and largest value. `full`:
+    0 to 65535, and floats 0 to 1. Or a pair, such as [0, 4095]. 8-bit images are taken as they
+    are."""
+
+    @model_validator(mode="after")
+    def _rises(self) -> Image:
+        if isinstance(self.range, tuple) and not self.range[0] < self.range[1]:
+            raise ValueError(
+                f"range must be two numbers, the smaller first, found {list(self.range)}"
+            )
+        return self
+
     @model_validator(mode="after")
     def _fits_the_strides(self) -> Image:
         if self.size is not None and self.size % 4:

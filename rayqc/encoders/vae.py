@@ -21,6 +21,8 @@ from rayqc.models.vae import VAE, VAEShape, pixels_to_input
 
 LEAST_ACTIVE = 2
 """With fewer active latent units than this, images can no longer be told apart."""
+LEAST_CONTRAST = 32
+"""Of 255 levels; images of less are nearly of one level."""
 
 
 @torch.inference_mode()
@@ -62,11 +64,13 @@ def measure(encoder: LatentEncoder, images_NHWC: np.ndarray, held_N: np.ndarray)
     Returns:
         JSON. Counts: `active_units`, `latent_dim`, `held_out_images`. Means in nats an image: `kl`,
         `reconstruction_trained`, and `reconstruction_held_out`, None where nothing is held out.
+        `contrast`: levels of 255 between the darkest and the lightest hundredth of all pixels.
 
     Raises:
         TypeError: the encoder's network is no VAE.
     """
     kl_ND, loss_N = reconstruct(encoder, images_NHWC)
+    darkest, lightest = np.percentile(images_NHWC, (1, 99))
     return {
         "active_units": int((kl_ND.mean(0) > ACTIVE_KL).sum()),
         "latent_dim": int(kl_ND.shape[1]),
@@ -74,6 +78,7 @@ def measure(encoder: LatentEncoder, images_NHWC: np.ndarray, held_N: np.ndarray)
         "reconstruction_trained": float(loss_N[~held_N].mean()),
         "reconstruction_held_out": float(loss_N[held_N].mean()) if held_N.any() else None,
         "held_out_images": int(held_N.sum()),
+        "contrast": float(lightest - darkest),
     }
 
 
@@ -88,11 +93,18 @@ def refuse_collapse(record: Mapping[str, Any], allow: bool) -> None:
         CollapsedEncoderError: too few units are active.
     """
     if record.get("active_units", LEAST_ACTIVE) < LEAST_ACTIVE and not allow:
+        contrast = record.get("contrast", LEAST_CONTRAST)
+        advice = (
+            "Train longer, or lower encoder.beta or encoder.learning_rate"
+            if contrast >= LEAST_CONTRAST
+            else f"The references are nearly of one level: 98% of their pixels lie within "
+            f"{contrast:.0f} of 255 levels. Look at them, and set image.range if their values are "
+            "of another range"
+        )
         raise CollapsedEncoderError(
             f"the encoder has collapsed: {record['active_units']} of {record['latent_dim']} latent "
             f"units are active (KL > {ACTIVE_KL}), need at least {LEAST_ACTIVE}; images can no "
-            "longer be told apart. Train longer, or lower encoder.beta or encoder.learning_rate; "
-            "encoder.allow_collapse: true goes on all the same"
+            f"longer be told apart. {advice}; encoder.allow_collapse: true goes on all the same"
         )
 
 

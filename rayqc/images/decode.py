@@ -2,7 +2,7 @@
 
 The format is read from the bytes, never from a name. Size is checked before pixels are decoded.
 EXIF orientation is applied, an animation gives its first frame, alpha is laid on white, and
-16-bit and float gray is scaled to 8 bits.
+pixels of more than 8 bits are scaled to 8 (see `images.deep`).
 
 Shape suffixes: N images, H W C pixels.
 """
@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from rayqc.config.settings import Image as ImageSettings
+from rayqc.images.deep import PNG_DEPTH, DeepPixels, Levels, deep_pixels
 from rayqc.images.plain import plain_pixels
 from rayqc.images.tiff import layout_of
 
@@ -57,12 +58,17 @@ class Limits:
     max_bytes: int = 64_000_000
     formats: tuple[str, ...] = ImageSettings().formats
     """Formats that are decoded, as Pillow names them; others are refused."""
+    levels: Levels | None = None
+    """The values of deep pixels that become black and white; None takes their type's full range."""
 
 
 def limits_of(settings: ImageSettings) -> Limits:
     """The limits that a configuration's `image` section sets."""
     return Limits(
-        max_pixels=settings.max_pixels, max_bytes=settings.max_bytes, formats=settings.formats
+        max_pixels=settings.max_pixels,
+        max_bytes=settings.max_bytes,
+        formats=settings.formats,
+        levels=settings.range if isinstance(settings.range, tuple) else None,
     )
 
 
@@ -157,12 +163,34 @@ def _as_image(pixels: np.ndarray) -> Image.Image:
 
 
 def open_image(data: bytes | None, limits: Limits) -> Image.Image:
-    """The first frame of an encoded image, decoded and with its EXIF orientation applied.
+    """The first frame of an encoded image, of 8 bits a channel and with its EXIF orientation.
 
     Raises:
-        ImageError: `empty`, `too_large`, `unsupported_format`, `unsupported_mode` or
+        ImageError: `empty`, `too_large`, `unsupported_format`, `unsupported_mode`, `nonfinite` or
             `decode_error`.
     """
+    return _opened(data, limits)[0]
+
+
+def values_of(data: bytes | None, limits: Limits) -> DeepPixels | None:
+    """The values of an image of more than 8 bits; None of any other.
+
+    Raises:
+        ImageError: as `open_image`.
+    """
+    if not data or not _may_be_deep(data):
+        return None
+    return _opened(data, limits)[1]
+
+
+def _may_be_deep(data: bytes) -> bool:
+    if data.startswith(SIGNATURES["PNG"]):
+        return data[PNG_DEPTH : PNG_DEPTH + 1] == b"\x10"
+    return data.startswith(SIGNATURES["TIFF"])
+
+
+def _opened(data: bytes | None, limits: Limits) -> tuple[Image.Image, DeepPixels | None]:
+    """The image as `open_image` gives it, and its values if it has more than 8 bits."""
     if not data:
         raise ImageError("empty", "no bytes")
     if len(data) > limits.max_bytes:
@@ -170,45 +198,58 @@ def open_image(data: bytes | None, limits: Limits) -> Image.Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # an odd file is decoded or refused, without warnings
-            image = Image.open(io.BytesIO(data), formats=limits.formats)
-            if image.width * image.height > limits.max_pixels:
-                message = f"{image.width} x {image.height} pixels, limit {limits.max_pixels:,}"
-                raise ImageError("too_large", message)
-            image.load()
-            return ImageOps.exif_transpose(image)
+            return _decoded(data, limits)
     except ImageError:
         raise
     except Image.DecompressionBombError as error:
         raise ImageError("too_large", str(error)) from error
     except UnidentifiedImageError as error:
-        if data.startswith(RAW_PIXELS):
-            message = f"{data.decode(errors='replace')}; expected (H, W), (H, W, C) or (C, H, W)"
-            raise ImageError("unsupported_format", message) from error
-        for name in limits.formats:
-            if data.startswith(SIGNATURES[name]):
-                layout = layout_of(data) if name == "TIFF" else None
-                if layout is not None:
-                    raise ImageError("unsupported_mode", f"TIFF of {layout}") from error
-                raise ImageError("decode_error", f"begins like {name} and is damaged") from error
-        expected = ", ".join(limits.formats)
-        raise ImageError("unsupported_format", f"not one of {expected}") from error
+        raise _of_no_format(data, limits.formats) from error
     except Exception as error:  # decoders of hostile bytes raise anything
         raise ImageError("decode_error", f"{type(error).__name__}: {error}") from error
 
 
+def _decoded(data: bytes, limits: Limits) -> tuple[Image.Image, DeepPixels | None]:
+    file = Image.open(io.BytesIO(data), formats=limits.formats)
+    if file.width * file.height > limits.max_pixels:
+        message = f"{file.width} x {file.height} pixels, limit {limits.max_pixels:,}"
+        raise ImageError("too_large", message)
+    file.load()
+    deep = deep_pixels(file, data)
+    if deep is None:
+        return ImageOps.exif_transpose(file), None
+    if not np.isfinite(deep.values_HWC).all():
+        raise ImageError("nonfinite", "NaN or infinite pixels")
+    image = deep.to_8_bit(limits.levels)
+    image.getexif().update(file.getexif())
+    return ImageOps.exif_transpose(image), deep
+
+
+def _of_no_format(data: bytes, formats: tuple[str, ...]) -> ImageError:
+    """Why Pillow has no decoder for the bytes: of no format, of no known mode, or damaged."""
+    if data.startswith(RAW_PIXELS):
+        message = f"{data.decode(errors='replace')}; expected (H, W), (H, W, C) or (C, H, W)"
+        return ImageError("unsupported_format", message)
+    for name in formats:
+        if data.startswith(SIGNATURES[name]):
+            layout = layout_of(data) if name == "TIFF" else None
+            if layout is not None:
+                return ImageError("unsupported_mode", f"TIFF of {layout}")
+            return ImageError("decode_error", f"begins like {name} and is damaged")
+    return ImageError("unsupported_format", f"not one of {', '.join(formats)}")
+
+
 def is_gray(image: Image.Image) -> bool:
     """Whether the image's mode has one channel of brightness, alpha not counted."""
-    return image.mode in ("1", "L", "LA", "F", "I") or image.mode.startswith("I;16")
+    return image.mode in ("1", "L", "LA")
 
 
 def to_mode(image: Image.Image, channels: int) -> Image.Image:
     """The image as 8-bit gray (1 channel) or RGB (3 channels), alpha laid on white.
 
     Raises:
-        ImageError: `unsupported_mode` or `nonfinite`.
+        ImageError: `unsupported_mode`.
     """
-    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        image = _to_8_bit(image)
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         opaque = image.convert("RGBA")
         white = Image.new("RGBA", opaque.size, "white")
@@ -220,12 +261,3 @@ def to_mode(image: Image.Image, channels: int) -> Image.Image:
         return image.convert(mode)
     except ValueError as error:
         raise ImageError("unsupported_mode", f"mode {image.mode} to {mode}: {error}") from error
-
-
-def _to_8_bit(image: Image.Image) -> Image.Image:
-    """Scale 16-bit gray by 1/257 and float gray in [0, 1] by 255; values outside are clipped."""
-    values = np.asarray(image, dtype=np.float64)
-    if not np.isfinite(values).all():
-        raise ImageError("nonfinite", "NaN or infinite pixels")
-    scaled = values * 255 if image.mode == "F" else values / 257
-    return Image.fromarray(np.clip(np.rint(scaled), 0, 255).astype(np.uint8))

@@ -48,7 +48,8 @@ def judge_sources(
         "regions_digest": run.regions.digest,
         "statistics": asdict(statistics),
         "settings": {key: getattr(run.config.filter, key) for key in DECISIVE},
-        "limits": asdict(run.limits),
+        # Levels that no earlier version knew are left out, so that its work goes on.
+        "limits": {name: value for name, value in asdict(run.limits).items() if value is not None},
     }
     totals = filter_pool(
         run.folder,

@@ -7,6 +7,7 @@ from dataclasses import replace
 from rayqc.config import Data, Files
 from rayqc.config.pool import statistic_of
 from rayqc.pipeline.generators import OwnSources
+from rayqc.pipeline.levels import warn_of_other_levels
 from rayqc.pipeline.run import Run
 from rayqc.regions.statistic_choice import StatisticChoice
 from rayqc.sources import open_source
@@ -45,18 +46,16 @@ def filter_sources_of(run: Run, own: OwnSources) -> tuple[list[PoolSource], list
     planned_units = plan_pool(run, own)
     for entry_number, name in enumerate(run.config.pool_names()):
         entry = run.config.pool[entry_number]
+        own_units = [unit for unit in planned_units if unit.entry == entry_number]
         if isinstance(entry, Files):
             sources.append(match_classes(open_source(entry), name, classes))
+            warn_of_other_levels(name, sources[-1].source, own_units, run.limits)
         elif pool_on_disk(run):
             continue
         else:
             sources.append(match_classes(own[entry_number], "", classes))
         source_number = len(sources) - 1
-        units += [
-            replace(unit, entry=source_number)
-            for unit in planned_units
-            if unit.entry == entry_number
-        ]
+        units += [replace(unit, entry=source_number) for unit in own_units]
     return sources, units
 
 

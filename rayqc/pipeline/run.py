@@ -12,6 +12,7 @@ from rayqc.encoders.store import MODEL, TrainedEncoder, load_encoder
 from rayqc.errors import InputError
 from rayqc.images.decode import Limits, limits_of
 from rayqc.pipeline.leaks import without_references
+from rayqc.pipeline.levels import levels_in
 from rayqc.progress import Progress
 from rayqc.regions import FittedRegions, load_regions
 from rayqc.regions.store import FACTS as REGIONS
@@ -35,12 +36,22 @@ class Run:
     """
 
     def __init__(self, folder: Folder, config: Config, progress: Progress | None = None) -> None:
-        self.folder, self.config = folder, config
+        self.folder, self.asked = folder, config
         self.progress = progress or Progress()
         self._encoder: TrainedEncoder | None = None
         self._regions: FittedRegions | None = None
         self._references: pa.Table | None = None
         self._references_digest = ""
+        self._config: Config | None = None
+
+    @property
+    def config(self) -> Config:
+        """The settings in force: those asked for, with `image.range` as it was chosen."""
+        if self._config is None:
+            levels = levels_in(self.model)
+            image = self.asked.image.model_copy(update={"range": levels or "full"})
+            self._config = self.asked.model_copy(update={"image": image})
+        return self._config
 
     @property
     def model(self) -> Folder:
@@ -116,16 +127,18 @@ class Run:
         """Drop everything that was read, because a stage is about to write it anew."""
         self._encoder = self._regions = self._references = None
         self._references_digest = ""
+        self._config = None
 
     def with_filter(self, **changes: object) -> Run:
         """The run with some of the filter's settings changed."""
-        filter_settings = self.config.filter.model_copy(update=changes)
+        filter_settings = self.asked.filter.model_copy(update=changes)
         changed_run = Run(
-            self.folder, self.config.model_copy(update={"filter": filter_settings}), self.progress
+            self.folder, self.asked.model_copy(update={"filter": filter_settings}), self.progress
         )
         changed_run.__dict__.update(
             {name: value for name, value in self.__dict__.items() if name.startswith("_")}
         )
+        changed_run._config = None
         return changed_run
 
     def section(self, kind: type[Section]) -> Section:

@@ -34,6 +34,16 @@ def test_a_collapsed_encoder_is_found_and_refused(rng):
     )
 
 
+def test_a_collapse_on_images_of_nearly_one_level_is_told_as_that(rng):
+    images = rng.integers(0, 16, (12, 8, 8, 1), dtype=np.uint8)  # 12 bits taken for 16
+    found = measure(LatentEncoder(collapsed()), images, np.zeros(12, bool))
+    assert found["contrast"] == 15
+    with pytest.raises(CollapsedEncoderError, match="lie within 15 of 255 levels.*image.range"):
+        refuse_collapse(found, allow=False)
+    with pytest.raises(CollapsedEncoderError, match="Train longer"):
+        refuse_collapse({"active_units": 0, "latent_dim": 4}, allow=False)  # of an earlier run
+
+
 def test_active_units_are_counted(rng):
     vae = collapsed()
     with torch.no_grad():

@@ -24,6 +24,7 @@ def work(run: Run) -> EncoderRecord:
     from rayqc.encoders.vae import refuse_collapse
     from rayqc.pipeline.environment import environment
     from rayqc.pipeline.leaks import refuse_test_images
+    from rayqc.pipeline.levels import choose_levels
     from rayqc.pipeline.run import REFERENCES
     from rayqc.schema import class_names
     from rayqc.sources import open_source
@@ -43,6 +44,9 @@ def work(run: Run) -> EncoderRecord:
         refuse_test_images(references, test_source, config.image.max_bytes, run.progress)
     classes = class_names(references.schema, "label") or ()
     write_table(run.model, REFERENCES, references)
+    levels = choose_levels(references, run.asked.image, run.model)
+    run.forget()
+    config = run.config
     shape = _shape_of(references, run)
     logger.info(
         "references: %d images of %d classes, %d x %d x %d",
@@ -50,11 +54,13 @@ def work(run: Run) -> EncoderRecord:
         len(classes),
         *shape.pixels,
     )
+    _look_at_levels(run)
     _try_generators(run)
     encoder = train_encoder(references, classes, shape, run.model, config, run.progress)
     refuse_collapse(encoder.record, config.encoder.allow_collapse)
     run.keep(encoder=encoder)
-    return {key: value for key, value in encoder.record.items() if key != "history"}
+    record = {key: value for key, value in encoder.record.items() if key != "history"}
+    return record if levels is None else {**record, "levels": list(levels)}
 
 
 def _shape_of(references: pa.Table, run: Run) -> ImageShape:
@@ -63,6 +69,19 @@ def _shape_of(references: pa.Table, run: Run) -> ImageShape:
 
     images = zip(references["id"].to_pylist(), image_bytes(references), strict=True)
     return infer_shape(images, run.limits, run.config.image.size, run.config.image.channels)
+
+
+def _look_at_levels(run: Run) -> None:
+    """Warn of pool entries whose pixels are of another range, before hours are spent."""
+    from rayqc.config import Files
+    from rayqc.pipeline.levels import warn_of_other_levels
+    from rayqc.sources import open_source
+    from rayqc.units import WHOLE
+
+    for name, entry in zip(run.config.pool_names(), run.config.pool, strict=True):
+        if isinstance(entry, Files):
+            source = open_source(entry)
+            warn_of_other_levels(name, source, source.units(WHOLE), run.limits)
 
 
 def _try_generators(run: Run) -> None:
