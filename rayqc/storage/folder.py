@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pyarrow as pa
-from obstore.exceptions import AlreadyExistsError, BaseError
+from obstore.exceptions import AlreadyExistsError, BaseError, GenericError
 from obstore.store import LocalStore, ObjectStore
 
 from rayqc.errors import StorageError
 from rayqc.storage.failpoints import reach
+from rayqc.storage.no_links import create_without_links, lacks_links
 from rayqc.storage.remote import (
     interruptibly,
     may_pass,
@@ -35,6 +36,8 @@ T = TypeVar("T")
 
 WRITING = ("write", "create")
 """Verbs that make the folder where it does not exist."""
+
+FILE_URL = "file://"
 
 MOST_DELETED = 1000
 """Most names in one deletion request to a store; some of them may not exist."""
@@ -79,6 +82,12 @@ class Folder:
         """True on this machine's own file system."""
         return not is_url(self.location)
 
+    @property
+    def _local_path(self) -> str | None:
+        """The folder's path on this machine, also of a file:// URL; None on an object store."""
+        path = self.location.removeprefix(FILE_URL)
+        return None if is_url(path) else path
+
     def path(self, name: str) -> str:
         """Full path or URL of a name in this folder."""
         return f"{self.location}/{name}"
@@ -103,7 +112,9 @@ class Folder:
         A store may write the file and lose its answer. So a file that holds the same bytes already
         counts as written by this call.
         """
-        return self._guard("create", name, functools.partial(_create, name, data))
+        root = self._local_path
+        create = _create if root is None else functools.partial(_create_locally, root)
+        return self._guard("create", name, functools.partial(create, name, data))
 
     def exists(self, name: str) -> bool:
         """Is there a file of this name?"""
@@ -127,7 +138,7 @@ class Folder:
 
     def delete(self, names: Iterable[str]) -> None:
         """Delete files; names that do not exist are ignored."""
-        if self.is_local or self.location.startswith("file://"):
+        if self._local_path is not None:
             for name in names:
                 with contextlib.suppress(FileNotFoundError):
                     self._guard("delete", name, functools.partial(_delete, name))
@@ -226,6 +237,15 @@ def _create(name: str, data: bytes, store: Any) -> bool:
         except FileNotFoundError:  # deleted since, or S3's 409 to two writers, none of whom won
             raise error from None
     return True
+
+
+def _create_locally(root: str, name: str, data: bytes, store: Any) -> bool:
+    try:
+        return _create(name, data, store)
+    except GenericError as error:
+        if not lacks_links(error):
+            raise
+    return create_without_links(root, name, data) or Path(root, name).read_bytes() == data
 
 
 def _delete(names: str | list[str], store: Any) -> None:
