@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import ray
+from ray._common.utils import get_default_system_temp_dir
 from ray._raylet import (  # type: ignore[attr-defined]
     AuthenticationMode,
     get_authentication_mode,
@@ -47,7 +48,7 @@ def node_facts() -> NodeFacts:
         "clock": time.time(),
         "gpu_names": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
         "shm_bytes": shutil.disk_usage(shm).total if shm.is_dir() else None,
-        "temporary_bytes_free": shutil.disk_usage("/tmp").free,
+        "temporary_bytes_free": shutil.disk_usage(get_default_system_temp_dir()).free,
     }
 
 
@@ -101,7 +102,7 @@ def _warnings_of_node(row: NodeRow, driver_facts: NodeFacts) -> list[str]:
         )
     if row["temporary_bytes_free"] < LEAST_DISK_BYTES:
         warnings.append(
-            f"only {row['temporary_bytes_free'] / 1e9:.1f} GB free in /tmp, Ray's place"
+            f"only {row['temporary_bytes_free'] / 1e9:.1f} GB free where Ray's files are"
         )
     shm_bytes, object_store_bytes = row["shm_bytes"], row["object_store_bytes"]
     if shm_bytes is not None and shm_bytes < LEAST_SHM_SHARE * object_store_bytes:

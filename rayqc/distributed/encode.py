@@ -68,7 +68,7 @@ def encode_images(
             limits_of(config.image),
             "cuda" if gpu else "cpu",
         )
-        count = actor_count(config.filter.actors, len(blocks), gpu)
+        count = actor_count(name, config.filter.actors, len(blocks), gpu)
         dataset = ray.data.from_blocks(blocks)  # from_arrow would start a task for each block
         encoded = through_actors(dataset, EncodeActor, arguments, count, gpu, batch_size=None)
         minutes = config.resources.stuck_minutes

@@ -43,6 +43,19 @@ def ray_folder() -> str | None:
     return None
 
 
+def say_if_shared_memory_is_small(object_store_bytes: float) -> None:
+    """Say where Ray keeps its objects on disk, since /dev/shm is too small, as in containers."""
+    if not Path("/dev/shm").is_dir():
+        return
+    size = shutil.disk_usage("/dev/shm").total
+    if size < object_store_bytes:
+        logger.info(
+            "/dev/shm has %.0f MB: Ray's objects are in %s, which is slower (docker: --shm-size)",
+            size / 1e6,
+            get_default_system_temp_dir(),
+        )
+
+
 def make_do_without_home() -> None:
     """Name what Ray and other packages look for in a home or in the list of users.
 

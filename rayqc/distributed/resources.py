@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import logging
+import time
 import uuid
 from typing import Literal
 
 import ray
+from ray._private.state import available_resources_per_node
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from rayqc.config import Resources
 from rayqc.errors import UserError
 from rayqc.storage import Folder
+
+logger = logging.getLogger(__name__)
+
+SECONDS_TO_SETTLE = 3.0
+"""Ray learns so late that a stage's actors have ended and hold their CPUs no more."""
 
 
 def gpus_wanted(use_gpu: bool | Literal["auto"]) -> bool:
@@ -25,15 +33,47 @@ def gpus_wanted(use_gpu: bool | Literal["auto"]) -> bool:
     return has_gpu if use_gpu == "auto" else use_gpu
 
 
-def actor_count(asked: int | Literal["auto"], work: int, gpu: bool) -> int:
-    """Number of actors to start: `asked`, or one for each GPU or CPU; never more than `work`.
+def free_and_all(resource: Literal["CPU", "GPU"]) -> tuple[list[int], list[int]]:
+    """Whole CPUs or GPUs of each node: those that nobody holds, and all."""
+    deadline = time.monotonic() + SECONDS_TO_SETTLE
+    while True:
+        free_by_node = available_resources_per_node()
+        nodes = [node for node in ray.nodes() if node["Alive"]]
+        totals = [int(node["Resources"].get(resource, 0)) for node in nodes]
+        free = [int(free_by_node.get(node["NodeID"], {}).get(resource, 0)) for node in nodes]
+        if free == totals or time.monotonic() > deadline:
+            return free, totals
+        time.sleep(SECONDS_TO_SETTLE / 30)
+
+
+def actor_count(name: str, asked: int | Literal["auto"], work: int, gpu: bool) -> int:
+    """Number of actors to start: `asked`, or one for each free GPU or CPU; never more than `work`.
 
     An actor keeps one CPU (and one GPU, with `gpu`) for the whole stage. Nothing else in the stage
-    needs a CPU, so a machine with one CPU is enough.
+    needs a CPU, so a machine with one CPU is enough. Where others hold all, one line says so.
+
+    Args:
+        name: of the stage, for that line.
     """
-    available = int(ray.cluster_resources().get("GPU" if gpu else "CPU", 1))
-    limit = available if asked == "auto" else min(asked, available)
+    free = sum(free_and_all("GPU" if gpu else "CPU")[0])
+    say_if_none_is_free(name, free, gpu)
+    limit = free if asked == "auto" else min(asked, free)
     return max(1, min(limit, work))
+
+
+def say_if_none_is_free(name: str, free: int, gpu: bool) -> None:
+    """Say that a stage waits for others, where they hold every GPU or CPU."""
+    if free:
+        return
+    resource = "GPU" if gpu else "CPU"
+    less = "resources.use_gpu: false needs none" if gpu else "no setting needs less than one"
+    logger.warning(
+        "%s: waits for a %s: all %d of this Ray are held by others; %s",
+        name,
+        resource,
+        ray.cluster_resources().get(resource, 0),
+        less,
+    )
 
 
 def require_shared(folder: Folder) -> None:
@@ -69,18 +109,36 @@ def _sees(folder: Folder, marker: str) -> bool:
 
 
 def training_cpus(resources: Resources) -> int:
-    """CPUs of one training worker: as set, or the most with which all workers fit on the nodes.
+    """CPUs of one training worker: as set, or the most with which all workers fit on what is free.
+
+    Where others hold so much that not all workers fit, one line says what is waited for.
 
     Raises:
-        UserError: the workers do not fit, and training would wait for ever.
+        UserError: the workers do not even fit on the nodes, and training would wait for ever.
     """
-    node_cpus = [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
-    cpus_set = resources.cpus_per_worker
-    cpu_counts = range(max(node_cpus, default=1), 0, -1) if cpus_set is None else [cpus_set]
+    free, totals = free_and_all("CPU")
+    workers, cpus_set = resources.train_workers, resources.cpus_per_worker
+    cpu_counts = range(max(totals, default=1), 0, -1) if cpus_set is None else [cpus_set]
     for cpus in cpu_counts:
-        if sum(available // cpus for available in node_cpus) >= resources.train_workers:
+        if _fit(workers, cpus, free):
             return cpus
-    raise UserError(
-        f"resources.train_workers is {resources.train_workers}, with {cpus_set or 1} CPUs each, "
-        f"but Ray's nodes have {node_cpus} CPUs; ask for fewer"
+    least = cpus_set or 1
+    if not _fit(workers, least, totals):
+        raise UserError(
+            f"resources.train_workers is {workers}, with {least} CPUs each, but Ray's nodes have "
+            f"{totals} CPUs; ask for fewer"
+        )
+    logger.warning(
+        "train: waits for %d workers of %d CPUs: others hold all but %d of %d; "
+        "resources.train_workers%s asks for less",
+        workers,
+        least,
+        sum(free),
+        sum(totals),
+        " or resources.cpus_per_worker" if least > 1 else "",
     )
+    return least
+
+
+def _fit(workers: int, cpus: int, node_cpus: list[int]) -> bool:
+    return sum(available // cpus for available in node_cpus) >= workers

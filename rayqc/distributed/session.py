@@ -20,7 +20,12 @@ from ray._private.log import PlainRayHandler
 from ray.exceptions import ActorDiedError, RayError, RayTaskError
 from ray.train.v2._internal.exceptions import RayTrainError, UserExceptionWithTraceback
 
-from rayqc.distributed.machine import cpus_allowed, make_do_without_home, ray_folder
+from rayqc.distributed.machine import (
+    cpus_allowed,
+    make_do_without_home,
+    ray_folder,
+    say_if_shared_memory_is_small,
+)
 from rayqc.errors import RayqcError, StoppedError, UserError
 
 logger = logging.getLogger(__name__)
@@ -62,6 +67,8 @@ def session(address: str = "local", num_cpus: int | None = None) -> Iterator[Non
     cpus = ray.cluster_resources().get("CPU", 0)
     gpus = ray.cluster_resources().get("GPU", 0)
     logger.info("ray: %s, %d CPUs, %d GPUs", address, cpus, gpus)
+    if local:
+        say_if_shared_memory_is_small(ray.cluster_resources().get("object_store_memory", 0))
     try:
         yield
     finally:

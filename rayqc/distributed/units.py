@@ -80,7 +80,7 @@ def run_units(
             stage.skip(sum(rows[index] for index in finished))
         for start in range(0, len(left), UNITS_AT_ONCE):
             here = left[start : start + UNITS_AT_ONCE]
-            count = actor_count(config.filter.actors, len(here), gpu)
+            count = actor_count(name, config.filter.actors, len(here), gpu)
             items = [
                 {"units": json.dumps({index: asdict(units[index]) for index in block})}
                 for block in _blocks(here, count)

@@ -7,7 +7,12 @@ import sys
 
 import pytest
 
-from rayqc.distributed.machine import BELOW_FOLDER, MOST_SOCKET_BYTES, ray_folder
+from rayqc.distributed.machine import (
+    BELOW_FOLDER,
+    MOST_SOCKET_BYTES,
+    ray_folder,
+    say_if_shared_memory_is_small,
+)
 
 ALLOWED = "from rayqc.distributed.machine import cpus_allowed; print(cpus_allowed())"
 DOCTOR = (sys.executable, "-m", "rayqc.cli", "doctor")
@@ -64,3 +69,34 @@ def test_a_user_without_name_and_home(tmp_path, home):
     assert found.returncode == 0, found.stderr
     assert "Ray's token is in" in found.stderr
     assert "Traceback" not in found.stderr
+
+
+IN_A_NOTEBOOK = """
+import asyncio
+
+async def cell():
+    import ray
+    from rayqc.distributed.session import session
+    from rayqc.distributed.tasks import run_tasks
+    with session("local", 1):
+        print(run_tasks(abs, [(-3,)]), ray.cluster_resources()["CPU"])
+
+asyncio.run(cell())
+"""
+
+
+def test_a_cell_of_a_notebook_starts_its_own_ray():
+    """An event loop runs, `__main__` is no file, and RAY_ADDRESS names another cluster."""
+    env = {**os.environ, "RAY_ADDRESS": "192.0.2.1:6379"}
+    done = subprocess.run(
+        [sys.executable, "-"], input=IN_A_NOTEBOOK, env=env, capture_output=True, text=True
+    )
+    assert done.stdout.split("\n")[0] == "[3] 1.0", done.stderr
+
+
+def test_a_small_shared_memory_is_said(caplog):
+    caplog.set_level("INFO", "rayqc")
+    say_if_shared_memory_is_small(0)
+    assert not caplog.records
+    say_if_shared_memory_is_small(1e18)
+    assert "Ray's objects are in" in caplog.text

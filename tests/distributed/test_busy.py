@@ -1,0 +1,68 @@
+"""A Ray on which others are at work: take what is free, or say at once who waits for what."""
+
+from contextlib import contextmanager
+
+import pytest
+import ray
+
+from rayqc.config.settings import Resources
+from rayqc.distributed.resources import actor_count, free_and_all, training_cpus
+from rayqc.distributed.tasks import run_tasks
+from rayqc.errors import UserError
+
+
+class Tenant:
+    """Somebody else's service on the same Ray."""
+
+    def ping(self):
+        return 1
+
+
+@contextmanager
+def tenants(count):
+    actors = [ray.remote(num_cpus=1)(Tenant).remote() for _ in range(count)]
+    ray.get([actor.ping.remote() for actor in actors])
+    try:
+        yield
+    finally:
+        for actor in actors:
+            ray.kill(actor)
+        assert free_and_all("CPU") == ([2], [2])
+
+
+def test_what_is_free_is_taken(ray_session, caplog):
+    assert training_cpus(Resources()) == 2
+    assert actor_count("filter", "auto", 9, gpu=False) == 2
+    with tenants(1):
+        assert free_and_all("CPU") == ([1], [2])
+        assert training_cpus(Resources()) == 1
+        assert actor_count("filter", "auto", 9, gpu=False) == 1
+        assert actor_count("filter", 2, 9, gpu=False) == 1
+    assert not caplog.records
+
+
+def test_what_is_waited_for_is_said(ray_session, caplog):
+    with tenants(1):
+        assert training_cpus(Resources(cpus_per_worker=2)) == 2
+    assert caplog.messages == [
+        "train: waits for 1 workers of 2 CPUs: others hold all but 1 of 2; "
+        "resources.train_workers or resources.cpus_per_worker asks for less"
+    ]
+    caplog.clear()
+    with tenants(2):
+        assert training_cpus(Resources()) == 1
+        assert actor_count("filter", "auto", 9, gpu=False) == 1
+    assert caplog.messages[1] == (
+        "filter: waits for a CPU: all 2 of this Ray are held by others; "
+        "no setting needs less than one"
+    )
+
+
+def test_more_than_there_is_is_refused(ray_session):
+    with pytest.raises(UserError, match=r"nodes have \[2\] CPUs; ask for fewer"):
+        training_cpus(Resources(cpus_per_worker=3))
+
+
+def test_tasks_go_on_with_one_cpu(ray_session):
+    with tenants(1):
+        assert run_tasks(abs, [(-1,), (-2,), (-3,)]) == [1, 2, 3]
