@@ -67,6 +67,7 @@ SOURCES = Kinds(
     parquet="rayqc.sources.parquet:KIND",
     folder="rayqc.sources.folder:KIND",
     tar="rayqc.sources.tar:KIND",
+    listed="rayqc.sources.listed:KIND",
     mnist="rayqc.sources.mnist:KIND",
     cifar10="rayqc.sources.cifar10:KIND",
     cifar100="rayqc.sources.cifar100:KIND",

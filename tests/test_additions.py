@@ -10,18 +10,20 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import yaml
 
 import rayqc
+from rayqc.images.decode import Limits, decode_native
 
 ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"```python\n# (rayqc/[\w/]+\.py)(?:, in ([A-Z]+))?\n(.*?)```", re.DOTALL)
 
 SETTINGS = {
     "references": {"kind": "bundled", "per_class": 6},
-    "pool": [{"path": "pool/list.jsonl", "name": "listed"}],
+    "pool": [{"path": "pool/digits.npz", "name": "arrays"}],
     "encoder": {"kind": "thumbnail"},
     "regions": {"views": ["edges", "coarse"], "folds": 3, "measure_images": 50},
     "classify": {"arms": ["real"], "seeds": 1, "steps": 10, "width": 4},
@@ -70,15 +72,12 @@ def added(tmp_path_factory):
 
 
 def make_pool(folder: Path) -> None:
-    """Real digits as files that a list names, half of them under a wrong label."""
+    """Real digits as arrays, half of them under a wrong label."""
     rows = pq.read_table(ROOT / "rayqc" / "data" / "mnist5k-test.parquet").to_pylist()[::25]
-    lines = []
-    for number, row in enumerate(rows):
-        name = f"images/{number}.png"
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(row["image"]["bytes"])
-        lines.append({"image": name, "label": str((row["label"] + number % 2) % 10)})
-    (folder / "list.jsonl").write_text("\n".join(map(json.dumps, lines)) + "\n")
+    images = [decode_native(row["image"]["bytes"], Limits()) for row in rows]
+    labels = [(row["label"] + number % 2) % 10 for number, row in enumerate(rows)]
+    folder.mkdir()
+    np.savez(folder / "digits.npz", images=np.stack(images), labels=np.array(labels))
 
 
 def scores(folder: Path) -> list[dict[str, object]]:
@@ -88,8 +87,9 @@ def scores(folder: Path) -> list[dict[str, object]]:
 
 def test_a_source_is_read(added):
     rows = scores(added)
-    assert len(rows) == len((added / "pool" / "list.jsonl").read_text().splitlines())
-    assert rows[0]["id"] == "listed/images/0.png"
+    with np.load(added / "pool" / "digits.npz") as arrays:
+        assert len(rows) == len(arrays["labels"])
+    assert rows[0]["id"] == "arrays/train#0"
     assert {row["verdict"] for row in rows} == {"accepted", "rejected"}
 
 

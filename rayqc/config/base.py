@@ -75,13 +75,23 @@ class Data(Settings):
     """`files` looks what is at `path`; the others say so. `bundled` is the package's own digits."""
     path: str | None = None
     """A Parquet or tar file or pattern, a folder of such files, of class folders, or of the
-    files torchvision downloads. Relative paths start at the working directory. A URL for object
+    files torchvision downloads; or a CSV, TSV or JSON file that lists paths and labels.
+    Relative paths start at the working directory. A URL for object
     stores."""
     split: Literal["train", "validation", "test"] | None = None
     """Which part of a data set that has several: of a download, of class folders below `train`,
     `val`, `test` and the like, or of Parquet files named by splits (`train-*.parquet`,
     `test/*.parquet`). null: `test` takes test, or validation where there is no test; all else
     takes train. A split that is not there is refused."""
+
+    image_column: str | None = None
+    """Which column holds the images: of Parquet, or the paths of images in a listing (CSV, TSV,
+    JSON lines, JSON). Of WebDataset's tars: the ending of the members that are images, such as
+    `input.png`, or several as `jpg;png`. null takes a usual name (docs/data.md)."""
+    label_column: str | None = None
+    """Which column holds the classes, as numbers or names. Of WebDataset's tars: the ending of the
+    members that hold them, such as `cls`, or a key of `.json` members, such as `label` or
+    `meta.label`."""
 
     @model_validator(mode="after")
     def _path_suits_kind(self) -> Data:

@@ -6,7 +6,7 @@ from rayqc.config import Data
 from rayqc.config.base import FILES
 from rayqc.errors import InputError
 from rayqc.kinds import SOURCES
-from rayqc.sources.base import Source, SourceKind, Split, SplitAsked
+from rayqc.sources.base import Source, SourceAsked, SourceKind, Split, refuse_columns
 from rayqc.sources.listing import is_image, list_files
 from rayqc.sources.places import is_one_file, is_pattern
 from rayqc.sources.tar import refuse_compressed
@@ -31,7 +31,15 @@ def open_source(data: Data, split: Split = "train") -> Source:
             f"{path}: a source of kind {name} tells no splits, so `split: {data.split}` would do "
             "nothing; leave it out, and give each split's own path"
         )
-    return kind.open(path, SplitAsked(name=data.split or split, explicit=data.split is not None))
+    asked = SourceAsked(
+        split=data.split or split,
+        split_is_set=data.split is not None,
+        image_column=data.image_column,
+        label_column=data.label_column,
+    )
+    if not kind.has_columns:
+        refuse_columns(path, f"a source of kind {name}", asked)
+    return kind.open(path, asked)
 
 
 def detect(path: str) -> str:

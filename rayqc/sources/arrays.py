@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from rayqc.images.encode import encode_png
 from rayqc.schema import candidate_table
-from rayqc.sources.base import SourceKind, SplitAsked
+from rayqc.sources.base import SourceAsked, SourceKind
 from rayqc.sources.splits import has_train_and_test
 from rayqc.storage import Folder
 from rayqc.units import Unit, slices
@@ -77,7 +77,7 @@ class ArraySource:
 def arrays_kind(kind: str, load: Loader, shows: Callable[[str], bool]) -> SourceKind:
     """The kind of a data set of pixel arrays."""
 
-    def open_arrays(path: str, asked: SplitAsked) -> ArraySource:
+    def open_arrays(path: str, asked: SourceAsked) -> ArraySource:
         split = has_train_and_test(asked, path)
         location = Folder(path).location  # absolute, since actors run in other folders
         classes = _load_cached(load, location, split).classes

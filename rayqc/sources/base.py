@@ -9,22 +9,38 @@ from typing import Literal, Protocol
 import numpy as np
 import pyarrow as pa
 
+from rayqc.errors import InputError
 from rayqc.units import Unit
 
 Split = Literal["train", "validation", "test"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class SplitAsked:
-    """The split that a source is opened for."""
+class SourceAsked:
+    """What of a source is asked for: a split, and the columns that the settings name."""
 
-    name: Split = "train"
-    explicit: bool = False
+    split: Split = "train"
+    split_is_set: bool = False
     """Do the settings name it? Otherwise it is what its section needs: test images or others."""
+    image_column: str | None = None
+    label_column: str | None = None
 
 
-ANY_SPLIT = SplitAsked()
-"""Train where there are splits."""
+ANY = SourceAsked()
+"""Train where there are splits, and columns of the usual names."""
+
+
+def refuse_columns(path: str, what: str, asked: SourceAsked) -> None:
+    """Refuse columns that the settings name where there are none.
+
+    Raises:
+        InputError: they name some.
+    """
+    if asked.image_column is not None or asked.label_column is not None:
+        raise InputError(
+            f"{path}: {what} has no columns, so `image_column` and `label_column` would do "
+            "nothing; leave them out"
+        )
 
 
 class Source(Protocol):
@@ -61,8 +77,8 @@ class Source(Protocol):
 class SourceKind:
     """How a kind of source is opened, and how it is recognised where the settings say `files`."""
 
-    open: Callable[[str, SplitAsked], Source]
-    """Takes a path and the split to open there.
+    open: Callable[[str, SourceAsked], Source]
+    """Takes a path and what is asked for there.
 
     Raises:
         InputError: nothing at the path, or nothing that this kind reads.
@@ -73,5 +89,7 @@ class SourceKind:
     """Whether a file of this name shows that its folder is of this kind; None: no name does."""
     tells_splits: bool = False
     """Can it tell splits? `split:` in the settings is refused where it cannot."""
+    has_columns: bool = False
+    """Has it columns? `image_column` and `label_column` in the settings are refused where not."""
     specific: bool = False
     """Recognised by file names that no other kind has, and so asked before the other kinds."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from rayqc.sources.base import SourceKind, SplitAsked
+from rayqc.sources.base import SourceAsked, SourceKind
 from rayqc.sources.parquet import BUNDLED, ParquetSource, folder_of, open_parquet
 from rayqc.sources.splits import has_train_and_test
 
 
-def open_bundled(path: str, asked: SplitAsked) -> ParquetSource:
+def open_bundled(path: str, asked: SourceAsked) -> ParquetSource:
     """The digits of a split; `path` is ignored."""
     split = has_train_and_test(asked, "bundled")
     file = Path(folder_of(BUNDLED).location) / f"mnist5k-{split}.parquet"

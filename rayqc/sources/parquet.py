@@ -13,18 +13,18 @@ import pyarrow.parquet as pq
 
 from rayqc.errors import InputError
 from rayqc.schema import NO_LABEL, candidate_table
-from rayqc.sources.base import ANY_SPLIT, SourceKind, SplitAsked
+from rayqc.sources.base import ANY, SourceAsked, SourceKind
 from rayqc.sources.classes import classes_in_metadata
 from rayqc.sources.columns import as_images
 from rayqc.sources.cut import cut_groups
 from rayqc.sources.listing import fingerprint_of, is_hidden
 from rayqc.sources.parquet_file import (
     DAMAGE,
+    ColumnNames,
+    classes_in_column,
     first_line,
-    image_column,
-    label_column,
+    is_text,
     must_match,
-    numbered,
     open_parquet_file,
     rows_that_fit,
 )
@@ -131,6 +131,9 @@ class ParquetSource:
 
     def _as_labels(self, column: pa.ChunkedArray, unit: Unit) -> pa.ChunkedArray:
         try:
+            if is_text(column.type):
+                names = column.cast(pa.string())
+                return pc.index_in(names, pa.array(self.classes, pa.string())).cast(pa.int64())
             return column.cast(pa.int64())
         except pa.ArrowException as error:
             raise self._damaged(unit, error) from error
@@ -156,7 +159,7 @@ class ParquetSource:
         return self._open_files[key]
 
 
-def open_parquet(path: str, asked: SplitAsked = ANY_SPLIT) -> ParquetSource:
+def open_parquet(path: str, asked: SourceAsked = ANY) -> ParquetSource:
     """Parquet files at a path: one file, a `*` pattern, a folder, or a folder that rayqc wrote.
 
     Args:
@@ -171,18 +174,25 @@ def open_parquet(path: str, asked: SplitAsked = ANY_SPLIT) -> ParquetSource:
         raise InputError(f"no Parquet files at {path} (looked in {folder})")
     file = open_parquet_file(folder, files[0])
     rows, schema, where = file.metadata.num_rows, file.schema_arrow, folder.path(files[0])
-    image, label = image_column(schema, where), label_column(schema, where)
+    names = ColumnNames(
+        **{
+            column: (name,)
+            for column, name in (("image", asked.image_column), ("label", asked.label_column))
+            if name is not None
+        }
+    )
+    image, label = names.of(schema, where)
     classes = classes_in_metadata(schema, label, where)
     for name in files[1:]:
         file = open_parquet_file(folder, name)
         rows += file.metadata.num_rows
-        must_match(file.schema_arrow, folder.path(name), schema, where)
+        must_match(file.schema_arrow, folder.path(name), schema, where, names)
     if not rows:
         raise InputError(f"no images at {path}: found 0 rows in {len(files)} Parquet files")
     return ParquetSource(
         location=folder.location,
         files=tuple(files),
-        classes=classes or numbered(folder, files, label),
+        classes=classes or classes_in_column(folder, files, label),
         image_column=image,
         label_column=label,
     )
@@ -203,7 +213,7 @@ def folder_of(location: str) -> Folder:
     return Folder(location)
 
 
-def _list(path: str, asked: SplitAsked) -> tuple[Folder, list[str]]:
+def _list(path: str, asked: SourceAsked) -> tuple[Folder, list[str]]:
     """A folder and the Parquet files below it that the path stands for."""
     named = is_pattern(path) or is_one_file(path, ".parquet")
     folder = Folder(path)
@@ -211,7 +221,9 @@ def _list(path: str, asked: SplitAsked) -> tuple[Folder, list[str]]:
     if manifest_paths is not None:
         return folder, manifest_paths
     folder, names = find_files(path, ".parquet")
-    return folder, names if named and not asked.explicit else files_of_split(folder, names, asked)
+    if named and not asked.split_is_set:
+        return folder, names
+    return folder, files_of_split(folder, names, asked)
 
 
 def _paths_in_manifest(folder: Folder) -> list[str] | None:
@@ -241,5 +253,6 @@ KIND = SourceKind(
     open=open_parquet,
     endings=(".parquet",),
     tells_splits=True,
+    has_columns=True,
     shows=lambda name: name.endswith(".parquet") and not is_hidden(name),
 )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from rayqc.errors import InputError
-from rayqc.sources.classes import classes_in_metadata, numbered_classes
+from rayqc.sources.classes import checked_classes, classes_in_metadata, numbered_classes
 from rayqc.sources.columns import as_images
 from rayqc.sources.cut import UNIT_BYTES
 from rayqc.sources.reading import open_file
@@ -43,41 +45,75 @@ def open_parquet_file(folder: Folder, name: str) -> pq.ParquetFile:
     return parquet_file
 
 
-def image_column(schema: pa.Schema, where: str) -> str:
-    """Name of the column of images.
+def image_column(schema: pa.Schema, where: str, names: tuple[str, ...] = IMAGE_COLUMNS) -> str:
+    """The first of these names that a column has, which must hold images.
 
     Raises:
         InputError: there is none, or its type holds no images.
     """
-    name = _column(schema, IMAGE_COLUMNS, where, "image")
+    name = _column(schema, names, where, "image")
     field = schema.field(name)
+    if is_text(field.type):
+        raise InputError(
+            f"{where}: image column is {field.type}; expected images, or `kind: listed` where the "
+            "column holds paths of images"
+        )
     as_images(pa.chunked_array([], field.type), where, field.metadata)
     return name
 
 
-def label_column(schema: pa.Schema, where: str) -> str:
-    """Name of the column of labels.
+def label_column(schema: pa.Schema, where: str, names: tuple[str, ...] = LABEL_COLUMNS) -> str:
+    """The first of these names that a column has, which must hold labels.
 
     Raises:
-        InputError: there is none, or it is not of integers.
+        InputError: there is none, or it holds neither whole numbers nor names.
     """
-    name = _column(schema, LABEL_COLUMNS, where, "label")
-    if not pa.types.is_integer(schema.field(name).type):
-        raise InputError(f"{where}: column {name} is {schema.field(name).type}, expected integers")
+    name = _column(schema, names, where, "label")
+    dtype = schema.field(name).type
+    if not pa.types.is_integer(dtype) and not is_text(dtype):
+        raise InputError(
+            f"{where}: column {name} is {dtype}, expected integers or names of classes; another is "
+            f"named by `label_column`, one of {', '.join(schema.names)}"
+        )
     return name
 
 
-def must_match(found: pa.Schema, where: str, first: pa.Schema, first_where: str) -> None:
+def is_text(dtype: pa.DataType) -> bool:
+    """Whether a column of this type holds strings, also as a dictionary."""
+    if pa.types.is_dictionary(dtype):
+        return is_text(dtype.value_type)
+    return bool(
+        pa.types.is_string(dtype) or pa.types.is_large_string(dtype) or dtype == pa.string_view()
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColumnNames:
+    """Names that the columns of images and of labels may have, the first to be taken first."""
+
+    image: tuple[str, ...] = IMAGE_COLUMNS
+    label: tuple[str, ...] = LABEL_COLUMNS
+
+    def of(self, schema: pa.Schema, where: str) -> tuple[str, str]:
+        """Names of the columns of images and of labels; raises as the functions above."""
+        return image_column(schema, where, self.image), label_column(schema, where, self.label)
+
+
+def must_match(
+    found: pa.Schema, where: str, first: pa.Schema, first_where: str, names: ColumnNames
+) -> None:
     """Refuse a file whose columns or class names differ from the first file's.
 
     Raises:
         InputError: they differ, so that one label would mean different classes.
     """
-    label = label_column(first, first_where)
-    columns = (image_column(found, where), label_column(found, where))
-    if columns != (image_column(first, first_where), label) or classes_in_metadata(
-        found, label, where
-    ) != classes_in_metadata(first, label, first_where):
+    columns = names.of(found, where)
+    if (
+        columns != names.of(first, first_where)
+        or is_text(found.field(columns[1]).type) != is_text(first.field(columns[1]).type)
+        or classes_in_metadata(found, columns[1], where)
+        != classes_in_metadata(first, columns[1], first_where)
+    ):
         raise InputError(
             f"{where} and {first_where} differ in columns or class names; give each its own entry"
         )
@@ -89,22 +125,28 @@ def rows_that_fit(facts: pq.FileMetaData) -> int:
     return max(1, UNIT_BYTES * int(facts.num_rows) // max(int(group_bytes), 1))
 
 
-def numbered(folder: Folder, files: list[str], label: str) -> tuple[str, ...]:
-    """Names `0`, `1`, ... up to the largest label, where the files name no classes.
+def classes_in_column(folder: Folder, files: list[str], label: str) -> tuple[str, ...]:
+    """The classes of files that name none: the column's names, sorted, or `0`, `1`, ... as counted.
 
     Raises:
-        InputError: a file is damaged or a label is too large.
+        InputError: a file is damaged, a label is too large, or a name is blank.
     """
-    largest = -1
-    for name in files:
-        file = open_parquet_file(folder, name)
+    largest, names = -1, set[str]()
+    for file_name in files:
+        file = open_parquet_file(folder, file_name)
         try:
-            file_largest = pc.max(file.read(columns=[label])[label]).as_py()
+            column = file.read(columns=[label])[label]
+            if is_text(column.type):
+                names.update(pc.unique(column.cast(pa.string())).drop_null().to_pylist())
+                continue
+            file_largest = pc.max(column).as_py()
         except DAMAGE as error:
             raise InputError(
-                f"{folder.path(name)} is damaged in column {label}: {first_line(error)}"
+                f"{folder.path(file_name)} is damaged in column {label}: {first_line(error)}"
             ) from error
         largest = max(largest, -1 if file_largest is None else int(file_largest))
+    if names:
+        return checked_classes(sorted(names), str(folder))
     return numbered_classes(largest, str(folder))
 
 
@@ -120,6 +162,6 @@ def _column(schema: pa.Schema, names: tuple[str, ...], where: str, content: str)
         if name in schema.names:
             return name
     raise InputError(
-        f"{where} has no {content} column: found {', '.join(schema.names)}; "
-        f"expected one called {' or '.join(names)}"
+        f"{where} has no {content} column: found {', '.join(schema.names)}; expected one called "
+        f"{' or '.join(names)}, or its name as `{content}_column`"
     )

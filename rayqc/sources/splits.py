@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from rayqc.errors import InputError
-from rayqc.sources.base import SplitAsked
+from rayqc.sources.base import SourceAsked
 from rayqc.sources.classes import described
 from rayqc.sources.listing import class_of
 from rayqc.sources.places import say_left_out, say_once
@@ -61,7 +61,7 @@ class ClassFolders:
 NO_SPLITS = ClassFolders()
 
 
-def class_folders(names: Sequence[str], asked: SplitAsked, where: str) -> ClassFolders:
+def class_folders(names: Sequence[str], asked: SourceAsked, where: str) -> ClassFolders:
     """How the names of images are read: as `CLASS/NAME`, or as `SPLIT/CLASS/NAME`.
 
     They have splits where every first folder is named as a split is.
@@ -107,7 +107,7 @@ def warn_of_wrapper(
         )
 
 
-def files_of_split(folder: Folder, names: list[str], asked: SplitAsked) -> list[str]:
+def files_of_split(folder: Folder, names: list[str], asked: SourceAsked) -> list[str]:
     """The files of a split if names tell splits, as Hugging Face's do; else all files.
 
     Without this, reference images and test images from one folder would be the same images.
@@ -124,7 +124,7 @@ def files_of_split(folder: Folder, names: list[str], asked: SplitAsked) -> list[
     return split_names
 
 
-def take_split(found: Iterable[str | None], asked: SplitAsked, where: str) -> str | None:
+def take_split(found: Iterable[str | None], asked: SourceAsked, where: str) -> str | None:
     """The split to take, of those that files or folders were found to be of.
 
     Without a `split:` in the settings, validation serves as test where there is no test, and a
@@ -142,31 +142,31 @@ def take_split(found: Iterable[str | None], asked: SplitAsked, where: str) -> st
     """
     every = list(found)
     present = sorted({split for split in every if split is not None}, key=list(WORDS).index)
-    if asked.explicit:
-        if asked.name not in present:
-            raise InputError(_missing(asked.name, present, where))
-        return asked.name
+    if asked.split_is_set:
+        if asked.split not in present:
+            raise InputError(_missing(asked.split, present, where))
+        return asked.split
     if not present or None in every:
         return None
     if len(present) == 1:
         return present[0]
-    if asked.name in present:
-        return asked.name
-    if asked.name == "test" and "validation" in present:
+    if asked.split in present:
+        return asked.split
+    if asked.split == "test" and "validation" in present:
         say_once(f"{where} has no split test: its split validation is taken for it")
         return "validation"
-    raise InputError(_missing(asked.name, present, where))
+    raise InputError(_missing(asked.split, present, where))
 
 
-def has_train_and_test(asked: SplitAsked, where: str) -> str:
+def has_train_and_test(asked: SourceAsked, where: str) -> str:
     """The split asked for, of a data set that has train and test.
 
     Raises:
         InputError: another one is asked for.
     """
-    if asked.name == "validation":
-        raise InputError(_missing(asked.name, ["train", "test"], where))
-    return asked.name
+    if asked.split == "validation":
+        raise InputError(_missing(asked.split, ["train", "test"], where))
+    return asked.split
 
 
 def _missing(split: str, present: list[str], where: str) -> str:

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from rayqc.errors import InputError
 from rayqc.schema import NO_LABEL, candidate_table
-from rayqc.sources.base import ANY_SPLIT, SourceKind, SplitAsked
+from rayqc.sources.base import ANY, SourceAsked, SourceKind
 from rayqc.sources.classes import checked_classes, numbered_classes
 from rayqc.sources.columns import image_array
 from rayqc.sources.cut import cut
@@ -28,7 +28,15 @@ from rayqc.sources.splits import (
     take_split,
     warn_of_wrapper,
 )
-from rayqc.sources.tar_index import Member, TarIndex, index_tar, key_of
+from rayqc.sources.tar_index import (
+    USUAL,
+    Member,
+    TarColumns,
+    TarIndex,
+    ending_of,
+    index_tar,
+    key_of,
+)
 from rayqc.storage import Folder
 from rayqc.units import Unit
 
@@ -47,13 +55,16 @@ class TarSource:
     files: tuple[str, ...]
     classes: tuple[str, ...]
     layout: str
-    """What gives the class: `folders`, or .cls members that hold `numbers` or `names`."""
+    """What gives the class: `folders`, or labels' members that hold `numbers` or `names`."""
     folders: ClassFolders = NO_SPLITS
     """Of the layout `folders`."""
+    columns: TarColumns = USUAL
+    """Which members hold images and labels."""
     _indexes: dict[str, TarIndex] = field(default_factory=dict, compare=False, repr=False)
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _rebuild, (self.location, self.files, self.classes, self.layout, self.folders)
+        state = (self.location, self.files, self.classes, self.layout, self.folders, self.columns)
+        return _rebuild, state
 
     def units(self, most_rows: int) -> list[Unit]:
         """Ranges of each tar's images; see `Source`."""
@@ -124,12 +135,12 @@ class TarSource:
         """Index of one tar. The last one is cached, since an actor's units follow one another."""
         if name not in self._indexes:
             self._indexes.clear()
-            index = index_tar(Folder(self.location), name)
+            index = index_tar(Folder(self.location), name, self.columns)
             self._indexes[name] = _of_split(index, self.folders)
         return self._indexes[name]
 
 
-def open_tar(path: str, asked: SplitAsked = ANY_SPLIT) -> TarSource:
+def open_tar(path: str, asked: SourceAsked = ANY) -> TarSource:
     """Tars at a path: one file, a `*` pattern, or a folder.
 
     Splits are told by the tars' names, or else by first folders within them.
@@ -143,13 +154,17 @@ def open_tar(path: str, asked: SplitAsked = ANY_SPLIT) -> TarSource:
     if not files:
         raise InputError(f"no .tar files at {path} (looked in {folder})")
     told = any(map(split_of_path, files))
-    if told and (asked.explicit or not (is_pattern(path) or is_one_file(path, ".tar"))):
+    if told and (asked.split_is_set or not (is_pattern(path) or is_one_file(path, ".tar"))):
         files = files_of_split(folder, files, asked)
-    indexes = {name: index_tar(folder, name) for name in files}
+    columns = TarColumns(
+        images=tuple((asked.image_column or "").split(";")) if asked.image_column else (),
+        label=asked.label_column,
+    )
+    indexes = {name: index_tar(folder, name, columns) for name in files}
     other_names = [f"{name}/{member}" for name, index in indexes.items() for member in index.others]
     say_left_out(folder, "other members", other_names)
-    layout = _layout(indexes, path)
-    within = replace(asked, explicit=asked.explicit and not told)
+    layout = _layout(indexes, path, columns)
+    within = replace(asked, split_is_set=asked.split_is_set and not told)
     names = [member.name for index in indexes.values() for member in index.images]
     if layout == FOLDERS:
         folders = class_folders(names, within, path)
@@ -164,6 +179,7 @@ def open_tar(path: str, asked: SplitAsked = ANY_SPLIT) -> TarSource:
         classes=classes,
         layout=layout,
         folders=folders,
+        columns=columns,
         _indexes=indexes,
     )
 
@@ -177,7 +193,7 @@ def refuse_compressed(path: str) -> None:
         )
 
 
-def _layout(indexes: dict[str, TarIndex], path: str) -> str:
+def _layout(indexes: dict[str, TarIndex], path: str, columns: TarColumns) -> str:
     """What gives the class in tars, which must all have one layout.
 
     Raises:
@@ -185,20 +201,30 @@ def _layout(indexes: dict[str, TarIndex], path: str) -> str:
     """
     images = [member for index in indexes.values() for member in index.images]
     if not images:
-        expected = ", ".join(ENDINGS)
-        raise InputError(f"no images in the tars at {path}: expected names ending in {expected}")
+        expected = ", ".join(columns.images or ENDINGS)
+        others = [name for index in indexes.values() for name in index.others]
+        shards = [name for name in others if name.endswith((".tar", ".parquet"))]
+        advice = f"; it holds {shards[0]} and the like: unpack the outer tar" if shards else ""
+        raise InputError(
+            f"no images in the tars at {path}: expected names ending in {expected}{advice}"
+        )
     labelled_tars = {
         name for name, index in indexes.items() if any(member.class_text for member in index.images)
     }
     unlabelled_tars = {name for name, index in indexes.items() if index.images} - labelled_tars
     if labelled_tars and unlabelled_tars:
         raise InputError(
-            f"{path}: {min(labelled_tars)} has .cls members and {min(unlabelled_tars)} has "
+            f"{path}: {min(labelled_tars)} has members with labels and {min(unlabelled_tars)} has "
             "none; give tars of different layouts their own entries"
         )
     for name, index in indexes.items():
         _refuse_several_images(index, f"{path}: {name}")
     texts = {member.class_text for member in images if member.class_text}
+    if not labelled_tars and columns.label is not None:
+        raise InputError(
+            f"{path}: no member ends in .{columns.label}, and no .json member has a key "
+            f"{columns.label} (`label_column` in the settings)"
+        )
     if not labelled_tars:
         return FOLDERS
     return NUMBERS if all(NUMBER.fullmatch(text) for text in texts) else NAMES
@@ -212,8 +238,9 @@ def _refuse_several_images(index: TarIndex, where: str) -> None:
         if member.label_name is not None and image is not None and not _is_whole(member):
             raise InputError(
                 f"{where}: {image} and {member.name} share the label {member.label_name}, as an "
-                "image and its mask do, and nothing says which is the image; make the tar anew "
-                "with one image a sample"
+                "image and its mask do, and nothing says which is the image; say so in the "
+                f"settings, such as `image_column: {ending_of(image)}`, or make the tar anew with "
+                "one image a sample"
             )
 
 
@@ -239,7 +266,8 @@ def _classes(
     others = {member for index in indexes.values() for member in index.others}
     if len(names) < 2 and any(f"{key_of(member.name)}.json" in others for member in images):
         raise InputError(
-            f"{path}: found .json members beside the images, whose labels are not read; {expected}"
+            f"{path}: found .json members beside the images; where they hold the labels, name "
+            f"their key as `label_column`. Otherwise {expected}"
         )
     if not names:
         raise InputError(f"no classes in the tars at {path}: {expected}")
@@ -268,9 +296,15 @@ def _rebuild(
     classes: tuple[str, ...],
     layout: str,
     folders: ClassFolders,
+    columns: TarColumns,
 ) -> TarSource:
     return TarSource(
-        location=location, files=files, classes=classes, layout=layout, folders=folders
+        location=location,
+        files=files,
+        classes=classes,
+        layout=layout,
+        folders=folders,
+        columns=columns,
     )
 
 
@@ -278,5 +312,6 @@ KIND = SourceKind(
     open=open_tar,
     endings=(".tar",),
     tells_splits=True,
+    has_columns=True,
     shows=lambda name: name.endswith(".tar") and not is_hidden(name),
 )

@@ -8,6 +8,7 @@ CVE-2025-8194), or if it was cut off or joined to another tar.
 from __future__ import annotations
 
 import contextlib
+import json
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,7 +23,9 @@ MOST_HEADER = 16_384
 """Most bytes of a member's header; a path takes at most 4,096, and nothing else in it is needed."""
 MOST_CLASS = 1_000
 """Most bytes of a .cls member."""
-LABEL = ".cls"
+MOST_JSON = 1_000_000
+"""Most bytes of a .json member that is read for a label."""
+LABEL, JSON = ".cls", ".json"
 CHUNK = 1 << 20
 
 COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd")
@@ -47,9 +50,37 @@ class Member:
     offset: int
     size: int
     class_text: str | None
-    """Text of the .cls member of the same key; None where there is none."""
+    """Text of the label's member of the same key; None where there is none."""
     label_name: str | None = None
-    """Name of that .cls member."""
+    """Name of that member."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TarColumns:
+    """Which members hold images and labels, where the settings say so."""
+
+    images: tuple[str, ...] = ()
+    """Endings after a key's dot, such as `input.png`; empty takes the usual endings of images."""
+    label: str | None = None
+    """An ending after a key's dot, such as `target`, or a key of `.json` members, such as
+    `meta.label`; None takes `.cls` members."""
+
+    def is_image(self, name: str) -> bool:
+        """Is the member an image?"""
+        if not self.images:
+            return is_image(name)
+        return not is_hidden(name) and ending_of(name) in self.images
+
+    def is_label(self, name: str) -> bool:
+        """May the member hold a label?"""
+        if is_hidden(name):
+            return False
+        if self.label is None:
+            return name.endswith(LABEL)
+        return ending_of(name) == self.label or name.endswith(JSON)
+
+
+USUAL = TarColumns()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,8 +93,8 @@ class TarIndex:
     """Names of files that are neither images nor labels."""
 
 
-def index_tar(folder: Folder, name: str) -> TarIndex:
-    """Read all headers of a tar and its .cls members.
+def index_tar(folder: Folder, name: str, columns: TarColumns = USUAL) -> TarIndex:
+    """Read all headers of a tar and the members that hold labels.
 
     Raises:
         InputError: the file is no tar, is damaged or cut off, or has a member that is refused; the
@@ -83,12 +114,16 @@ def index_tar(folder: Folder, name: str) -> TarIndex:
             if member in extents:
                 raise _member_error(where, info.name, "is there twice", f"{ANEW} with one of them")
             extents[member] = (info.offset_data, info.size)
-            if member.endswith(LABEL) and not is_hidden(member):
-                class_texts[member] = _read_class_text(file, info, where)
+            if columns.is_label(member):
+                class_text = _read_class_text(file, info, where, columns.label)
+                if class_text is not None:
+                    class_texts[member] = class_text
+    if columns.label is not None and any(not label.endswith(JSON) for label in class_texts):
+        class_texts = {m: text for m, text in class_texts.items() if not m.endswith(JSON)}
     label_by_key = _labels_by_key(class_texts)
     images = []
     for member, (offset, size) in extents.items():
-        if not is_image(member):
+        if not columns.is_image(member):
             continue
         label_name = _label_of(member, class_texts, label_by_key)
         images.append(
@@ -101,7 +136,7 @@ def index_tar(folder: Folder, name: str) -> TarIndex:
             )
         )
     other_names = [
-        member for member in extents if not is_image(member) and member not in class_texts
+        member for member in extents if not columns.is_image(member) and member not in class_texts
     ]
     return TarIndex(fingerprint=fingerprint, images=tuple(images), others=tuple(other_names))
 
@@ -200,8 +235,13 @@ def _member_error(where: str, member: str, fault: str, hint: str) -> InputError:
     return InputError(f"{where}: member {member!r} {fault}; {hint}")
 
 
-def _read_class_text(file: Any, info: tarfile.TarInfo, where: str) -> str:
-    """Text of a .cls member without white space around it."""
+def _read_class_text(file: Any, info: tarfile.TarInfo, where: str, label: str | None) -> str | None:
+    """Text of a label's member without white space around it, or of a .json member's key.
+
+    None where a .json member has no such key.
+    """
+    if label is not None and info.name.endswith(JSON) and ending_of(info.name) != label:
+        return _label_in_json(file, info, where, label)
     if info.size > MOST_CLASS:
         raise _member_error(
             where, info.name, f"has {info.size:,} bytes", "expected a number or a name"
@@ -216,14 +256,37 @@ def _read_class_text(file: Any, info: tarfile.TarInfo, where: str) -> str:
     return text
 
 
+def _label_in_json(file: Any, info: tarfile.TarInfo, where: str, label: str) -> str | None:
+    if info.size > MOST_JSON:
+        raise _member_error(where, info.name, f"has {info.size:,} bytes", "which is no label")
+    try:
+        value = json.loads(read_at(file, info.offset_data, info.size, where))
+    except (ValueError, RecursionError) as error:
+        raise _member_error(where, info.name, f"is not JSON ({error})", ANEW) from error
+    for key in label.split("."):
+        value = value.get(key) if isinstance(value, dict) else None
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (str, int)) or not str(value).strip():
+        raise _member_error(
+            where, info.name, f"has {value!r} as {label}", "expected a number or a name"
+        )
+    return str(value).strip()
+
+
 def key_of(member: str) -> str:
     """WebDataset's key of a member: its name up to the first dot of the file's name."""
     folder_name, slash, file_name = member.rpartition("/")
     return f"{folder_name}{slash}{file_name.partition('.')[0]}"
 
 
+def ending_of(member: str) -> str:
+    """What stands behind the first dot of the file's name, by which WebDataset names columns."""
+    return member.rpartition("/")[2].partition(".")[2]
+
+
 def _labels_by_key(class_texts: dict[str, str]) -> dict[str, str]:
-    """WebDataset's key to the .cls member that alone has it, as `KEY.target.cls` may."""
+    """WebDataset's key to the label's member that alone has it, as `KEY.target.cls` may."""
     label_by_key: dict[str, str] = {}
     shared_keys = set()
     for label_name in class_texts:
@@ -234,11 +297,12 @@ def _labels_by_key(class_texts: dict[str, str]) -> dict[str, str]:
 
 
 def _label_of(member: str, class_texts: dict[str, str], label_by_key: dict[str, str]) -> str | None:
-    """Name of the .cls member of an image's key; None where there is none.
+    """Name of the label's member of an image's key; None where there is none.
 
     The key is the member's name up to its last dot or, as in WebDataset, up to its first.
     """
     for key in (member.rpartition(".")[0], key_of(member)):
-        if f"{key}{LABEL}" in class_texts:
-            return f"{key}{LABEL}"
+        for ending in (LABEL, JSON):
+            if f"{key}{ending}" in class_texts:
+                return f"{key}{ending}"
     return label_by_key.get(key_of(member))

@@ -8,7 +8,6 @@ import pytest
 from rayqc.config import Data
 from rayqc.errors import InputError
 from rayqc.sources import open_source
-from tests.sources.test_folders import fill
 from tests.sources.test_splits import ids
 from tests.sources.test_tar import member, png, whole, write_tar
 
@@ -30,11 +29,11 @@ def test_a_mask_beside_its_image_is_refused(tmp_path):
         open_source(Data(path=str(path)))
 
 
-def test_labels_in_json_are_said_not_to_be_read(tmp_path):
+def test_labels_in_json_need_the_name_of_their_key(tmp_path):
     path = write_tar(
         tmp_path / "a.tar", [member("part0/s.png", png(0)), member("part0/s.json", b"{}")]
     )
-    with pytest.raises(InputError, match=r"found \.json members .* not read; expected CLASS/NAME"):
+    with pytest.raises(InputError, match=r"\.json members .* name their key as `label_column`"):
         open_source(Data(path=str(path)))
 
 
@@ -44,13 +43,6 @@ def test_a_wrapper_in_a_tar_is_said(tmp_path, caplog):
     open_source(Data(path=str(path)))
     assert "below it 2 folders: cat, dog" in caplog.text
     assert "make the tar from within that folder" in caplog.text
-
-
-def test_labels_of_stylegan_are_said_not_to_be_read(tmp_path, caplog):
-    fill(tmp_path, "00000/1.png", "00001/2.png")
-    (tmp_path / "dataset.json").write_text("{}")
-    assert open_source(Data(path=str(tmp_path))).classes == ("00000", "00001")
-    assert "dataset.json, which may hold the images' labels, is not read" in caplog.text
 
 
 def idx(values):
