@@ -108,6 +108,10 @@ class Acceptance(TypedDict):
     curve: list[float]
     near_copies: int
     near_copy_share: float
+    same_as_reference: NotRequired[int]
+    """Judged images that have the bytes of a reference."""
+    same_as_test: NotRequired[int]
+    """Judged images that have the bytes of a test image: a leak into the accuracy."""
     by_class: dict[str, ClassAcceptance]
     by_entry: dict[str, EntryAcceptance]
 

@@ -43,9 +43,19 @@ def whole_run(result: RunResult, folder: str) -> Shown:
         *_encoder_lines(result["encoder"]),
         *coverage_lines(result["regions"]),
         f"near copies of a reference: {copy_share:.1%} of the accepted",
+        *_same_lines(acceptance),
         f"images to look at: {folder}/contact_sheet.png; all figures: result.json",
         f"accepted images: {folder}/filtered/accepted/*.parquet",
     ]
+
+
+def _same_lines(acceptance: Acceptance) -> list[str]:
+    """Of how many images the run has the bytes; nothing of none, or of a run of before."""
+    counts = {
+        "a reference": acceptance.get("same_as_reference", 0),
+        "a test image": acceptance.get("same_as_test", 0),
+    }
+    return [f"with the bytes of {what}: {count:,}" for what, count in counts.items() if count]
 
 
 def drawn_until(result: UntilResult, folder: str) -> Shown:

@@ -53,6 +53,7 @@ def filter_pool(
         model=run.sub("model"),
         trusted=config.encoder.target,
         regions=run.sub("regions"),
+        run=run,
         sources=tuple(sources),
         limits=limits_of(config.image),
         micro_batch=settings.micro_batch,

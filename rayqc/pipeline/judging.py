@@ -81,6 +81,13 @@ def conclude(
     facts = acceptance_facts(judged, fitted.regions, statistics, len(fitted.neighbours.ids))
     for line in starved(facts):
         logger.warning(line)
+    if facts["same_as_test"]:
+        logger.warning(
+            "%d images of the pool have the bytes of test images, so that accuracy measured on "
+            "these is too high; take them out of the pool: their column message names the test "
+            "image",
+            facts["same_as_test"],
+        )
     pool = JudgedPool(
         folder=judged,
         totals=totals,

@@ -3,44 +3,71 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from rayqc.errors import InputError
+from rayqc.ledger.plan import inputs_digest
 from rayqc.progress import Progress
-from rayqc.schema import image_bytes
-from rayqc.sources import Source
-from rayqc.storage import digest
+from rayqc.sources import Source, open_source
+from rayqc.storage import write_table
+from rayqc.work.known_images import FILE, digests_of, known_table
+
+if TYPE_CHECKING:
+    from rayqc.pipeline.run import Run
 
 logger = logging.getLogger(__name__)
 
 ROWS_AT_ONCE = 256
+MADE_OF = b"made_of"
+"""Key of the file's metadata: digests of the references and of the test images."""
 
 
-def refuse_test_images(
-    references: pa.Table, test: Source, max_bytes: int, progress: Progress
-) -> None:
-    """Refuse references that are test images, byte for byte.
-
-    Args:
-        references: columns id, image.
-        max_bytes: larger images are not read.
+def know_images(run: Run) -> None:
+    """Write the digests of a run's references and test images, unless they are there.
 
     Raises:
-        InputError: there are some; says how many and which is the first.
+        InputError: references have the bytes of test images, and the settings do not drop these.
     """
-    name_by_digest = dict(zip(_digests(references), references["id"].to_pylist(), strict=True))
-    units = test.units(ROWS_AT_ONCE)
-    same: list[tuple[str, str]] = []
+    test_data = run.config.test_data()
+    test = None if test_data is None else open_source(test_data, split="test")
+    units = [] if test is None else test.units(ROWS_AT_ONCE)
+    made_of = f"{run.references_digest} {inputs_digest(units)}".encode()
+    if run.folder.exists(FILE) and _made_of(run) == made_of:
+        return
+    max_bytes = run.config.image.max_bytes
+    test_digests = [] if test is None else _digests(test, max_bytes, run.progress)
+    if run.config.references.in_test == "refuse":
+        _refuse_same(run.references, test_digests)
+    table = known_table(run.references, test_digests)
+    write_table(run.folder, FILE, table.replace_schema_metadata({MADE_OF: made_of}))
+
+
+def _made_of(run: Run) -> bytes | None:
+    with run.folder.open(FILE) as file:
+        metadata: dict[bytes, bytes] = pq.ParquetFile(file).schema_arrow.metadata or {}
+    return metadata.get(MADE_OF)
+
+
+def _digests(source: Source, max_bytes: int, progress: Progress) -> list[tuple[str, str]]:
+    """Digest and id of each image that can be read and is not larger than `max_bytes`."""
+    units = source.units(ROWS_AT_ONCE)
+    found: list[tuple[str, str]] = []
     with progress.stage("compare", sum(unit.count() for unit in units), "test images") as stage:
         for unit in units:
-            table = test.read(unit, max_bytes)
-            for identity, name in zip(_digests(table), table["id"].to_pylist(), strict=True):
-                if identity and identity in name_by_digest:
-                    same.append((name_by_digest[identity], name))
+            table = source.read(unit, max_bytes)
+            found += zip(digests_of(table), table["id"].to_pylist(), strict=True)
             stage.advance(table.num_rows)
+    return [(key, name) for key, name in found if key]
+
+
+def _refuse_same(references: pa.Table, test_digests: list[tuple[str, str]]) -> None:
+    of_references = zip(digests_of(references), references["id"].to_pylist(), strict=True)
+    name_by_digest = dict(of_references)
+    same = [(name_by_digest[key], name) for key, name in test_digests if key in name_by_digest]
     if same:
         reference, test_image = same[0]
         raise InputError(
@@ -53,15 +80,10 @@ def refuse_test_images(
 
 def without_references(test_images: pa.Table, references: pa.Table) -> pa.Table:
     """The test images without those that have a reference's bytes."""
-    known = set(_digests(references))
-    fresh_N = np.array([identity not in known for identity in _digests(test_images)], bool)
+    known = set(digests_of(references))
+    fresh_N = np.array([identity not in known for identity in digests_of(test_images)], bool)
     if not fresh_N.all():
         logger.warning(
             "dropped %d test images that have the bytes of references", int((~fresh_N).sum())
         )
     return test_images.filter(pa.array(fresh_N))
-
-
-def _digests(images: pa.Table) -> Iterator[str]:
-    """SHA-256 of each image's bytes; of one without bytes, what no image has."""
-    return (digest(data) if data else "" for data in image_bytes(images))

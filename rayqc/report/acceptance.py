@@ -20,12 +20,13 @@ from rayqc.results import Acceptance, ClassAcceptance, EntryAcceptance
 from rayqc.schema import evidence_column
 from rayqc.storage import Folder, read_table
 from rayqc.verdicts import ACCEPTED, ERROR
+from rayqc.work.known_images import REFERENCE, SAME, TEST
 
 COVERAGES = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.925, 0.95, 0.975, 0.99)
 LEAST_SHARE = 0.2
 """Share accepted of a class, below which a warning names the class."""
 COLUMNS = ["id", "label", "verdict", "reason", "near_copy", "distance", "p_value"]
-COLUMNS += ["nearest_reference"]
+COLUMNS += ["nearest_reference", "message"]
 COLUMNS += [evidence_column(name) for name in SCORES.names]
 
 
@@ -60,10 +61,14 @@ def acceptance_facts(
     class_count = len(regions.classes)
     judged_K, accepted_K, copies_K = (np.zeros(class_count, np.int64) for _ in range(3))
     curve_CK = np.zeros((len(COVERAGES), class_count), np.int64)
+    same_counts = dict.fromkeys((REFERENCE, TEST), 0)
     reasons_by_class: list[dict[str, int]] = [{} for _ in range(class_count)]
     for shard in load_files(filtered)["scores"]:
         table = read_table(filtered, shard.path, columns=COLUMNS)
         table = table.filter(pc.not_equal(table["verdict"], ERROR))
+        for kind in same_counts:
+            is_same = pc.starts_with(table["message"], SAME + kind)
+            same_counts[kind] += pc.sum(is_same).as_py() or 0
         label_N = np.asarray(table["label"], dtype=np.int64)
         accepted_N = np.asarray(pc.equal(table["verdict"], ACCEPTED))
         copy_N = np.asarray(table["near_copy"].fill_null(False))
@@ -98,6 +103,8 @@ def acceptance_facts(
         "curve": [float(value) for value in curve_CK.sum(1) / total],
         "near_copies": int(copies_K.sum()),
         "near_copy_share": float(copies_K.sum() / max(int(accepted_K.sum()), 1)),
+        "same_as_reference": same_counts[REFERENCE],
+        "same_as_test": same_counts[TEST],
         "by_class": by_class,
         "by_entry": {name: entry.facts(references) for name, entry in entries.items()},
     }

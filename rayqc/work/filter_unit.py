@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from rayqc.encoders.batches import LatentEncoder
 from rayqc.encoders.store import load_encoder
@@ -26,6 +27,7 @@ from rayqc.storage import Folder
 from rayqc.units import Unit
 from rayqc.verdicts import VERDICTS
 from rayqc.work.columns import Judgement, VerdictColumns, verdict_values
+from rayqc.work.known_images import KnownImages
 from rayqc.work.match_classes import UNKNOWN, PoolSource, own_labels
 from rayqc.work.sparing import Failures, failures_of, words_of
 
@@ -46,6 +48,8 @@ class FilterSpec:
     trusted: str | None
     """Python target of the encoder that the user named; see `load_encoder`."""
     regions: Folder
+    run: Folder
+    """Names the images that the run knows byte for byte."""
     sources: tuple[PoolSource, ...]
     limits: Limits
     micro_batch: int
@@ -67,6 +71,7 @@ class FilterWorker:
         latent_dim = trained.network.latent_dim
         self.fitted = load_regions(spec.regions, trained.digest, latent_dim)
         self.work = work_digest(spec.out)
+        self.known = KnownImages(spec.run)
         self.threads = ThreadPoolExecutor(DECODE_THREADS) if spec.device != "cpu" else None
 
     def __call__(self, index: int, unit: Unit, poison: dict[int, str]) -> None:
@@ -79,6 +84,7 @@ class FilterWorker:
         for row, message in poison.items():
             error_N[row] = (POISON, message)
         judged = self.judge(table, label_N, error_N)
+        judged.columns["message"] = pc.coalesce(judged.columns["message"], self.known.notes(table))
         label = pa.array(label_N, mask=label_N == UNKNOWN)
         table = table.set_column(2, "label", label)
         self._commit(index, table, label_N, judged)

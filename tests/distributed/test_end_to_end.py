@@ -155,6 +155,7 @@ def test_the_same_verdicts_for_any_number_of_threads(tiny_run, tmp_path):
                 model=Folder(str(tiny_run / "model")),
                 trusted=None,
                 regions=Folder(str(tiny_run / "regions")),
+                run=Folder(str(tiny_run)),
                 sources=(PoolSource(source=source, prefix="", to_class=tuple(range(10))),),
                 limits=Limits(),
                 micro_batch=32,

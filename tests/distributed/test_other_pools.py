@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 import rayqc
+from rayqc.config import Data
 from rayqc.errors import ErrorBudgetExceeded
 from rayqc.images.encode import encode_png
+from rayqc.sources import open_source
 from tests.distributed.test_end_to_end import pool_file, rows
 
 
@@ -67,3 +72,23 @@ def test_a_folder_of_class_folders_is_a_pool(tiny_run, tmp_path):
     for row in found:
         number = int(row["id"].partition("/")[2].removesuffix(".png"))
         assert row["verdict"] == mine[source[::7][number]["id"]]
+
+
+def test_images_of_the_run_itself_in_a_pool_are_told(tiny_run, tmp_path, caplog):
+    references = pq.read_table(tiny_run / "model" / "references.parquet").to_pylist()[:3]
+    test_source = open_source(Data(kind="bundled"), split="test")
+    tests = test_source.read(test_source.units(2)[0]).to_pylist()
+    fresh = rows(tiny_run, "pool")[:1]
+    images = [row["image"]["bytes"] for row in (*references, *tests, *fresh)]
+    labels = [row["label"] for row in (*references, *tests, *fresh)]
+    pool_file(tmp_path / "pool.parquet", images, labels, tuple(map(str, range(10))))
+    found = rayqc.filter_pool(str(tiny_run), str(tmp_path / "pool.parquet"), str(tmp_path / "out"))
+    assert found["acceptance"]["same_as_reference"] == 3
+    assert found["acceptance"]["same_as_test"] == 2
+    assert "2 images of the pool have the bytes of test images" in caplog.text
+    said = {row["id"]: row["message"] for row in rows(tmp_path / "out", "scores")}
+    assert said["pool.parquet#1"] == f"has the bytes of reference {references[1]['id']}"
+    assert said["pool.parquet#4"] == f"has the bytes of test image {tests[1]['id']}"
+    assert said["pool.parquet#5"] is None
+    own = json.loads((tiny_run / "result.json").read_text())["acceptance"]
+    assert own["same_as_test"] == 0

@@ -108,6 +108,26 @@ def test_test_images_that_are_references_stop_before_training(tmp_path, ray_sess
     assert rayqc.fit(run)["measured"]["images"] == 4
 
 
+def test_a_reference_in_test_images_that_were_changed_after_training_stops_fit(
+    ray_session, tmp_path
+):
+    for name in ("cat", "dog"):
+        fill(tmp_path, f"references/{name}", 4)
+        fill(tmp_path, f"test/{name}", 2, seed=1)
+    sections = {
+        "pool": AUGMENT,
+        "test": {"path": str(tmp_path / "test")},
+        "encoder": {"width": 0.02, "steps": 4, "latent_dim": 4, "allow_collapse": True},
+        "regions": {"kind": "sphere"},
+    }
+    run = str(tmp_path / "run")
+    rayqc.train(settings(tmp_path, **sections), run)
+    sections["test"] = {"path": str(tmp_path / "references")}
+    config = settings(tmp_path, **sections)
+    with pytest.raises(InputError, match="8 test images have the bytes of references"):
+        rayqc.run(config, run, redo=True)
+
+
 def test_a_configuration_is_checked_without_a_run(tmp_path, caplog):
     caplog.set_level("INFO")
     fill(tmp_path, "references/cat", 3)

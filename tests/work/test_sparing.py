@@ -151,6 +151,7 @@ def judged(run, pool, folder, precision="float32"):
             model=Folder(str(run / "model")),
             trusted=None,
             regions=Folder(str(run / "regions")),
+            run=Folder(str(run)),
             sources=(PoolSource(source=source, prefix="", to_class=tuple(range(10))),),
             limits=Limits(),
             micro_batch=16,

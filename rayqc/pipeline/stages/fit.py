@@ -23,6 +23,7 @@ def work(run: Run) -> FitResult:
     from rayqc.distributed.encode import encode_images
     from rayqc.distributed.fit import fit_regions
     from rayqc.encoders.vae import refuse_collapse
+    from rayqc.pipeline.leaks import know_images
     from rayqc.pipeline.measured import in_order, measured_coverage, separation_warnings
     from rayqc.pipeline.run import REFERENCES
     from rayqc.regions import save_regions
@@ -32,6 +33,7 @@ def work(run: Run) -> FitResult:
 
     config, encoder, references = run.config, run.encoder, run.references
     refuse_collapse(encoder.record, config.encoder.allow_collapse)
+    know_images(run)  # again, since the test images may have changed since training
     latents = encode_images(references, run.model, config, run.progress, "fit")
     ordered_latents = in_order(latents, references)
     write_table(run.folder, REFERENCES, ordered_latents)
@@ -97,7 +99,7 @@ STAGE = Stage(
     name="fit",
     help="fit each class's region to the references",
     needs=("train",),
-    outputs=("regions", "references.parquet"),
+    outputs=("regions", "references.parquet", "known_images.parquet"),
     work=work,
     show=show,
     result=lambda summary: {"regions": summary},

@@ -23,7 +23,7 @@ def work(run: Run) -> EncoderRecord:
     from rayqc.distributed.train_encoder import train_encoder
     from rayqc.encoders.vae import refuse_collapse
     from rayqc.pipeline.environment import environment
-    from rayqc.pipeline.leaks import refuse_test_images
+    from rayqc.pipeline.leaks import know_images
     from rayqc.pipeline.levels import choose_levels
     from rayqc.pipeline.run import REFERENCES
     from rayqc.schema import class_names
@@ -38,12 +38,9 @@ def work(run: Run) -> EncoderRecord:
     references = select_references(
         source, reference_settings.per_class, reference_settings.seed, config.image.max_bytes
     )
-    test = config.test_data()
-    if test is not None and reference_settings.in_test == "refuse":
-        test_source = open_source(test, split="test")
-        refuse_test_images(references, test_source, config.image.max_bytes, run.progress)
     classes = class_names(references.schema, "label") or ()
     write_table(run.model, REFERENCES, references)
+    know_images(run)
     levels = choose_levels(references, run.asked.image, run.model)
     run.forget()
     config = run.config
