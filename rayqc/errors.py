@@ -5,6 +5,7 @@ RayqcError                    1  a fault in rayqc, unless a subclass says otherw
 ├── UserError                 2  the user can put it right and run again
 │   ├── ConfigError              a setting is unknown, missing or out of range
 │   ├── InputError               a path, file or class is not what it should be
+│   │   ├── NoSuchSplitError     a data set lacks the split that is asked for
 │   │   └── TooFewReferencesError
 │   ├── StorageError             reading or writing failed (permissions, space, network)
 │   ├── ConflictError            the folder holds another run's work
@@ -42,6 +43,10 @@ class ConfigError(UserError):
 
 class InputError(UserError):
     """A path, file or class is not what it should be."""
+
+
+class NoSuchSplitError(InputError):
+    """A data set lacks the split that is asked for."""
 
 
 class TooFewReferencesError(InputError):

@@ -240,14 +240,48 @@ InspectResult = ScoreRow
 """The image's row, and `picture`, where the picture is."""
 
 
-class CheckResult(TypedDict):
-    """What decoding all images at a path gave."""
+class CheckedSection(TypedDict):
+    """What the images of one split, or of one section of the settings, are."""
+
+    images: int
+    decoded: int
+    classes: dict[str, int]
+    """Class to images; those without a label have the empty name."""
+    sizes: dict[str, int]
+    """`WIDTH x HEIGHT` to images, the most frequent first."""
+    modes: dict[str, int]
+    """Format and mode to images, such as `JPEG RGB` or `TIFF I;16`, the most frequent first."""
+    ranges: dict[str, list[float]]
+    """`whole numbers` or `floats` to least and largest value, of images of more than 8 bits."""
+
+
+class Duplicates(TypedDict):
+    """Images that have the bytes of another one that was looked at before."""
+
+    images: int
+    across: dict[str, int]
+    """Two sections, such as `references and test`, to how many of the latter's images."""
+    of_other_classes: int
+    """Those whose class is another than that of the image before."""
+    examples: list[str]
+
+
+class CheckCountsResult(TypedDict):
+    """Counts of all images at a path, or of a configuration."""
 
     images: int
     decoded: int
     reasons: dict[str, int]
     examples: dict[str, list[str]]
-    """Reason to the first few names, each with the decoder's message."""
+    """Reason to the first names, each with the decoder's message."""
+    sections: dict[str, CheckedSection]
+    """By split, or by section of the settings; of a path without splits one, called `images`."""
+    duplicates: Duplicates
+
+
+class CheckResult(CheckCountsResult):
+    """What decoding all images at a path, or of a configuration, gave."""
+
     images_a_second: float
     peak_memory_mb: float
 

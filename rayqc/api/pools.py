@@ -83,6 +83,8 @@ def filter_pool(
     actors: int | None = None,
     limit: int | None = None,
     statistic: Statistic = JOINT,
+    image_column: str | None = None,
+    label_column: str | None = None,
     trust: Trust = None,
     redo: bool = False,
     address: str = "local",
@@ -93,11 +95,14 @@ def filter_pool(
 
     Args:
         run: a run whose `fit` is done.
-        pool: Parquet files or a folder of class folders; classes are matched by name.
+        pool: Parquet or tar files, a folder of class folders, a listing; classes are matched by
+            name.
         out: a folder of its own.
         actors: encoding actors; None takes the run's setting.
         limit: most images to take, evenly spaced over the pool.
         statistic: what calibrated regions judge by: label, quality, or joint.
+        image_column: the pool's column of images; None takes a usual name.
+        label_column: the pool's column of classes; None takes a usual name.
         trust: as for `fit`.
         redo: clear `out` first when it holds other work.
 
@@ -111,7 +116,8 @@ def filter_pool(
     fitted_run = fitted_run.with_filter(
         limit=limit, actors=actors or fitted_run.config.filter.actors
     )
-    source = match_classes(open_source(Data(path=pool)), "", fitted_run.encoder.classes)
+    data = Data(path=pool, image_column=image_column, label_column=label_column)
+    source = match_classes(open_source(data), "", fitted_run.encoder.classes)
     units = number(source.source.units(fitted_run.config.filter.unit_rows), limit)
     warn_of_other_levels(pool, source.source, units, fitted_run.limits)
     with own(target):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
-from rayqc.config import parse_config
+from rayqc.config import Data, parse_config
 from rayqc.distributed.doctor import examine
 from rayqc.distributed.session import session
 from rayqc.errors import InputError
@@ -23,17 +23,25 @@ YAML = (".yaml", ".yml")
 
 
 def check(
-    path: str, *, overrides: tuple[str, ...] = (), progress: Progress | None = None
+    path: str,
+    *,
+    overrides: tuple[str, ...] = (),
+    image_column: str | None = None,
+    label_column: str | None = None,
+    progress: Progress | None = None,
 ) -> CheckResult:
-    """Decode every image at a path as the filter would, and count what fails and why.
+    """Decode every image at a path as the filter would; say what they are and what fails.
 
     Args:
         path: anything a pool may be, or any folder, whose files are all taken for images. Or a
             YAML file of settings: its references, test images and pool are compared and decoded.
         overrides: settings, such as `image.max_pixels=1000000`.
+        image_column: of a path, the column of images; None takes a usual name.
+        label_column: of a path, the column of classes; None takes a usual name.
 
     Returns:
-        Counts by reason, the first examples, images a second and peak memory.
+        Classes, sizes, modes and ranges of each split or section, duplicates, failures by reason
+        with examples, images a second and peak memory.
 
     Raises:
         UserError: no images there, or a run with these settings would be refused.
@@ -42,7 +50,8 @@ def check(
         return check_config(load_config(path, overrides), progress or Progress())
     text = "references: {kind: bundled}"  # a configuration must name references
     settings = parse_config(text, overrides, origin="check").image
-    return check_images(path, settings, progress or Progress())
+    data = Data(path=path, image_column=image_column, label_column=label_column)
+    return check_images(data, settings, progress or Progress())
 
 
 def clean(place: str, *, dry_run: bool = False) -> CleanResult:

@@ -11,7 +11,10 @@ from rayqc.kinds import SCORES
 ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "config": ("CONFIG.yaml", {"help": "YAML file of settings"}),
     "run": ("RUN", {"help": "run folder"}),
-    "path": ("PATH", {"help": "Parquet files, any folder of images, or a YAML file of settings"}),
+    "path": (
+        "PATH",
+        {"help": "any pool, any folder of images, or a YAML file of settings"},
+    ),
     "id": ("ID", {"help": "an image's id, as in the shards"}),
     "evaluation": ("CONFIG.yaml", {"nargs": "?", "help": "YAML file (default: bundled digits)"}),
     "out": ("DIR", {"required": True, "help": "folder to write, a path or URL"}),
@@ -33,7 +36,9 @@ ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "limit": ("N", {"help": "take only N of the pool's images, evenly spaced"}),
     "draws": ("N", {"help": "measure N draws now; running again goes on"}),
     "actors": ("N", {"help": "encoding actors (default: the run's setting)"}),
-    "pool": ("PATH", {"help": "Parquet files or a folder of class folders, matched by class name"}),
+    "pool": ("PATH", {"help": "Parquet, tars, class folders or a listing; matched by class name"}),
+    "image-column": ("NAME", {"help": "the pool's or path's column of images, or of their paths"}),
+    "label-column": ("NAME", {"help": "the pool's or path's column of classes"}),
     "statistic": (
         "NAME",
         {

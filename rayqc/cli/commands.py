@@ -12,6 +12,7 @@ from typing import Any
 
 import rayqc
 from rayqc.cli import show
+from rayqc.cli.show_check import checked
 from rayqc.config.base import Settings
 from rayqc.errors import UserError
 from rayqc.pipeline.stage import Stage, all_stages
@@ -96,6 +97,8 @@ def _filter(arguments: Arguments, common: Common) -> Any:
         out,
         actors=actors,
         limit=arguments.limit,
+        image_column=arguments.image_column,
+        label_column=arguments.label_column,
         trust=arguments.trust,
         **statistic,
         **common,
@@ -132,7 +135,13 @@ def _evaluate(arguments: Arguments, common: Common) -> Any:
 
 
 def _check(arguments: Arguments, common: Common) -> Any:
-    return rayqc.check(arguments.path, overrides=tuple(arguments.set), progress=common["progress"])
+    return rayqc.check(
+        arguments.path,
+        overrides=tuple(arguments.set),
+        image_column=arguments.image_column,
+        label_column=arguments.label_column,
+        progress=common["progress"],
+    )
 
 
 def _clean(arguments: Arguments, common: Common) -> Any:
@@ -148,12 +157,13 @@ def _overrides(arguments: Arguments) -> tuple[str, ...]:
     return (*arguments.set, *limit)
 
 
+COLUMNS = ("image-column", "label-column")
 OF_A_RUN = ("run", "trust")
 STARTS_A_RUN = ("config", "out", "set", "limit")
 OF_STAGES: dict[str, tuple[Callable[[Arguments, Common], Any], tuple[str, ...]]] = {
     "train": (_train, STARTS_A_RUN),
     "generate": (_generate, ("run", "until", "out?", "budget", "floor", "trust")),
-    "filter": (_filter, ("run", "pool", "out?", "actors", "limit", "statistic", "trust")),
+    "filter": (_filter, ("run", "pool", "out?", "actors", "limit", "statistic", *COLUMNS, "trust")),
 }
 """Stages whose commands do more than the stage: their work, and their arguments."""
 
@@ -219,10 +229,10 @@ COMMANDS: dict[str, Command] = {
         show=show.evaluated,
     ),
     "check": Command(
-        help="decode all images of a path or of settings, count what fails and why",
-        arguments=("path", "set"),
+        help="say what the images of a path or of settings are, and which cannot be decoded",
+        arguments=("path", "set", *COLUMNS),
         work=_check,
-        show=show.checked,
+        show=checked,
     ),
     "clean": Command(
         help="delete what dead attempts left in a folder",

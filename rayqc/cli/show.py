@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 from rayqc.results import (
     Acceptance,
-    CheckResult,
     CleanResult,
     DoctorResult,
     EncoderRecord,
@@ -78,19 +77,6 @@ def inspected(result: InspectResult, folder: str) -> Shown:
 def evaluated(result: EvaluateResult, folder: str) -> Shown:
     """Where the tables are."""
     return [f"tables in {folder}/evaluation.md, all figures in evaluation.json"]
-
-
-def checked(result: CheckResult, folder: str) -> Shown:
-    """How many images decode, and why the others do not."""
-    return [
-        f"{result['decoded']:,} of {result['images']:,} images decoded",
-        *(
-            f"{count:>9,} {reason}; such as {result['examples'][reason][0]}"
-            for reason, count in result["reasons"].items()
-        ),
-        f"{result['images_a_second']:,.0f} images a second, "
-        f"peak memory {result['peak_memory_mb']:,.0f} MB",
-    ]
 
 
 def cleaned(result: CleanResult, folder: str) -> Shown:

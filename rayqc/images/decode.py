@@ -19,7 +19,7 @@ from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 from rayqc.config.settings import Image as ImageSettings
 from rayqc.images.deep import PNG_DEPTH, DeepPixels, Levels, deep_pixels
 from rayqc.images.plain import plain_pixels
-from rayqc.images.tiff import layout_of
+from rayqc.images.tiff import layout_of, quiet_libtiff
 
 SIGNATURES = {
     "PNG": (b"\x89PNG\r\n\x1a\n",),
@@ -70,6 +70,20 @@ def limits_of(settings: ImageSettings) -> Limits:
         formats=settings.formats,
         levels=settings.range if isinstance(settings.range, tuple) else None,
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageFacts:
+    """What an encoded image is."""
+
+    format: str
+    """As Pillow names it."""
+    mode: str
+    """As Pillow names it, such as RGB, L or I;16."""
+    width: int
+    height: int
+    values: tuple[float, float, bool] | None = None
+    """Of an image of more than 8 bits: least and largest value, and whether they are floats."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,7 +183,7 @@ def open_image(data: bytes | None, limits: Limits) -> Image.Image:
         ImageError: `empty`, `too_large`, `unsupported_format`, `unsupported_mode`, `nonfinite` or
             `decode_error`.
     """
-    return _opened(data, limits)[0]
+    return _opened(data, limits).image
 
 
 def values_of(data: bytes | None, limits: Limits) -> DeepPixels | None:
@@ -180,7 +194,36 @@ def values_of(data: bytes | None, limits: Limits) -> DeepPixels | None:
     """
     if not data or not _may_be_deep(data):
         return None
-    return _opened(data, limits)[1]
+    return _opened(data, limits).deep
+
+
+def facts_of(data: bytes | None, limits: Limits) -> ImageFacts:
+    """What an image is; it is decoded as `decode` does, to colour.
+
+    Raises:
+        ImageError: as `decode`.
+    """
+    pixels = _plain(data, limits)
+    if data and pixels is not None:
+        return ImageFacts(
+            format="PNG" if data.startswith(SIGNATURES["PNG"]) else "JPEG",
+            mode="L" if pixels.shape[2] == 1 else "RGB",
+            width=pixels.shape[1],
+            height=pixels.shape[0],
+        )
+    opened = _opened(data, limits)
+    to_mode(opened.image, 3)
+    values = None
+    if opened.deep is not None:
+        values_HWC = opened.deep.values_HWC
+        values = (float(values_HWC.min()), float(values_HWC.max()), opened.deep.is_float)
+    return ImageFacts(
+        format=opened.format,
+        mode=opened.mode,
+        width=opened.image.width,
+        height=opened.image.height,
+        values=values,
+    )
 
 
 def _may_be_deep(data: bytes) -> bool:
@@ -189,8 +232,17 @@ def _may_be_deep(data: bytes) -> bool:
     return data.startswith(SIGNATURES["TIFF"])
 
 
-def _opened(data: bytes | None, limits: Limits) -> tuple[Image.Image, DeepPixels | None]:
-    """The image as `open_image` gives it, and its values if it has more than 8 bits."""
+@dataclass(frozen=True, kw_only=True)
+class _Opened:
+    """An image, its values if it has more than 8 bits, and what its file says of it."""
+
+    image: Image.Image
+    deep: DeepPixels | None
+    format: str
+    mode: str
+
+
+def _opened(data: bytes | None, limits: Limits) -> _Opened:
     if not data:
         raise ImageError("empty", "no bytes")
     if len(data) > limits.max_bytes:
@@ -209,20 +261,29 @@ def _opened(data: bytes | None, limits: Limits) -> tuple[Image.Image, DeepPixels
         raise ImageError("decode_error", f"{type(error).__name__}: {error}") from error
 
 
-def _decoded(data: bytes, limits: Limits) -> tuple[Image.Image, DeepPixels | None]:
+def _decoded(data: bytes, limits: Limits) -> _Opened:
+    if data.startswith(SIGNATURES["TIFF"]):
+        quiet_libtiff()
     file = Image.open(io.BytesIO(data), formats=limits.formats)
     if file.width * file.height > limits.max_pixels:
         message = f"{file.width} x {file.height} pixels, limit {limits.max_pixels:,}"
         raise ImageError("too_large", message)
     file.load()
     deep = deep_pixels(file, data)
-    if deep is None:
-        return ImageOps.exif_transpose(file), None
+    image: Image.Image = file
+    if deep is not None:
+        image = _to_8_bit(file, deep, limits.levels)
+    return _Opened(
+        image=ImageOps.exif_transpose(image), deep=deep, format=file.format or "", mode=file.mode
+    )
+
+
+def _to_8_bit(file: Image.Image, deep: DeepPixels, levels: Levels | None) -> Image.Image:
     if not np.isfinite(deep.values_HWC).all():
         raise ImageError("nonfinite", "NaN or infinite pixels")
-    image = deep.to_8_bit(limits.levels)
+    image = deep.to_8_bit(levels)
     image.getexif().update(file.getexif())
-    return ImageOps.exif_transpose(image), deep
+    return image
 
 
 def _of_no_format(data: bytes, formats: tuple[str, ...]) -> ImageError:

@@ -45,7 +45,7 @@ def infer_shape(
         try:
             image = open_image(data, limits)
         except ImageError as error:
-            raise _unusable(name, (error.reason, str(error))) from error
+            raise unusable(name, (error.reason, str(error))) from error
         sides[max(image.size)] += 1
         gray = gray and is_gray(image)
     if size is None:
@@ -70,11 +70,12 @@ def decode_real(
     images_NHWC, failures = decode_batch(data, shape, limits)
     for name, failure in zip(ids, failures, strict=True):
         if failure is not None:
-            raise _unusable(name, failure)
+            raise unusable(name, failure)
     return images_NHWC
 
 
-def _unusable(name: str, failure: Wrong) -> InputError:
+def unusable(name: str, failure: Wrong) -> InputError:
+    """The error for a real image that cannot be used."""
     return InputError(
         f"real image {name} cannot be used ({failure[0]}): {failure[1]}; mend or remove it"
     )

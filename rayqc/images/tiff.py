@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
+import functools
 import io
 from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
 
 from PIL import TiffImagePlugin
 
@@ -12,6 +16,20 @@ TILE_OFFSETS, TILE_BYTES, SAMPLE_FORMAT = 324, 325, 339
 KINDS = {1: "", 2: " signed", 3: " float", 5: " complex", 6: " complex"}
 """Sample format to a word for it."""
 HEADER_BYTES = 8
+
+
+@functools.cache
+def quiet_libtiff() -> None:
+    """Keep libtiff's own words on odd files off the terminal; what is wrong is said by errors.
+
+    Pillow has no switch for it. Where the library cannot be found it goes on talking.
+    """
+    with suppress(OSError, AttributeError):
+        maps = Path("/proc/self/maps").read_text(encoding="utf-8", errors="replace")
+        for path in {line.split()[-1] for line in maps.splitlines() if "libtiff" in line}:
+            library = ctypes.CDLL(path)
+            library.TIFFSetErrorHandler(None)
+            library.TIFFSetWarningHandler(None)
 
 
 def layout_of(data: bytes) -> str | None:

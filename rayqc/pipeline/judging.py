@@ -8,6 +8,7 @@ from typing import cast
 
 from rayqc.distributed.filter import filter_pool
 from rayqc.errors import ErrorBudgetExceeded
+from rayqc.images.guarded import POISON
 from rayqc.kinds import OUTPUTS
 from rayqc.ledger.compact import OVER_CAP
 from rayqc.ledger.manifest import Totals
@@ -20,7 +21,6 @@ from rayqc.results import FilterResult
 from rayqc.storage import Folder, read_json
 from rayqc.units import Unit
 from rayqc.verdicts import ERROR
-from rayqc.work.filter_unit import POISON
 from rayqc.work.match_classes import PoolSource
 
 logger = logging.getLogger(__name__)

@@ -10,8 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rayqc.errors import InputError
+from rayqc.images.guarded import POISON, GuardedDecoder, guarded_decoder
+from rayqc.images.references import unusable
 from rayqc.ledger.plan import inputs_digest
-from rayqc.progress import Progress
+from rayqc.schema import image_bytes
 from rayqc.sources import Source, open_source
 from rayqc.storage import write_table
 from rayqc.work.known_images import FILE, digests_of, known_table
@@ -29,8 +31,12 @@ MADE_OF = b"made_of"
 def know_images(run: Run) -> None:
     """Write the digests of a run's references and test images, unless they are there.
 
+    Each image is decoded once in a child process, since one that takes its decoder down would take
+    down this process, or a training, later on.
+
     Raises:
-        InputError: references have the bytes of test images, and the settings do not drop these.
+        InputError: references have the bytes of test images, and the settings do not drop these;
+            or a reference cannot be decoded, or a test image takes its decoder down.
     """
     test_data = run.config.test_data()
     test = None if test_data is None else open_source(test_data, split="test")
@@ -38,8 +44,12 @@ def know_images(run: Run) -> None:
     made_of = f"{run.references_digest} {inputs_digest(units)}".encode()
     if run.folder.exists(FILE) and _made_of(run) == made_of:
         return
-    max_bytes = run.config.image.max_bytes
-    test_digests = [] if test is None else _digests(test, max_bytes, run.progress)
+    with guarded_decoder(run.limits) as decoder:
+        names = run.references["id"].to_pylist()
+        for name, found in zip(names, decoder.look(image_bytes(run.references)), strict=True):
+            if isinstance(found, tuple):
+                raise unusable(name, found)
+        test_digests = [] if test is None else _digests(test, run, decoder)
     if run.config.references.in_test == "refuse":
         _refuse_same(run.references, test_digests)
     table = known_table(run.references, test_digests)
@@ -52,14 +62,18 @@ def _made_of(run: Run) -> bytes | None:
     return metadata.get(MADE_OF)
 
 
-def _digests(source: Source, max_bytes: int, progress: Progress) -> list[tuple[str, str]]:
-    """Digest and id of each image that can be read and is not larger than `max_bytes`."""
-    units = source.units(ROWS_AT_ONCE)
+def _digests(test: Source, run: Run, decoder: GuardedDecoder) -> list[tuple[str, str]]:
+    """Digest and id of each test image that can be read and is not too large."""
+    units = test.units(ROWS_AT_ONCE)
     found: list[tuple[str, str]] = []
-    with progress.stage("compare", sum(unit.count() for unit in units), "test images") as stage:
+    with run.progress.stage("compare", sum(u.count() for u in units), "test images") as stage:
         for unit in units:
-            table = source.read(unit, max_bytes)
-            found += zip(digests_of(table), table["id"].to_pylist(), strict=True)
+            table = test.read(unit, run.limits.max_bytes)
+            names = table["id"].to_pylist()
+            found += zip(digests_of(table), names, strict=True)
+            for name, image in zip(names, decoder.look(image_bytes(table)), strict=True):
+                if isinstance(image, tuple) and image[0] == POISON:
+                    raise unusable(name, image)
             stage.advance(table.num_rows)
     return [(key, name) for key, name in found if key]
 

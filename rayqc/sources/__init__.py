@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rayqc.config import Data
 from rayqc.config.base import FILES
-from rayqc.errors import InputError
+from rayqc.errors import InputError, NoSuchSplitError
 from rayqc.kinds import SOURCES
 from rayqc.sources.base import Source, SourceAsked, SourceKind, Split, refuse_columns
 from rayqc.sources.listing import is_image, list_files
@@ -27,7 +27,7 @@ def open_source(data: Data, split: Split = "train") -> Source:
     name = detect(path) if data.kind == FILES else data.kind
     kind: SourceKind = SOURCES[name]
     if data.split is not None and not kind.tells_splits:
-        raise InputError(
+        raise NoSuchSplitError(
             f"{path}: a source of kind {name} tells no splits, so `split: {data.split}` would do "
             "nothing; leave it out, and give each split's own path"
         )

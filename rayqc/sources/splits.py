@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from rayqc.errors import InputError
+from rayqc.errors import InputError, NoSuchSplitError
 from rayqc.sources.base import SourceAsked
 from rayqc.sources.classes import described
 from rayqc.sources.listing import class_of
@@ -144,7 +144,7 @@ def take_split(found: Iterable[str | None], asked: SourceAsked, where: str) -> s
     present = sorted({split for split in every if split is not None}, key=list(WORDS).index)
     if asked.split_is_set:
         if asked.split not in present:
-            raise InputError(_missing(asked.split, present, where))
+            raise NoSuchSplitError(_missing(asked.split, present, where))
         return asked.split
     if not present or None in every:
         return None
@@ -155,7 +155,7 @@ def take_split(found: Iterable[str | None], asked: SourceAsked, where: str) -> s
     if asked.split == "test" and "validation" in present:
         say_once(f"{where} has no split test: its split validation is taken for it")
         return "validation"
-    raise InputError(_missing(asked.split, present, where))
+    raise NoSuchSplitError(_missing(asked.split, present, where))
 
 
 def has_train_and_test(asked: SourceAsked, where: str) -> str:
@@ -165,7 +165,7 @@ def has_train_and_test(asked: SourceAsked, where: str) -> str:
         InputError: another one is asked for.
     """
     if asked.split == "validation":
-        raise InputError(_missing(asked.split, ["train", "test"], where))
+        raise NoSuchSplitError(_missing(asked.split, ["train", "test"], where))
     return asked.split
 
 

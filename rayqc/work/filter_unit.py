@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from rayqc.encoders.batches import LatentEncoder
 from rayqc.encoders.store import load_encoder
 from rayqc.images.decode import Limits, Wrong, decode_batch
+from rayqc.images.guarded import POISON
 from rayqc.ledger.commit import commit_unit
 from rayqc.ledger.plan import work_digest
 from rayqc.regions import Candidates, load_regions
@@ -33,8 +34,6 @@ from rayqc.work.sparing import Failures, failures_of, words_of
 
 ENCODER_ERROR, SCORE_ERROR = "encoder_error", "score_error"
 """Reasons of images that make the encoder, or a score, raise."""
-POISON = "poison"
-"""Reason of an image that kills its process whenever it is judged."""
 DECODE_THREADS = 4
 """Used beside a GPU only: an actor on CPUs has one core, and threads would wait for it."""
 

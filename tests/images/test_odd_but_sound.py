@@ -6,9 +6,10 @@ import zlib
 
 import numpy as np
 import pytest
+import simplejpeg
 from PIL import Image, PngImagePlugin
 
-from rayqc.images.decode import ImageError, Limits, decode_native
+from rayqc.images.decode import ImageError, ImageShape, Limits, decode_batch, decode_native
 
 PIXELS = np.arange(64, dtype=np.uint8).reshape(8, 8)
 NOTE = "workflow " * 250_000
@@ -102,3 +103,29 @@ def test_a_tiff_without_a_mode_is_said_to_be_what_it_is(bands, kind, expected):
 def test_a_tiff_of_gray_is_read():
     values = np.arange(30, dtype=np.uint8).reshape(6, 5, 1)
     np.testing.assert_array_equal(decode_native(tiff(values), Limits()), values)
+
+
+def jpeg_441():
+    """A JPEG of 4:4:1 sampling: colour at a quarter of the height, which few encoders write.
+
+    One of 4:1:1 and 32 x 8 pixels is one unit of the same six blocks: its header is turned round.
+    """
+    ramp = np.linspace(0, 255, 32).astype(np.uint8)
+    pixels = np.stack([np.tile(ramp, (8, 1)), np.full((8, 32), 128, np.uint8)] * 2, -1)[..., :3]
+    data = bytearray(simplejpeg.encode_jpeg(np.ascontiguousarray(pixels), 95, "RGB", "411"))
+    start = data.index(b"\xff\xc0")
+    assert struct.unpack_from(">HHB", data, start + 5) == (8, 32, 3)
+    assert data[start + 11] == 0x41
+    struct.pack_into(">HH", data, start + 5, 32, 8)
+    data[start + 11] = 0x14
+    return bytes(data)
+
+
+def test_a_jpeg_of_441_sampling_is_read_as_pillow_reads_it():
+    data = jpeg_441()
+    expected = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+    assert expected.shape == (32, 8, 3)
+    np.testing.assert_array_equal(decode_native(data, Limits()), expected)
+    images, problems = decode_batch([data, png()], ImageShape(size=8, channels=3), Limits())
+    assert problems == [None, None]
+    assert images[0].any()

@@ -140,7 +140,7 @@ def test_a_configuration_is_checked_without_a_run(tmp_path, caplog):
     found = rayqc.check(str(tmp_path / "my.yaml"))
     assert (found["images"], found["decoded"]) == (8, 7)
     (example,) = [one for examples in found["examples"].values() for one in examples]
-    assert example.startswith("pool/cat/torn.png: ")
+    assert example.startswith("pool files/cat/torn.png: ")
     assert ["cat", "3", "-", "5"] in [record.getMessage().split() for record in caplog.records]
 
 
