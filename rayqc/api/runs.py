@@ -15,8 +15,9 @@ from rayqc.pipeline.inputs import look_at_inputs
 from rayqc.pipeline.judging import refuse_many_errors
 from rayqc.pipeline.records import clear_stages
 from rayqc.pipeline.run import Run
-from rayqc.pipeline.run_folder import Trust, open_run
+from rayqc.pipeline.run_folder import SameSections, Trust, open_run
 from rayqc.pipeline.run_stages import all_done, do_stage, result_of
+from rayqc.pipeline.same_content import same_sections
 from rayqc.pipeline.settings import load_config, parse_config
 from rayqc.pipeline.stage import downstream
 from rayqc.progress import Progress
@@ -62,12 +63,18 @@ def run(
     settings = _settings(config)
     folder, inputs = Folder(out), look_at_inputs(settings)
     with own(folder):
-        opened_run = Run(folder, open_run(folder, settings, redo, inputs), progress)
+        same = _same_sections(folder, progress)
+        config_in_force = open_run(folder, settings, redo, inputs, same_sections=same)
+        opened_run = Run(folder, config_in_force, progress)
         with _session_for(opened_run, STAGES.names, address, num_cpus):
             for name in STAGES.names:
                 do_stage(opened_run, name)
     refuse_many_errors(load_totals(opened_run.filtered), opened_run)
     return result_of(opened_run)
+
+
+def _same_sections(folder: Folder, progress: Progress | None) -> SameSections:
+    return lambda config, sections: same_sections(folder, config, sections, progress or Progress())
 
 
 def demo(
@@ -97,7 +104,8 @@ def train(
     settings = _settings(config)
     folder, inputs = Folder(out), look_at_inputs(settings)
     with own(folder):
-        open_run(folder, settings, redo, inputs)
+        same = _same_sections(folder, progress)
+        open_run(folder, settings, redo, inputs, same_sections=same)
     return cast(
         "EncoderRecord",
         do_one_stage(

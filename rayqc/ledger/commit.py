@@ -42,6 +42,8 @@ class Commit:
     by_class: dict[str, dict[str, int]]
     """Class name to rows by outcome; rows without a known class are under the empty name."""
     parts: tuple[Part, ...]
+    content: str = ""
+    """Digest of the images that were read; empty in records of 0.1.0, and of what was made here."""
 
 
 COMMIT = TypeAdapter(Commit)
@@ -68,6 +70,7 @@ def commit_unit(
     outcomes: dict[str, int],
     reasons: dict[str, int],
     by_class: dict[str, dict[str, int]],
+    content: str = "",
 ) -> bool:
     """Write a unit's parts under names of this attempt, then publish its record.
 
@@ -91,6 +94,7 @@ def commit_unit(
         reasons=reasons,
         by_class=by_class,
         parts=parts,
+        content=content,
     )
     if folder.create(commit_name(unit), canonical_json(asdict(record))):
         return True

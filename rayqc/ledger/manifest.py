@@ -11,7 +11,7 @@ import numpy as np
 from rayqc.errors import LedgerError
 from rayqc.ledger.commit import Commit, Part, iter_commits
 from rayqc.ledger.parts import Parts, PartTables
-from rayqc.ledger.plan import FOLDERS, LEDGER, MANIFEST, PLAN, SUCCESS, is_ours
+from rayqc.ledger.plan import FOLDERS, LEDGER, MANIFEST, MOVED, PLAN, SUCCESS, is_ours
 from rayqc.storage import Folder, read_json, write_json
 from rayqc.units import Unit
 
@@ -134,7 +134,7 @@ def _write_manifest(folder: Folder, totals: Totals, shards: list[Part]) -> None:
 def finish(folder: Folder) -> None:
     """Delete parts that the manifest does not name, then write `_SUCCESS`."""
     named = {part.path for parts in load_files(folder).values() for part in parts}
-    kept = {MANIFEST, LEDGER, PLAN, *named}
+    kept = {MANIFEST, LEDGER, PLAN, MOVED, *named}
     for prefix in {FOLDERS[kind].rstrip("/") for kind in load_files(folder)}:
         lying = (name for name in folder.names(prefix) if is_ours(name) and name not in kept)
         folder.delete(name for name in lying if not name.startswith("commits/"))

@@ -6,6 +6,7 @@ import json
 import re
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -25,6 +26,8 @@ from rayqc.units import Unit
 LEDGER_FORMAT = 1
 LEDGER = "ledger.json"
 PLAN = "_plan"
+MOVED = "_moved.json"
+"""The files' fingerprints now, where they were copied or mounted anew; see `ledger.moved`."""
 MANIFEST = "manifest.json"
 SUCCESS = "_SUCCESS"
 
@@ -77,6 +80,10 @@ def start_or_resume(folder: Folder, work: Work, units: list[Unit]) -> list[Unit]
         ConflictError: the folder holds other work; the text says what differs.
     """
     inputs = inputs_digest(units)
+    moved = read_json(folder, MOVED) if folder.exists(MOVED) else {}
+    has_moved = moved.get("inputs") == inputs
+    if has_moved:
+        inputs = read_json(folder, LEDGER)["inputs"]
     if not folder.exists(LEDGER):
         # The plan is written before the claim, so that a claimed folder always has one. A plan
         # that an earlier start left without a claim is overwritten.
@@ -88,7 +95,10 @@ def start_or_resume(folder: Folder, work: Work, units: list[Unit]) -> list[Unit]
             f"{folder.path(PLAN)} is not the plan of the work in {LEDGER}, as when two commands "
             "started there at once; choose another folder, or --redo to do it anew"
         )
-    return plan
+    if not has_moved:
+        return plan
+    fingerprint_by_file = {(entry, path): value for entry, path, value in moved["files"]}
+    return [replace(unit, fingerprint=fingerprint_by_file[unit.entry, unit.path]) for unit in plan]
 
 
 def claim(folder: Folder, work: Work) -> None:
@@ -154,7 +164,7 @@ def is_ours(name: str) -> bool:
         return file_name.endswith(".json")
     if f"{directory}/" in FOLDERS.values() or not directory:
         is_data = file_name.startswith(("unit-", "train-")) and file_name.endswith(".parquet")
-        return is_data or name in (SUCCESS, MANIFEST, LEDGER, PLAN, REPORT)
+        return is_data or name in (SUCCESS, MANIFEST, LEDGER, PLAN, MOVED, REPORT)
     return False
 
 

@@ -14,6 +14,7 @@ from rayqc.ledger.compact import OVER_CAP
 from rayqc.ledger.manifest import Totals
 from rayqc.ledger.plan import LEDGER
 from rayqc.pipeline.run import Run
+from rayqc.pipeline.same_content import go_on_with_copies
 from rayqc.regions.statistic_choice import StatisticChoice
 from rayqc.report.acceptance import acceptance_facts, starved
 from rayqc.report.base import JudgedPool, Output
@@ -51,6 +52,7 @@ def judge_sources(
         # Levels that no earlier version knew are left out, so that its work goes on.
         "limits": {name: value for name, value in asdict(run.limits).items() if value is not None},
     }
+    go_on_with_copies(out, sources, units, run.limits.max_bytes, run.progress)
     totals = filter_pool(
         run.folder,
         out,

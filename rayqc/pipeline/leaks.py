@@ -49,7 +49,7 @@ def know_images(run: Run) -> None:
         for name, found in zip(names, decoder.look(image_bytes(run.references)), strict=True):
             if isinstance(found, tuple):
                 raise unusable(name, found)
-        test_digests = [] if test is None else _digests(test, run, decoder)
+        test_digests = [] if test is None else test_digests_of(test, run, decoder)
     if run.config.references.in_test == "refuse":
         _refuse_same(run.references, test_digests)
     table = known_table(run.references, test_digests)
@@ -62,8 +62,17 @@ def _made_of(run: Run) -> bytes | None:
     return metadata.get(MADE_OF)
 
 
-def _digests(test: Source, run: Run, decoder: GuardedDecoder) -> list[tuple[str, str]]:
-    """Digest and id of each test image that can be read and is not too large."""
+def test_digests_of(
+    test: Source, run: Run, decoder: GuardedDecoder | None = None
+) -> list[tuple[str, str]]:
+    """Digest and id of each test image that can be read and is not too large.
+
+    Args:
+        decoder: looks at each, where they are new to the run.
+
+    Raises:
+        InputError: an image takes its decoder down.
+    """
     units = test.units(ROWS_AT_ONCE)
     found: list[tuple[str, str]] = []
     with run.progress.stage("compare", sum(u.count() for u in units), "test images") as stage:
@@ -71,7 +80,8 @@ def _digests(test: Source, run: Run, decoder: GuardedDecoder) -> list[tuple[str,
             table = test.read(unit, run.limits.max_bytes)
             names = table["id"].to_pylist()
             found += zip(digests_of(table), names, strict=True)
-            for name, image in zip(names, decoder.look(image_bytes(table)), strict=True):
+            looks = decoder.look(image_bytes(table)) if decoder else []
+            for name, image in zip(names, looks, strict=bool(decoder)):
                 if isinstance(image, tuple) and image[0] == POISON:
                     raise unusable(name, image)
             stage.advance(table.num_rows)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
 
 import yaml
 
 from rayqc.config import Config, differences, dump_config
-from rayqc.config.base import NamesCode
+from rayqc.config.base import FILES, NamesCode
 from rayqc.errors import ConflictError, InputError
-from rayqc.kinds import STAGES
+from rayqc.kinds import SOURCES, STAGES
 from rayqc.pipeline.records import clear_stages, status
 from rayqc.pipeline.settings import make_config
 from rayqc.pipeline.stage import affected
@@ -25,6 +25,11 @@ Inputs = dict[str, str]
 Trust = str | Sequence[str] | None
 """Python targets and exported files that a user names: a run folder cannot name code by itself."""
 
+SameSections = Callable[[Config, Sequence[str]], Iterable[str]]
+"""Takes the settings asked for and sections; gives those whose images the run has read."""
+LOCATED = ("references", "test", "pool")
+"""Sections that say where images are."""
+
 Section = TypeVar("Section", bound=NamesCode)
 
 
@@ -34,6 +39,7 @@ def open_run(
     redo: bool,
     inputs: Inputs | None = None,
     trust: Trust = None,
+    same_sections: SameSections | None = None,
 ) -> Config:
     """The settings in force for a run folder.
 
@@ -42,6 +48,8 @@ def open_run(
         redo: clear the stages that changed settings undo, instead of refusing; clear all stages
             when nothing changed.
         inputs: digests of what the settings name now.
+        same_sections: tells where images that were copied or mounted anew have the content that the
+            run has read; None takes any change of places and files for one of the content.
         trust: code of `encoder` and of pool entries that the user names. Other code that the run's
             own settings name is left out of them.
 
@@ -62,7 +70,15 @@ def open_run(
         return _trusting(run_config, trust)
     new_inputs = dict(inputs or {})
     run_tree = {**run_config.model_dump(mode="json"), "inputs": _recorded_inputs(run, new_inputs)}
-    changes = differences(run_tree, {**config.model_dump(mode="json"), "inputs": new_inputs})
+    tree = {**config.model_dump(mode="json"), "inputs": new_inputs}
+    if same_sections is not None and not redo and run_tree != tree:
+        for section in same_sections(config, _moved_sections(run_tree, tree)):
+            run_tree[section] = tree[section]
+            run_tree["inputs"][section] = new_inputs[section]
+        if run_tree == tree:
+            _write(run, config, inputs)
+            return config
+    changes = differences(run_tree, tree)
     undone_stages = [
         name for name in affected(changes, type(config)) if status(run, name) is not None
     ]
@@ -78,6 +94,26 @@ def open_run(
     clear_stages(run, undone_stages)
     _write(run, config, inputs)
     return config
+
+
+def _moved_sections(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """Sections of which only places, or fingerprints of files, have changed."""
+    return [
+        section
+        for section in LOCATED
+        if section in new["inputs"]
+        and _without_places(old[section]) == _without_places(new[section])
+        and (old[section] != new[section] or old["inputs"].get(section) != new["inputs"][section])
+    ]
+
+
+def _without_places(settings: Any) -> Any:
+    """A section without the paths of images; paths of generators' networks stay."""
+    if isinstance(settings, list):
+        return [_without_places(entry) for entry in settings]
+    if not isinstance(settings, dict) or settings["kind"] not in (FILES, *SOURCES.names):
+        return settings
+    return {name: value for name, value in settings.items() if name != "path"}
 
 
 def _trusting(config: Config, trust: Trust) -> Config:

@@ -28,7 +28,7 @@ from rayqc.storage import Folder
 from rayqc.units import Unit
 from rayqc.verdicts import VERDICTS
 from rayqc.work.columns import Judgement, VerdictColumns, verdict_values
-from rayqc.work.known_images import KnownImages
+from rayqc.work.known_images import KnownImages, content_of, digests_of
 from rayqc.work.match_classes import UNKNOWN, PoolSource, own_labels
 from rayqc.work.sparing import Failures, failures_of, words_of
 
@@ -83,10 +83,12 @@ class FilterWorker:
         for row, message in poison.items():
             error_N[row] = (POISON, message)
         judged = self.judge(table, label_N, error_N)
-        judged.columns["message"] = pc.coalesce(judged.columns["message"], self.known.notes(table))
+        digests = digests_of(table)
+        notes = self.known.notes(digests)
+        judged.columns["message"] = pc.coalesce(judged.columns["message"], notes)
         label = pa.array(label_N, mask=label_N == UNKNOWN)
         table = table.set_column(2, "label", label)
-        self._commit(index, table, label_N, judged)
+        self._commit(index, table, label_N, judged, content_of(table["id"].to_pylist(), digests))
 
     def rehearsal(self, unit: Unit) -> tuple[int, Callable[[int], None]]:
         """The unit's number of rows, and a function that judges one row; see `isolate.Isolable`."""
@@ -100,12 +102,9 @@ class FilterWorker:
     def _read(self, unit: Unit) -> tuple[pa.Table, np.ndarray, list[Wrong | None]]:
         """The unit's rows, their labels among the regions' classes, and the source's errors."""
         pool_source = self.spec.sources[unit.entry]
-        table = pool_source.source.read(unit, self.spec.limits.max_bytes)
+        table = pool_source.read(unit, self.spec.limits.max_bytes)
         error_N = problems_of(table)
         table = table.select(candidate_schema(()).names)
-        if pool_source.prefix:
-            ids = [f"{pool_source.prefix}/{id_}" for id_ in table["id"].to_pylist()]
-            table = table.set_column(0, table.schema.field("id"), pa.array(ids, pa.string()))
         return table, own_labels(table, pool_source.to_class), error_N
 
     def judge(self, table: pa.Table, label_N: np.ndarray, known_N: list[Wrong | None]) -> Judgement:
@@ -225,7 +224,9 @@ class FilterWorker:
     def _decode(self, data: list[bytes | None]) -> tuple[np.ndarray, list[Wrong | None]]:
         return decode_batch(data, self.image, self.spec.limits)
 
-    def _commit(self, index: int, table: pa.Table, label_N: np.ndarray, judged: Judgement) -> None:
+    def _commit(
+        self, index: int, table: pa.Table, label_N: np.ndarray, judged: Judgement, content: str
+    ) -> None:
         classes = self.fitted.regions.classes
         pool_columns = {name: table[name] for name in table.column_names}
         rows = pa.table({**pool_columns, **judged.columns}, schema=verdict_schema(classes))
@@ -248,4 +249,5 @@ class FilterWorker:
             outcomes={verdict: verdict_counts[verdict] for verdict in VERDICTS},
             reasons=dict(Counter(judged.reason_N)),
             by_class=by_class,
+            content=content,
         )

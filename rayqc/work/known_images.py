@@ -25,6 +25,12 @@ def digests_of(images: pa.Table) -> list[str]:
     return [digest(data) if data else "" for data in image_bytes(images)]
 
 
+def content_of(ids: list[str], digests: list[str]) -> str:
+    """One digest of images and their ids; `digests` as `digests_of` gives them."""
+    lines = (f"{name} {key}" for name, key in zip(ids, digests, strict=True))
+    return digest("\n".join(lines).encode())
+
+
 def known_table(references: pa.Table, test_digests: Iterable[tuple[str, str]]) -> pa.Table:
     """The table that `FILE` holds.
 
@@ -50,9 +56,7 @@ class KnownImages:
             columns = read_table(run, FILE).to_pydict()
             self._image_by_digest = dict(zip(columns["digest"], columns["image"], strict=True))
 
-    def notes(self, images: pa.Table) -> pa.Array:
-        """What each image has the bytes of, in words; null where it is known by nothing."""
-        if not self._image_by_digest:
-            return pa.nulls(images.num_rows, pa.string())
-        same_N = (self._image_by_digest.get(key) for key in digests_of(images))
+    def notes(self, digests: list[str]) -> pa.Array:
+        """What each image has the bytes of, in words; null where the run knows none of these."""
+        same_N = (self._image_by_digest.get(key) for key in digests)
         return pa.array([None if same is None else SAME + same for same in same_N], pa.string())

@@ -13,6 +13,8 @@ import pyarrow as pa
 from rayqc.errors import InputError
 from rayqc.sources import Source
 from rayqc.sources.classes import described, labels_of
+from rayqc.units import Unit
+from rayqc.work.known_images import content_of, digests_of
 
 UNKNOWN = -1
 
@@ -26,6 +28,18 @@ class PoolSource:
     """Put before ids with a slash; empty where ids stay as they are."""
     to_class: tuple[int, ...]
     """The references' label of each label of the source, by class name; -1 where there is none."""
+
+    def read(self, unit: Unit, max_bytes: int) -> pa.Table:
+        """The unit's rows, with ids as the filter writes them; see `Source.read`."""
+        table = self.source.read(unit, max_bytes)
+        if not self.prefix:
+            return table
+        ids = [f"{self.prefix}/{name}" for name in table["id"].to_pylist()]
+        return table.set_column(0, table.schema.field("id"), pa.array(ids, pa.string()))
+
+    def content_of(self, table: pa.Table) -> str:
+        """Digest of rows that `read` gave; see `Commit.content`."""
+        return content_of(table["id"].to_pylist(), digests_of(table))
 
 
 def match_classes(source: Source, prefix: str, classes: tuple[str, ...]) -> PoolSource:
