@@ -19,8 +19,9 @@ from rayqc.experiments.detection import measure_draw
 from rayqc.experiments.draws import RealData
 from rayqc.experiments.tables import summarise, tables
 from rayqc.images.decode import ImageShape, Limits, decode_batch
+from rayqc.images.deep import levels_of
 from rayqc.images.faults import FAULTS_VERSION, SEVERITY
-from rayqc.images.references import decode_real, infer_shape
+from rayqc.images.references import decode_real, infer_shape, values_of_all
 from rayqc.ledger.owner import own
 from rayqc.progress import Progress
 from rayqc.results import EvaluateResult
@@ -164,8 +165,8 @@ def load(data: DataSet) -> RealData:
     source = open_source(data.references)
     if len(source.classes) < 2:
         raise InputError(f"data set {data.name} has one class; faults need two or more")
-    limits = Limits()
     reference_table = read_all(source)
+    limits = Limits(levels=levels_of(values_of_all(image_bytes(reference_table), Limits())))
     first_images = list(
         zip(
             reference_table["id"].to_pylist()[:100], image_bytes(reference_table)[:100], strict=True

@@ -16,7 +16,9 @@ from rayqc.images.decode import (
     decode_batch,
     is_gray,
     open_image,
+    values_of,
 )
+from rayqc.images.deep import DeepPixels
 
 LARGEST_AUTOMATIC = 64
 SMALLEST = 8
@@ -72,6 +74,19 @@ def decode_real(
         if failure is not None:
             raise unusable(name, failure)
     return images_NHWC
+
+
+def values_of_all(images: Iterable[bytes | None], limits: Limits) -> list[DeepPixels]:
+    """Values of the images of more than 8 bits; one that cannot be decoded is told elsewhere."""
+    deep_images = []
+    for data in images:
+        try:
+            values = values_of(data, limits)
+        except ImageError:
+            continue
+        if values is not None:
+            deep_images.append(values)
+    return deep_images
 
 
 def unusable(name: str, failure: Wrong) -> InputError:

@@ -10,8 +10,9 @@ import pyarrow as pa
 
 from rayqc.config.settings import Image as ImageSettings
 from rayqc.errors import ArtefactError
-from rayqc.images.decode import ImageError, Limits, limits_of, values_of
+from rayqc.images.decode import Limits, limits_of
 from rayqc.images.deep import FULL_FLOAT, FULL_WHOLE, DeepPixels, Levels, levels_of
+from rayqc.images.references import values_of_all
 from rayqc.schema import image_bytes
 from rayqc.sources import Source
 from rayqc.sources.places import say_once
@@ -38,7 +39,7 @@ def choose_levels(references: pa.Table, settings: ImageSettings, model: Folder) 
     Returns:
         The levels; None where each type's full range is taken.
     """
-    deep_images = _values_of(references, limits_of(settings))
+    deep_images = values_of_all(image_bytes(references), limits_of(settings))
     suitable = levels_of(deep_images)
     asked = settings.range
     levels = suitable if asked == "auto" else limits_of(settings).levels
@@ -84,21 +85,8 @@ def warn_of_other_levels(name: str, source: Source, units: Sequence[Unit], limit
     """
     rows = single_rows(units, MOST_LOOKED_AT)
     tables = (source.read(unit, limits.max_bytes) for unit in rows)
-    deep_images = [image for table in tables for image in _values_of(table, limits)]
+    deep_images = [image for table in tables for image in values_of_all(image_bytes(table), limits)]
     _warn_if_faint(name, deep_images, limits.levels)
-
-
-def _values_of(images: pa.Table, limits: Limits) -> list[DeepPixels]:
-    """Values of those that have more than 8 bits; one that cannot be decoded is told elsewhere."""
-    deep_images = []
-    for data in image_bytes(images):
-        try:
-            values = values_of(data, limits)
-        except ImageError:
-            continue
-        if values is not None:
-            deep_images.append(values)
-    return deep_images
 
 
 def _in_force(levels: Levels | None, images: Iterable[DeepPixels]) -> Levels:

@@ -52,7 +52,7 @@ def detect(path: str) -> str:
     kinds: dict[str, SourceKind] = dict(SOURCES.items())
     endings = {ending: name for name, kind in kinds.items() for ending in kind.endings}
     if is_pattern(path) or is_one_file(path, tuple(endings)):
-        matching_kinds = (name for ending, name in endings.items() if path.endswith(ending))
+        matching_kinds = (name for ending, name in endings.items() if path.lower().endswith(ending))
         return next(matching_kinds, "parquet")  # a pattern without a known ending
     file_names = list_files(Folder(path)).files
     if not file_names:

@@ -41,12 +41,11 @@ def as_images(
     Raises:
         InputError: the column's type is none of these.
     """
-    dtype = column.type
     ray_pixels = pixels_of_ray_tensors(column, metadata)
     if ray_pixels is not None:
         return _image_column(pa.array([_png_or_marker(image) for image in ray_pixels], pa.binary()))
-    if pa.types.is_dictionary(dtype):
-        return as_images(column.cast(dtype.value_type), where)
+    column = _unwrapped(column)
+    dtype = column.type
     if pa.types.is_struct(dtype) and dtype.get_field_index("bytes") >= 0:
         return _images_of_structs(column, where)
     if _is_binary(dtype):
@@ -59,6 +58,17 @@ def as_images(
     if images is None:
         raise InputError(f"{where}: image column is {dtype}; expected {EXPECTED}")
     return _image_column(pa.array([_png_or_marker(image) for image in images], pa.binary()))
+
+
+def _unwrapped(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The values of a dictionary, and what types such as Hugging Face's Array3D are stored as."""
+    dtype = column.type
+    if pa.types.is_dictionary(dtype):
+        return _unwrapped(column.cast(dtype.value_type))
+    if isinstance(dtype, pa.BaseExtensionType) and not isinstance(dtype, pa.FixedShapeTensorType):
+        stored = [chunk.storage for chunk in column.chunks]
+        return _unwrapped(pa.chunked_array(stored, dtype.storage_type))
+    return column
 
 
 def image_array(data: list[bytes | None], paths: list[str]) -> pa.StructArray:

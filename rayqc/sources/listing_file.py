@@ -76,12 +76,13 @@ def read_listing(data: bytes, where: str, asked: SourceAsked) -> Listed:
 
 
 def _table_of(data: bytes, where: str) -> pa.Table:
+    name = where.lower()
     try:
-        if where.endswith(TEXT_ENDINGS):
+        if name.endswith(TEXT_ENDINGS):
             return _from_text(data, where)
-        if where.endswith(LINE_ENDINGS):
+        if name.endswith(LINE_ENDINGS):
             return pa.json.read_json(io.BytesIO(data))
-        if where.endswith(".json"):
+        if name.endswith(".json"):
             return _from_json(json.loads(data), where)
         return pq.read_table(io.BytesIO(data))
     except InputError:
@@ -92,7 +93,7 @@ def _table_of(data: bytes, where: str) -> pa.Table:
 
 def _from_text(data: bytes, where: str) -> pa.Table:
     header = data[: data.find(b"\n") if b"\n" in data else None].decode("utf-8-sig").rstrip("\r")
-    delimiter = "\t" if where.endswith(".tsv") else max(DELIMITERS, key=header.count)
+    delimiter = "\t" if where.lower().endswith(".tsv") else max(DELIMITERS, key=header.count)
     names = next(csv.reader([header], delimiter=delimiter), [])
     if any(name.lower().endswith(ENDINGS) for name in names):
         raise InputError(

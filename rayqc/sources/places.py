@@ -22,8 +22,8 @@ def is_pattern(path: str) -> bool:
 
 
 def is_one_file(path: str, ending: str | tuple[str, ...]) -> bool:
-    """Whether a path names a file, not a folder, with the ending or one of the endings."""
-    return path.endswith(ending) and (is_url(path) or not _is_folder(path))
+    """Whether a path names a file, not a folder, with the ending or one of them, in any letters."""
+    return path.lower().endswith(ending) and (is_url(path) or not _is_folder(path))
 
 
 def find_files(path: str, ending: str) -> tuple[Folder, list[str]]:

@@ -179,3 +179,35 @@ def test_pixels_of_no_image_s_shape_are_said():
         "unsupported_format",
         "raw pixels of shape (6, 6, 4); expected (H, W), (H, W, C) or (C, H, W)",
     )
+
+
+class Array3D(pa.ExtensionType):
+    """Hugging Face's type of arrays, as its library registers it."""
+
+    def __init__(self):
+        lists = pa.list_(pa.list_(pa.list_(pa.uint8())))
+        super().__init__(lists, "datasets.features.features.Array3DExtensionType")
+
+    def __arrow_ext_serialize__(self):
+        return b"[[6, 6, 3], 'uint8']"
+
+    @classmethod
+    def __arrow_ext_deserialize__(cls, storage_type, serialized):
+        return cls()
+
+
+@pytest.mark.parametrize("registered", [True, False])
+def test_hugging_faces_arrays_are_read_with_and_without_its_library(tmp_path, registered):
+    storage = pa.array(PIXELS.tolist(), Array3D().storage_type)
+    column = pa.ExtensionArray.from_storage(Array3D(), storage)
+    pq.write_table(pa.table({"image": column, "label": [0, 1, 0]}), tmp_path / "a.parquet")
+    if registered:
+        pa.register_extension_type(Array3D())
+    try:
+        source = open_parquet(str(tmp_path))
+        images = [row["image"]["bytes"] for row in source.read(source.units(9)[0]).to_pylist()]
+    finally:
+        if registered:
+            pa.unregister_extension_type("datasets.features.features.Array3DExtensionType")
+    for pixels, data in zip(PIXELS, images, strict=True):
+        np.testing.assert_array_equal(decode_native(data, Limits()), pixels)

@@ -40,6 +40,7 @@ TEXTS = {
     "bom.csv": "\ufeff" + csv_of("filename,class"),
     "windows.csv": csv_of("Path,Label", [name.replace("/", "\\") for name in IMAGES]),
     "semicolons.csv": csv_of("file_name;category", delimiter=";"),
+    "CAPITAL.CSV": csv_of("image,label"),
     "crlf.csv": csv_of("image,label").replace("\n", "\r\n"),
     "list.tsv": csv_of("image\tlabel", delimiter="\t"),
     "dotted.csv": csv_of("image,label", [f"./{name}" for name in IMAGES]),
