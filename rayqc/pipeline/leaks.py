@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +16,7 @@ from rayqc.ledger.plan import inputs_digest
 from rayqc.schema import image_bytes
 from rayqc.sources import Source, open_source
 from rayqc.storage import write_table
-from rayqc.work.known_images import FILE, digests_of, known_table
+from rayqc.work.known_images import FILE, content_of, digests_of, known_table
 
 if TYPE_CHECKING:
     from rayqc.pipeline.run import Run
@@ -24,8 +24,17 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 ROWS_AT_ONCE = 256
-MADE_OF = b"made_of"
-"""Key of the file's metadata: digests of the references and of the test images."""
+MADE_OF, TEST_CONTENT = b"made_of", b"test_content"
+"""Keys of the file's metadata: digests of the references and of the test's files; and of the test's
+images with their labels."""
+
+
+class TestImage(NamedTuple):
+    """A test image that can be read."""
+
+    digest: str
+    name: str
+    class_name: str
 
 
 def know_images(run: Run) -> None:
@@ -42,30 +51,39 @@ def know_images(run: Run) -> None:
     test = None if test_data is None else open_source(test_data, split="test")
     units = [] if test is None else test.units(ROWS_AT_ONCE)
     made_of = f"{run.references_digest} {inputs_digest(units)}".encode()
-    if run.folder.exists(FILE) and _made_of(run) == made_of:
+    if facts_of_known(run).get(MADE_OF) == made_of:
         return
     with guarded_decoder(run.limits) as decoder:
         names = run.references["id"].to_pylist()
         for name, found in zip(names, decoder.look(image_bytes(run.references)), strict=True):
             if isinstance(found, tuple):
                 raise unusable(name, found)
-        test_digests = [] if test is None else test_digests_of(test, run, decoder)
+        test_images = [] if test is None else images_of_test(test, run, decoder)
     if run.config.references.in_test == "refuse":
-        _refuse_same(run.references, test_digests)
-    table = known_table(run.references, test_digests)
-    write_table(run.folder, FILE, table.replace_schema_metadata({MADE_OF: made_of}))
+        _refuse_same(run.references, test_images)
+    table = known_table(run.references, [(image.digest, image.name) for image in test_images])
+    facts = {MADE_OF: made_of, TEST_CONTENT: content_of_test(test_images)}
+    write_table(run.folder, FILE, table.replace_schema_metadata(facts))
 
 
-def _made_of(run: Run) -> bytes | None:
+def facts_of_known(run: Run) -> dict[bytes, bytes]:
+    """Metadata of the run's file of known images; empty where there is none."""
+    if not run.folder.exists(FILE):
+        return {}
     with run.folder.open(FILE) as file:
-        metadata: dict[bytes, bytes] = pq.ParquetFile(file).schema_arrow.metadata or {}
-    return metadata.get(MADE_OF)
+        return dict(pq.ParquetFile(file).schema_arrow.metadata or {})
 
 
-def test_digests_of(
+def content_of_test(images: list[TestImage]) -> bytes:
+    """One digest of test images, their ids and their classes."""
+    digests, names, classes = zip(*images, strict=True) if images else ((), (), ())
+    return content_of(list(names), classes, list(digests)).encode()
+
+
+def images_of_test(
     test: Source, run: Run, decoder: GuardedDecoder | None = None
-) -> list[tuple[str, str]]:
-    """Digest and id of each test image that can be read and is not too large.
+) -> list[TestImage]:
+    """Digest, id and class of each test image that can be read and is not too large.
 
     Args:
         decoder: looks at each, where they are new to the run.
@@ -74,24 +92,30 @@ def test_digests_of(
         InputError: an image takes its decoder down.
     """
     units = test.units(ROWS_AT_ONCE)
-    found: list[tuple[str, str]] = []
+    class_by_label = dict(enumerate(test.classes))
+    images: list[TestImage] = []
     with run.progress.stage("compare", sum(u.count() for u in units), "test images") as stage:
         for unit in units:
             table = test.read(unit, run.limits.max_bytes)
             names = table["id"].to_pylist()
-            found += zip(digests_of(table), names, strict=True)
+            classes = [class_by_label.get(label, "") for label in table["label"].to_pylist()]
+            images += map(TestImage, digests_of(table), names, classes)
             looks = decoder.look(image_bytes(table)) if decoder else []
-            for name, image in zip(names, looks, strict=bool(decoder)):
-                if isinstance(image, tuple) and image[0] == POISON:
-                    raise unusable(name, image)
+            for name, found in zip(names, looks, strict=bool(decoder)):
+                if isinstance(found, tuple) and found[0] == POISON:
+                    raise unusable(name, found)
             stage.advance(table.num_rows)
-    return [(key, name) for key, name in found if key]
+    return [image for image in images if image.digest]
 
 
-def _refuse_same(references: pa.Table, test_digests: list[tuple[str, str]]) -> None:
+def _refuse_same(references: pa.Table, test_images: list[TestImage]) -> None:
     of_references = zip(digests_of(references), references["id"].to_pylist(), strict=True)
     name_by_digest = dict(of_references)
-    same = [(name_by_digest[key], name) for key, name in test_digests if key in name_by_digest]
+    same = [
+        (name_by_digest[image.digest], image.name)
+        for image in test_images
+        if image.digest in name_by_digest
+    ]
     if same:
         reference, test_image = same[0]
         raise InputError(

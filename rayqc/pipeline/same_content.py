@@ -16,16 +16,16 @@ from rayqc.ledger.commit import iter_commits
 from rayqc.ledger.moved import File, fingerprints_of, has_moved, note_move
 from rayqc.ledger.plan import LEDGER, load_plan
 from rayqc.pipeline.generators import own_sources
-from rayqc.pipeline.leaks import test_digests_of
+from rayqc.pipeline.leaks import TEST_CONTENT, content_of_test, facts_of_known, images_of_test
 from rayqc.pipeline.pool import filter_sources_of
 from rayqc.pipeline.run import REFERENCES, Run
 from rayqc.progress import Progress
 from rayqc.schema import class_names
 from rayqc.sources import open_source
 from rayqc.sources.select import select_references
-from rayqc.storage import Folder, read_table
+from rayqc.storage import Folder
 from rayqc.units import Unit
-from rayqc.work.known_images import FILE, digests_of, known_table
+from rayqc.work.known_images import digests_of
 from rayqc.work.match_classes import PoolSource
 
 logger = logging.getLogger(__name__)
@@ -83,13 +83,11 @@ def _same_references(run: Run) -> int | None:
 
 def _same_test(run: Run) -> int | None:
     """Number of test images, if they are those that the run knows."""
-    data = run.config.test_data()
-    if data is None or not run.folder.exists(FILE):
+    data, content = run.config.test_data(), facts_of_known(run).get(TEST_CONTENT)
+    if data is None or content is None:
         return None
-    found = test_digests_of(open_source(data, split="test"), run)
-    known = read_table(run.folder, FILE)
-    same = known_table(run.references, found).equals(known.replace_schema_metadata(None))
-    return len(found) if same else None
+    images = images_of_test(open_source(data, split="test"), run)
+    return len(images) if content_of_test(images) == content else None
 
 
 def _same_pool(run: Run) -> int | None:

@@ -88,7 +88,8 @@ class FilterWorker:
         judged.columns["message"] = pc.coalesce(judged.columns["message"], notes)
         label = pa.array(label_N, mask=label_N == UNKNOWN)
         table = table.set_column(2, "label", label)
-        self._commit(index, table, label_N, judged, content_of(table["id"].to_pylist(), digests))
+        content = content_of(table["id"].to_pylist(), label_N.tolist(), digests)
+        self._commit(index, table, label_N, judged, content)
 
     def rehearsal(self, unit: Unit) -> tuple[int, Callable[[int], None]]:
         """The unit's number of rows, and a function that judges one row; see `isolate.Isolable`."""

@@ -25,10 +25,10 @@ def digests_of(images: pa.Table) -> list[str]:
     return [digest(data) if data else "" for data in image_bytes(images)]
 
 
-def content_of(ids: list[str], digests: list[str]) -> str:
-    """One digest of images and their ids; `digests` as `digests_of` gives them."""
-    lines = (f"{name} {key}" for name, key in zip(ids, digests, strict=True))
-    return digest("\n".join(lines).encode())
+def content_of(ids: list[str], labels: Iterable[object], digests: list[str]) -> str:
+    """One digest of images, their ids and their labels; `digests` as `digests_of` gives them."""
+    rows = zip(ids, labels, digests, strict=True)
+    return digest("\n".join(f"{name} {label} {key}" for name, label, key in rows).encode())
 
 
 def known_table(references: pa.Table, test_digests: Iterable[tuple[str, str]]) -> pa.Table:

@@ -39,7 +39,8 @@ class PoolSource:
 
     def content_of(self, table: pa.Table) -> str:
         """Digest of rows that `read` gave; see `Commit.content`."""
-        return content_of(table["id"].to_pylist(), digests_of(table))
+        label_N = own_labels(table, self.to_class)
+        return content_of(table["id"].to_pylist(), label_N.tolist(), digests_of(table))
 
 
 def match_classes(source: Source, prefix: str, classes: tuple[str, ...]) -> PoolSource:

@@ -14,6 +14,8 @@ from rayqc.images.encode import encode_png
 from rayqc.ledger.commit import load_commits
 from rayqc.ledger.manifest import balance
 from rayqc.ledger.plan import clear, start_or_resume, work_digest
+from rayqc.pipeline import leaks
+from rayqc.pipeline.leaks import content_of_test
 from rayqc.pipeline.same_content import go_on_with_copies
 from rayqc.progress import Progress
 from rayqc.regions.statistic_choice import StatisticChoice
@@ -160,3 +162,16 @@ def test_commits_of_before_cannot_be_compared(tiny_run, tmp_path):
     go_on_with_copies(out, [moved], units, 10**9, Progress())
     with pytest.raises(ConflictError):
         start_or_resume(out, {"stage": "filter"}, units)
+
+
+def test_another_label_is_another_test_set():
+    images = [leaks.TestImage("d1", "1.png", "cat"), leaks.TestImage("d2", "2.png", "dog")]
+    content = content_of_test(images)
+    assert content_of_test(list(images)) == content
+    for other in (
+        images[:1],
+        images[::-1],
+        [*images[:1], images[1]._replace(class_name="cat")],
+        [],
+    ):
+        assert content_of_test(other) != content
