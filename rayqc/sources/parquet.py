@@ -218,8 +218,10 @@ def _list(path: str, asked: SourceAsked) -> tuple[Folder, list[str]]:
     named = is_pattern(path) or is_one_file(path, ".parquet")
     folder = Folder(path)
     manifest_paths = None if named else _paths_in_manifest(folder)
-    if manifest_paths is not None:
+    if manifest_paths is not None and not asked.split_is_set:
         return folder, manifest_paths
+    if manifest_paths is not None:
+        return folder, files_of_split(folder, manifest_paths, asked)
     folder, names = find_files(path, ".parquet")
     if named and not asked.split_is_set:
         return folder, names

@@ -74,6 +74,12 @@ def test_a_folder_of_class_folders_is_a_pool(tiny_run, tmp_path):
         assert row["verdict"] == mine[source[::7][number]["id"]]
 
 
+def test_what_rayqc_wrote_has_one_split(tiny_run):
+    found = rayqc.check(str(tiny_run / "pool"))
+    assert list(found["sections"]) == ["train"]
+    assert (found["images"], found["duplicates"]["across"]) == (len(rows(tiny_run, "pool")), {})
+
+
 def test_images_of_the_run_itself_in_a_pool_are_told(tiny_run, tmp_path, caplog):
     references = pq.read_table(tiny_run / "model" / "references.parquet").to_pylist()[:3]
     test_source = open_source(Data(kind="bundled"), split="test")
