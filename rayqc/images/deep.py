@@ -28,6 +28,9 @@ PHOTOMETRIC, BITS = 262, 258
 """TIFF tags."""
 PNG_DEPTH = 24
 """Offset of a PNG's bits a channel."""
+PNG_SIGNATURE_BYTES, PNG_FRAME_BYTES = 8, 12
+PNG_PIXELS = (b"IHDR", b"tRNS", b"IDAT", b"IEND")
+"""Chunks of a PNG in colour that decide its pixels."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,9 +79,12 @@ def deep_pixels(image: Image.Image, data: bytes) -> DeepPixels | None:
         return DeepPixels(values_HWC=values_HW[..., None], alpha_HW=alpha_HW, inverted=inverted)
     if not _is_deep_colour(image, data):
         return None
-    decode = imagecodecs.png_decode if image.format == "PNG" else imagecodecs.tiff_decode
     try:
-        values_HWC: np.ndarray = decode(data)
+        values_HWC: np.ndarray = (
+            imagecodecs.png_decode(_bare_png(data))
+            if image.format == "PNG"
+            else imagecodecs.tiff_decode(data)
+        )
     except Exception:  # what Pillow could read is taken as Pillow has it
         return None
     if values_HWC.dtype != np.uint16 or values_HWC.shape[:2] != (image.height, image.width):
@@ -87,6 +93,17 @@ def deep_pixels(image: Image.Image, data: bytes) -> DeepPixels | None:
         return DeepPixels(values_HWC=values_HWC)
     alpha_HW = np.rint(values_HWC[..., -1] / 257).astype(np.uint8)
     return DeepPixels(values_HWC=values_HWC[..., :-1], alpha_HW=alpha_HW)
+
+
+def _bare_png(data: bytes) -> bytes:
+    """A PNG's pixels and transparency; of odd notes beside them libpng speaks on the terminal."""
+    kept, offset = [data[:PNG_SIGNATURE_BYTES]], PNG_SIGNATURE_BYTES
+    while offset < len(data):
+        end = offset + int.from_bytes(data[offset : offset + 4]) + PNG_FRAME_BYTES
+        if data[offset + 4 : offset + 8] in PNG_PIXELS:
+            kept.append(data[offset:end])
+        offset = end
+    return b"".join(kept)
 
 
 def _is_deep_colour(image: Image.Image, data: bytes) -> bool:

@@ -150,3 +150,16 @@ def test_infinite_values_are_an_error_at_any_levels():
     values = np.full((8, 8, 1), np.inf, "<f4")
     with pytest.raises(ImageError, match="NaN or infinite"):
         decode(tiff(values), ImageShape(size=8, channels=1), Limits(levels=(0, 255)))
+
+
+NOTES = {"iCCP": b"x\0\0" + zlib.compress(b"junk"), "sRGB": b"\x09", "bKGD": b"\0", "tEXt": b"\0"}
+
+
+@pytest.mark.parametrize("name", NOTES)
+def test_odd_notes_change_no_pixel_and_keep_off_the_terminal(name, capfd):
+    data, note = png16(colour(VALUES), 2, [64, 64, 64]), NOTES[name]
+    head = name.encode() + note
+    chunk = struct.pack(">I", len(note)) + head + struct.pack(">I", zlib.crc32(head))
+    found = decode_native(data[:33] + chunk + data[33:], Limits())
+    np.testing.assert_array_equal(found, decode_native(data, Limits()))
+    assert capfd.readouterr().err == ""
