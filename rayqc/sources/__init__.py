@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from rayqc.config import Data
 from rayqc.config.base import FILES
 from rayqc.errors import InputError, NoSuchSplitError
@@ -10,7 +12,7 @@ from rayqc.sources.base import Source, SourceAsked, SourceKind, Split, refuse_co
 from rayqc.sources.listing import is_image, list_files
 from rayqc.sources.places import is_one_file, is_pattern
 from rayqc.sources.tar import refuse_compressed
-from rayqc.storage import Folder
+from rayqc.storage import Folder, is_url
 
 
 def open_source(data: Data, split: Split = "train") -> Source:
@@ -54,6 +56,11 @@ def detect(path: str) -> str:
     if is_pattern(path) or is_one_file(path, tuple(endings)):
         matching_kinds = (name for ending, name in endings.items() if path.lower().endswith(ending))
         return next(matching_kinds, "parquet")  # a pattern without a known ending
+    if not is_url(path) and Path(path).is_file():
+        raise InputError(
+            f"{path} is one file, and no list of images; expected a file ending in "
+            f"{', '.join(sorted(endings))}, or the folder that the class folders are in"
+        )
     file_names = list_files(Folder(path)).files
     if not file_names:
         raise InputError(

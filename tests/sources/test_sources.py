@@ -225,6 +225,12 @@ def test_labels_are_matched_by_name(tmp_path, rng):
         match_labels(table, ("b", "a"), ("b", "c"))
 
 
+def test_one_image_file_is_no_source(tmp_path):
+    (tmp_path / "1.png").write_bytes(b"x")
+    with pytest.raises(InputError, match=r"1\.png is one file, and no list of images; .* folder"):
+        open_source(Data(path=str(tmp_path / "1.png")))
+
+
 def test_what_cannot_be_read_is_named(tmp_path):
     with pytest.raises(InputError, match="no images at .*nowhere is missing or empty"):
         open_source(Data(path=str(tmp_path / "nowhere")))
