@@ -81,6 +81,8 @@ ENCODERS = Kinds(
     vae="rayqc.encoders.vae:KIND",
     supervised="rayqc.encoders.supervised:KIND",
     contrastive="rayqc.encoders.contrastive:KIND",
+    pretrained="rayqc.encoders.timm:KIND_INSTALLED",
+    timm=Entry("rayqc.encoders.timm:KIND", needs=("name",)),
     torchvision=Entry("rayqc.encoders.torchvision:KIND", needs=("name", "weights")),
     python=Entry("rayqc.encoders.python:KIND", needs=("target",)),
 )

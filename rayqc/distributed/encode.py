@@ -31,14 +31,14 @@ class EncodeActor:
         self, model: Folder, encoder: EncoderSettings, micro_batch: int, limits: Limits, device: str
     ) -> None:
         trained = load_encoder(model, encoder.target)
-        self.image = trained.image
+        self.input = trained.input
         self.encoder = LatentEncoder(trained.network, micro_batch, device, encoder.precision)
         self.limits = limits
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """A table of columns id, label, latent, from one of columns id, label, image."""
         data = image_bytes(batch)
-        images_NHWC = decode_real(batch["id"].to_pylist(), data, self.image, self.limits)
+        images_NHWC = decode_real(batch["id"].to_pylist(), data, self.input, self.limits)
         latent_ND = self.encoder.encode(images_NHWC)
         latent = pa.FixedSizeListArray.from_arrays(latent_ND.ravel(), latent_ND.shape[1])
         return pa.table({"id": batch["id"], "label": batch["label"], "latent": latent})

@@ -76,5 +76,7 @@ class EncoderKind:
     """True if it is trained on the references, whose latents then cannot calibrate a promise."""
     code: Callable[[Shape], NamedCode] | None = None
     """Names the user's code that the encoder runs; None for a kind that runs none."""
+    input: Callable[[Shape], ImageShape | None] = lambda shape: None
+    """How images are brought to the network, from their own size; None takes the run's images."""
     input_digest: Callable[[EncoderSettings], str | None] = lambda settings: None
     """Digest of the file that the settings name; another file makes another encoder."""

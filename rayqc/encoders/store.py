@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from rayqc.encoders.base import EncoderKind, MadeEncoder, NamedCode
+from rayqc.encoders.base import EncoderKind, MadeEncoder, NamedCode, Shape
 from rayqc.errors import ArtefactError, UntrustedCodeError
 from rayqc.images.decode import ImageShape
 from rayqc.kinds import ENCODERS
@@ -33,7 +33,9 @@ class TrainedEncoder:
     kind: str
     network: LatentNetwork
     image: ImageShape
-    """Size and channels of the images that it takes."""
+    """Size and channels of the run's images."""
+    input: ImageShape
+    """How images are brought to the network: as the run's, or as its weights ask."""
     digest: str
     """SHA-256 over weights and shape: the encoder's identity."""
     classes: tuple[str, ...]
@@ -63,6 +65,7 @@ def save_encoder(
         kind=kind,
         network=made.network,
         image=image,
+        input=_input_of(kind, made.shape, image),
         digest=identity,
         classes=classes,
         record=made.record,
@@ -89,14 +92,21 @@ def load_encoder(folder: Folder, trusted: str | None) -> TrainedEncoder:
         _refuse_untrusted(kind.code(model["shape"]), trusted, folder)
     network = kind.build(model["shape"])
     load_network(network, folder, WEIGHTS)
+    image = ImageShape(**model["image"])
     return TrainedEncoder(
         kind=model["kind"],
         network=network.eval(),
-        image=ImageShape(**model["image"]),
+        image=image,
+        input=_input_of(model["kind"], model["shape"], image),
         digest=identity,
         classes=tuple(model["classes"]),
         record=model["record"],
     )
+
+
+def _input_of(name: str, shape: Shape, image: ImageShape) -> ImageShape:
+    kind: EncoderKind = ENCODERS[name]
+    return kind.input(shape) or image
 
 
 def _refuse_untrusted(code: NamedCode, trusted: str | None, folder: Folder) -> None:

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rayqc.config.settings import Encoder as EncoderSettings
-from rayqc.encoders.base import EncoderKind, EncoderTask, MadeEncoder
+from rayqc.encoders.base import EncoderKind, EncoderTask, MadeEncoder, Shape
 from rayqc.errors import ConfigError
+from rayqc.images.decode import ImageShape
 from rayqc.models.latent import LatentNetwork
 from rayqc.storage import digest
 
@@ -108,7 +109,7 @@ def make(task: EncoderTask) -> MadeEncoder:
         )
     return MadeEncoder(
         network=network,
-        shape={"name": settings.name, "input_size": settings.input_size},
+        shape={"name": settings.name, "input_size": settings.input_size, "own_size": True},
         record={"latent_dim": network.latent_dim},
     )
 
@@ -121,10 +122,16 @@ def input_digest(settings: EncoderSettings) -> str | None:
         return None
 
 
+def input_of(shape: Shape) -> ImageShape | None:
+    """Images in the network's size, from their own; runs of 0.1.0 enlarged the run's small ones."""
+    return ImageShape(size=shape["input_size"], channels=3) if shape.get("own_size") else None
+
+
 KIND = EncoderKind(
     where="driver",
     build=lambda shape: Pretrained(shape["name"], shape["input_size"]),
     make=make,
     saw_references=False,
     input_digest=input_digest,
+    input=input_of,
 )

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import io
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
@@ -73,25 +75,16 @@ def limits_of(settings: ImageSettings) -> Limits:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImageFacts:
-    """What an encoded image is."""
-
-    format: str
-    """As Pillow names it."""
-    mode: str
-    """As Pillow names it, such as RGB, L or I;16."""
-    width: int
-    height: int
-    values: tuple[float, float, bool] | None = None
-    """Of an image of more than 8 bits: least and largest value, and whether they are floats."""
-
-
-@dataclass(frozen=True, kw_only=True)
 class ImageShape:
     """Shape of a model's input: `size` x `size` pixels of 1 (gray) or 3 (RGB) channels."""
 
     size: int
     channels: int
+    kept_share: float | None = None
+    """Of the shorter side, the share that is kept: a square from the image's middle. None keeps the
+    whole image and scales each side by itself."""
+    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
+    """With antialiasing in either case."""
 
     @property
     def pixels(self) -> tuple[int, int, int]:
@@ -112,19 +105,45 @@ def decode(data: bytes | None, shape: ImageShape, limits: Limits) -> np.ndarray:
         ImageError: `empty`, `too_large`, `unsupported_format`, `unsupported_mode`,
             `nonfinite` or `decode_error`.
     """
-    pixels = _plain(data, limits)
-    if pixels is not None and pixels.shape == shape.pixels:
-        return pixels
-    image = to_mode(
-        open_image(data, limits) if pixels is None else _as_image(pixels), shape.channels
-    )
-    if image.size != (shape.size, shape.size):
-        image = image.resize((shape.size, shape.size), Image.Resampling.BILINEAR)
+    return decode_shapes(data, (shape,), limits)[0]
+
+
+def decode_shapes(
+    data: bytes | None, shapes: Sequence[ImageShape], limits: Limits
+) -> list[np.ndarray]:
+    """Pixels of an encoded image in each of several shapes; it is decoded once.
+
+    Raises:
+        ImageError: as `decode`.
+    """
+    pixels = fast_pixels(data, limits)
+    image: Image.Image | None = None
+    found = []
+    for shape in shapes:
+        if pixels is not None and pixels.shape == shape.pixels and shape.kept_share is None:
+            found.append(pixels)
+            continue
+        if image is None:
+            image = open_image(data, limits) if pixels is None else _as_image(pixels)
+        found.append(_fitted(to_mode(image, shape.channels), shape))
+    return found
+
+
+def _fitted(image: Image.Image, shape: ImageShape) -> np.ndarray:
+    """(H, W, C) uint8 of an image in the shape's mode."""
+    box = None
+    if shape.kept_share is not None:
+        side = shape.kept_share * min(image.size)
+        left, top = ((length - side) / 2 for length in image.size)
+        box = (left, top, left + side, top + side)
+    if box is not None or image.size != (shape.size, shape.size):
+        resampling = Image.Resampling[shape.interpolation.upper()]
+        image = image.resize((shape.size, shape.size), resampling, box=box)
     return np.asarray(image, dtype=np.uint8).reshape(shape.pixels)
 
 
 def decode_batch(
-    data: list[bytes | None], shape: ImageShape, limits: Limits
+    data: Sequence[bytes | None], shape: ImageShape, limits: Limits
 ) -> tuple[np.ndarray, list[Wrong | None]]:
     """Pixels of many encoded images in the model's shape; a failure is returned, not raised.
 
@@ -132,16 +151,27 @@ def decode_batch(
         (N, H, W, C) uint8, zero where decoding failed; and N items, (reason, message) where
         decoding failed and None elsewhere.
     """
-    images_NHWC = np.zeros((len(data), *shape.pixels), np.uint8)
+    (images_NHWC,), failures = decode_batch_shapes(data, (shape,), limits)
+    return images_NHWC, failures
+
+
+def decode_batch_shapes(
+    data: Sequence[bytes | None], shapes: Sequence[ImageShape], limits: Limits
+) -> tuple[list[np.ndarray], list[Wrong | None]]:
+    """Pixels of many encoded images in each of several shapes; see `decode_batch`."""
+    images = [np.zeros((len(data), *shape.pixels), np.uint8) for shape in shapes]
     failures: list[Wrong | None] = [None] * len(data)
     for row, encoded in enumerate(data):
         try:
-            images_NHWC[row] = decode(encoded, shape, limits)
+            for images_NHWC, pixels in zip(
+                images, decode_shapes(encoded, shapes, limits), strict=True
+            ):
+                images_NHWC[row] = pixels
         except ImageError as error:
             failures[row] = (error.reason, str(error))
         except Exception as error:  # of a mode, size or file that no decoder was made for
             failures[row] = ("decode_error", f"{type(error).__name__}: {error}")
-    return images_NHWC, failures
+    return images, failures
 
 
 def decode_native(data: bytes | None, limits: Limits) -> np.ndarray:
@@ -153,7 +183,7 @@ def decode_native(data: bytes | None, limits: Limits) -> np.ndarray:
     Raises:
         ImageError: as `decode`.
     """
-    pixels = _plain(data, limits)
+    pixels = fast_pixels(data, limits)
     if pixels is not None:
         return pixels
     image = open_image(data, limits)
@@ -162,7 +192,7 @@ def decode_native(data: bytes | None, limits: Limits) -> np.ndarray:
     return pixels.reshape(image.height, image.width, channels)
 
 
-def _plain(data: bytes | None, limits: Limits) -> np.ndarray | None:
+def fast_pixels(data: bytes | None, limits: Limits) -> np.ndarray | None:
     """Pixels of an image that needs no Pillow, (H, W, 1) or (H, W, 3) uint8; else None."""
     if not data or len(data) > limits.max_bytes:
         return None
@@ -183,7 +213,7 @@ def open_image(data: bytes | None, limits: Limits) -> Image.Image:
         ImageError: `empty`, `too_large`, `unsupported_format`, `unsupported_mode`, `nonfinite` or
             `decode_error`.
     """
-    return _opened(data, limits).image
+    return opened(data, limits).image
 
 
 def values_of(data: bytes | None, limits: Limits) -> DeepPixels | None:
@@ -194,36 +224,7 @@ def values_of(data: bytes | None, limits: Limits) -> DeepPixels | None:
     """
     if not data or not _may_be_deep(data):
         return None
-    return _opened(data, limits).deep
-
-
-def facts_of(data: bytes | None, limits: Limits) -> ImageFacts:
-    """What an image is; it is decoded as `decode` does, to colour.
-
-    Raises:
-        ImageError: as `decode`.
-    """
-    pixels = _plain(data, limits)
-    if data and pixels is not None:
-        return ImageFacts(
-            format="PNG" if data.startswith(SIGNATURES["PNG"]) else "JPEG",
-            mode="L" if pixels.shape[2] == 1 else "RGB",
-            width=pixels.shape[1],
-            height=pixels.shape[0],
-        )
-    opened = _opened(data, limits)
-    to_mode(opened.image, 3)
-    values = None
-    if opened.deep is not None:
-        values_HWC = opened.deep.values_HWC
-        values = (float(values_HWC.min()), float(values_HWC.max()), opened.deep.is_float)
-    return ImageFacts(
-        format=opened.format,
-        mode=opened.mode,
-        width=opened.image.width,
-        height=opened.image.height,
-        values=values,
-    )
+    return opened(data, limits).deep
 
 
 def _may_be_deep(data: bytes) -> bool:
@@ -233,7 +234,7 @@ def _may_be_deep(data: bytes) -> bool:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Opened:
+class Opened:
     """An image, its values if it has more than 8 bits, and what its file says of it."""
 
     image: Image.Image
@@ -242,7 +243,7 @@ class _Opened:
     mode: str
 
 
-def _opened(data: bytes | None, limits: Limits) -> _Opened:
+def opened(data: bytes | None, limits: Limits) -> Opened:
     if not data:
         raise ImageError("empty", "no bytes")
     if len(data) > limits.max_bytes:
@@ -261,7 +262,7 @@ def _opened(data: bytes | None, limits: Limits) -> _Opened:
         raise ImageError("decode_error", f"{type(error).__name__}: {error}") from error
 
 
-def _decoded(data: bytes, limits: Limits) -> _Opened:
+def _decoded(data: bytes, limits: Limits) -> Opened:
     if data.startswith(SIGNATURES["TIFF"]):
         quiet_libtiff()
     file = Image.open(io.BytesIO(data), formats=limits.formats)
@@ -273,7 +274,7 @@ def _decoded(data: bytes, limits: Limits) -> _Opened:
     image: Image.Image = file
     if deep is not None:
         image = _to_8_bit(file, deep, limits.levels)
-    return _Opened(
+    return Opened(
         image=ImageOps.exif_transpose(image), deep=deep, format=file.format or "", mode=file.mode
     )
 

@@ -23,7 +23,8 @@ from queue import SimpleQueue
 from typing import Any, BinaryIO, cast
 
 from rayqc.errors import StoppedError
-from rayqc.images.decode import ImageError, ImageFacts, Limits, Wrong, facts_of
+from rayqc.images.decode import ImageError, Limits, Wrong
+from rayqc.images.facts import ImageFacts, facts_of
 
 POISON = "poison"
 """Reason of an image that takes down or hangs whatever decodes it."""

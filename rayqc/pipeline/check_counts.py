@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from rayqc.images.decode import ImageFacts, Wrong
+from rayqc.images.decode import Wrong
+from rayqc.images.facts import ImageFacts
 from rayqc.results import CheckCountsResult, CheckedSection, Duplicates
 from rayqc.storage import digest
 

@@ -40,7 +40,7 @@ def inspect_image(run: Run, filtered: Folder, id_: str) -> tuple[JudgedImage, by
     reference_by_id = {row["id"]: row for row in reference_rows}
     panels = [Shown(image=judged.image, caption=_caption(judged.row, fitted.regions.classes))]
     try:
-        pixels = decode(judged.image, encoder.image, run.limits)
+        pixels = decode(judged.image, encoder.input, run.limits)
     except ImageError:
         return judged, comparison(panels, run.limits)
     batches = LatentEncoder(encoder.network, 1, precision=run.config.encoder.precision)

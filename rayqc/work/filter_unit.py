@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from rayqc.encoders.batches import LatentEncoder
 from rayqc.encoders.store import load_encoder
-from rayqc.images.decode import Limits, Wrong, decode_batch
+from rayqc.images.decode import Limits, Wrong, decode_batch_shapes
 from rayqc.images.guarded import POISON
 from rayqc.ledger.commit import commit_unit
 from rayqc.ledger.plan import work_digest
@@ -65,7 +65,8 @@ class FilterWorker:
     def __init__(self, spec: FilterSpec) -> None:
         trained = load_encoder(spec.model, spec.trusted)
         self.spec = spec
-        self.image = trained.image
+        own_input = trained.input != trained.image
+        self.shapes = (trained.image, trained.input) if own_input else (trained.image,)
         self.encoder = LatentEncoder(trained.network, spec.micro_batch, spec.device, spec.precision)
         latent_dim = trained.network.latent_dim
         self.fitted = load_regions(spec.regions, trained.digest, latent_dim)
@@ -179,9 +180,9 @@ class FilterWorker:
         images, latents, errors = [], [], []
         # Threads decode later chunks while this thread encodes.
         map_chunks = self.threads.map if self.threads else map
-        for images_NHWC, chunk_errors in map_chunks(self._decode, chunks):
-            latent_ND, failures = self._latents(images_NHWC)
-            images.append(images_NHWC)
+        for in_shapes, chunk_errors in map_chunks(self._decode, chunks):
+            latent_ND, failures = self._latents(in_shapes[-1])
+            images.append(in_shapes[0])
             latents.append(latent_ND)
             errors += [
                 error or ((ENCODER_ERROR, words_of(failures[row])) if row in failures else None)
@@ -222,8 +223,9 @@ class FilterWorker:
         latent_ND[list(failures)] = 0
         return latent_ND, failures
 
-    def _decode(self, data: list[bytes | None]) -> tuple[np.ndarray, list[Wrong | None]]:
-        return decode_batch(data, self.image, self.spec.limits)
+    def _decode(self, data: list[bytes | None]) -> tuple[list[np.ndarray], list[Wrong | None]]:
+        """Pixels in the run's shape and, where the encoder has one of its own, in that."""
+        return decode_batch_shapes(data, self.shapes, self.spec.limits)
 
     def _commit(
         self, index: int, table: pa.Table, label_N: np.ndarray, judged: Judgement, content: str

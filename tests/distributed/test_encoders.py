@@ -10,6 +10,7 @@ from tests.conftest import tiny
 KINDS = {
     "supervised": {"kind": "supervised", "width": 0.02, "steps": 20},
     "contrastive": {"kind": "contrastive", "width": 0.02, "steps": 10},
+    "pretrained": {"kind": "pretrained"},
     "python": {"kind": "python", "target": "tests.models.test_features:Means"},
 }
 
@@ -17,12 +18,13 @@ KINDS = {
 REGIONS = {
     "supervised": ("calibrated", "sphere_loo"),
     "contrastive": ("sphere_loo",),
+    "pretrained": ("calibrated",),
     "python": ("calibrated",),
 }
 
 
 def settings_of(kind, region):
-    views = ["edges", "latent"] if kind == "python" else ["edges"]
+    views = ["edges", "latent"] if kind in ("python", "pretrained") else ["edges"]
     return tiny(
         encoder={**tiny()["encoder"], **KINDS[kind]},
         regions={"kind": region, "views": views, "measure_images": 40},

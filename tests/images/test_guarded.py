@@ -10,8 +10,9 @@ from PIL import Image
 
 import rayqc
 from rayqc.errors import InputError, StoppedError
-from rayqc.images.decode import ImageError, ImageFacts, Limits, decode_native
+from rayqc.images.decode import ImageError, Limits, decode_native
 from rayqc.images.encode import encode_png
+from rayqc.images.facts import ImageFacts
 from rayqc.images.guarded import guarded_decoder
 from tests.images.corpus import bad_images
 from tests.images.test_odd_but_sound import tiff

@@ -71,16 +71,16 @@ def failing(method, images_of):
 def decoding(patch):
     import rayqc.images.decode as module
 
-    decode = module.decode
+    decode = module.decode_shapes
 
-    def work(data, shape, limits):
-        pixels = decode(data, shape, limits)
-        error = marked(pixels[None])
+    def work(data, shapes, limits):
+        found = decode(data, shapes, limits)
+        error = marked(found[0][None])
         if error is not None:
             raise error
-        return pixels
+        return found
 
-    patch.setattr(module, "decode", work)
+    patch.setattr(module, "decode_shapes", work)
 
 
 def encoding(patch):

