@@ -33,15 +33,22 @@ def gpus_wanted(use_gpu: bool | Literal["auto"]) -> bool:
     return has_gpu if use_gpu == "auto" else use_gpu
 
 
-def free_and_all(resource: Literal["CPU", "GPU"]) -> tuple[list[int], list[int]]:
-    """Whole CPUs or GPUs of each node: those that nobody holds, and all."""
+def free_and_all(
+    resource: Literal["CPU", "GPU"], enough: int | None = None
+) -> tuple[list[int], list[int]]:
+    """Whole CPUs or GPUs of each node: those that nobody holds, and all.
+
+    Args:
+        enough: so many free ones are not waited to become more; None waits for all to settle.
+    """
     deadline = time.monotonic() + SECONDS_TO_SETTLE
     while True:
         free_by_node = available_resources_per_node()
         nodes = [node for node in ray.nodes() if node["Alive"]]
         totals = [int(node["Resources"].get(resource, 0)) for node in nodes]
         free = [int(free_by_node.get(node["NodeID"], {}).get(resource, 0)) for node in nodes]
-        if free == totals or time.monotonic() > deadline:
+        is_enough = enough is not None and sum(free) >= enough
+        if is_enough or free == totals or time.monotonic() > deadline:
             return free, totals
         time.sleep(SECONDS_TO_SETTLE / 30)
 
@@ -55,10 +62,10 @@ def actor_count(name: str, asked: int | Literal["auto"], work: int, gpu: bool) -
     Args:
         name: of the stage, for that line.
     """
-    free = sum(free_and_all("GPU" if gpu else "CPU")[0])
+    most = work if asked == "auto" else min(asked, work)
+    free = sum(free_and_all("GPU" if gpu else "CPU", enough=most)[0])
     say_if_none_is_free(name, free, gpu)
-    limit = free if asked == "auto" else min(asked, free)
-    return max(1, min(limit, work))
+    return max(1, min(free, most))
 
 
 def say_if_none_is_free(name: str, free: int, gpu: bool) -> None:

@@ -53,7 +53,7 @@ def run_tasks(
 
     task = ray.remote(num_cpus=1, num_gpus=1 if gpu else 0)(report)
     name = stage.name if stage else function.__name__.strip("_")
-    say_if_none_is_free(name, sum(free_and_all("GPU" if gpu else "CPU")[0]), gpu)
+    say_if_none_is_free(name, sum(free_and_all("GPU" if gpu else "CPU", enough=1)[0]), gpu)
     watchdog = Watchdog(name, minutes, lambda: ray.get(register.running.remote()))
     results: dict[int, Any] = {}
     pending: dict[Any, int] = {}

@@ -16,8 +16,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from rayqc.config.settings import Encoder as EncoderSettings
 from rayqc.encoders.base import EncoderKind, EncoderTask, MadeEncoder, Shape
+from rayqc.encoders.weights import digest_of_weights, load_without_head
 from rayqc.errors import ConfigError
 from rayqc.images.decode import ImageShape
 from rayqc.models.latent import LatentNetwork
@@ -126,9 +126,7 @@ def make(task: EncoderTask) -> MadeEncoder:
             state = _timm().models.load_state_dict(path, weights_only=True)
         except Exception as error:  # reading an arbitrary file can raise anything
             raise ConfigError(f"encoder.weights: cannot read {path}: {error}") from error
-        missing = network.load_state_dict(state, strict=False).missing_keys
-        if missing:
-            raise ConfigError(f"encoder.weights: {path} is no {name}: it lacks {missing[:3]}")
+        load_without_head(network, state, path, name)
     return _made(name, network)
 
 
@@ -159,20 +157,12 @@ def _installed_weights() -> Path:
     return found[0]
 
 
-def _digest_of_file(settings: EncoderSettings) -> str | None:
-    """Digest of the file of weights; None where it is not set or cannot be read."""
-    try:
-        return None if settings.weights is None else digest(Path(settings.weights).read_bytes())
-    except OSError:
-        return None
-
-
 KIND = EncoderKind(
     where="driver",
     build=_build,
     make=make,
     saw_references=False,
-    input_digest=_digest_of_file,
+    input_digest=digest_of_weights,
     input=_input,
 )
 KIND_INSTALLED = EncoderKind(

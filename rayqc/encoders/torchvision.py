@@ -5,18 +5,15 @@ Shape suffixes: N images, C H W pixels, D latent.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rayqc.config.settings import Encoder as EncoderSettings
 from rayqc.encoders.base import EncoderKind, EncoderTask, MadeEncoder, Shape
+from rayqc.encoders.weights import digest_of_weights, load_without_head
 from rayqc.errors import ConfigError
 from rayqc.images.decode import ImageShape
 from rayqc.models.latent import LatentNetwork
-from rayqc.storage import digest
 
 IMAGENET_MEAN, IMAGENET_SPREAD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Mean and standard deviation of each RGB channel that torchvision's models expect."""
@@ -102,24 +99,12 @@ def make(task: EncoderTask) -> MadeEncoder:
     settings = task.settings
     network = Pretrained(str(settings.name), settings.input_size)
     weights = pretrained_weights(str(settings.weights))
-    missing = network.network.load_state_dict(weights, strict=False).missing_keys
-    if missing:
-        raise ConfigError(
-            f"encoder.weights: {settings.weights} is no {settings.name}: it lacks {missing[:3]}"
-        )
+    load_without_head(network.network, weights, str(settings.weights), str(settings.name))
     return MadeEncoder(
         network=network,
         shape={"name": settings.name, "input_size": settings.input_size, "own_size": True},
         record={"latent_dim": network.latent_dim},
     )
-
-
-def input_digest(settings: EncoderSettings) -> str | None:
-    """Digest of the file of weights; None where it cannot be read, which `make` then reports."""
-    try:
-        return digest(Path(str(settings.weights)).read_bytes())
-    except OSError:
-        return None
 
 
 def input_of(shape: Shape) -> ImageShape | None:
@@ -132,6 +117,6 @@ KIND = EncoderKind(
     build=lambda shape: Pretrained(shape["name"], shape["input_size"]),
     make=make,
     saw_references=False,
-    input_digest=input_digest,
+    input_digest=digest_of_weights,
     input=input_of,
 )

@@ -244,6 +244,7 @@ class Opened:
 
 
 def opened(data: bytes | None, limits: Limits) -> Opened:
+    """The first frame of an encoded image, and what is known of it; raises as `open_image`."""
     if not data:
         raise ImageError("empty", "no bytes")
     if len(data) > limits.max_bytes:

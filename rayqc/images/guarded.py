@@ -1,9 +1,10 @@
 """Decode images in child processes, which may die of one or hang at it without harm.
 
-parent                               child (`python -m rayqc.images.guarded`)
-limits, then images one by one  -->  decodes each
-<--  what the image is, or why it cannot be decoded
-no answer, or none in time: the image is tried once more by a new child, and then it is `poison`
+    parent                               child (`python -m rayqc.images.guarded`)
+    limits, then images one by one  -->  decodes each
+                                    <--  what the image is, or why it cannot be decoded
+
+No answer, or none in time: the image is tried once more by a new child, and then it is `poison`.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ differ, what the run has read is read again and compared byte for byte.
 
 from __future__ import annotations
 
+import functools
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -49,20 +50,25 @@ def same_sections(
     }
     same = set()
     for section in sections:
-        started = time.monotonic()
-        images = compare[section](run)
-        if images is None:
-            continue
-        same.add(section)
-        seconds = time.monotonic() - started
-        logger.info(
-            "%s: copied or mounted anew; %d images were compared in %.1f s, and are those that the "
-            "run has read",
-            section,
-            images,
-            seconds,
-        )
+        if _is_same(section, functools.partial(compare[section], run)):
+            same.add(section)
     return same
+
+
+def _is_same(section: str, compare: Callable[[], int | None]) -> bool:
+    """Whether the content is the same; says how many images were compared and how long it took."""
+    started = time.monotonic()
+    images = compare()
+    if images is None:
+        return False
+    logger.info(
+        "%s: copied or mounted anew; %d images were compared in %.1f s, and are those that the "
+        "run has read",
+        section,
+        images,
+        time.monotonic() - started,
+    )
+    return True
 
 
 def _same_references(run: Run) -> int | None:
@@ -152,16 +158,7 @@ def go_on_with_copies(
     """Let a filter go on whose files were copied or mounted anew; others are left to be refused."""
     if not out.exists(LEDGER) or not has_moved(out, units):
         return
-    started = time.monotonic()
-    images = compare_judged(out, sources, units, max_bytes, progress)
-    if images is not None:
-        seconds = time.monotonic() - started
-        logger.info(
-            "the pool was copied or mounted anew; %d images were compared in %.1f s, and are those "
-            "that were judged",
-            images,
-            seconds,
-        )
+    _is_same("pool", lambda: compare_judged(out, sources, units, max_bytes, progress))
 
 
 def _file_of(unit: Unit) -> File:
