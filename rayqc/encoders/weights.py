@@ -26,8 +26,12 @@ def load_without_head(
     """Load weights into a network that lacks the head that they may have.
 
     Raises:
-        ConfigError: weights of the network are missing.
+        ConfigError: weights of the network are missing, or have other shapes.
     """
-    missing = network.load_state_dict(weights, strict=False).missing_keys
+    try:
+        missing = network.load_state_dict(weights, strict=False).missing_keys
+    except RuntimeError as error:  # of the same names and other shapes
+        first = str(error).strip().splitlines()[-1].strip()
+        raise ConfigError(f"encoder.weights: {path} is no {name}: {first}") from error
     if missing:
         raise ConfigError(f"encoder.weights: {path} is no {name}: it lacks {missing[:3]}")

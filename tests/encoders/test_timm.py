@@ -159,3 +159,9 @@ def test_weights_of_another_model_are_refused(monkeypatch, tmp_path):
     monkeypatch.setattr("rayqc.encoders.timm._installed_weights", lambda: tmp_path / "other.pth")
     with pytest.raises(ConfigError, match="holds no weights of tf_efficientnet_lite0"):
         make_installed(task(kind="pretrained"))
+
+
+def test_weights_of_another_size_are_refused(tmp_path):
+    torch.save(timm.create_model("resnet10t").state_dict(), tmp_path / "10.pth")
+    with pytest.raises(ConfigError, match=r"10\.pth is no resnet26t: "):
+        make(task(kind="timm", name="resnet26t", weights=str(tmp_path / "10.pth")))
