@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
 import statistics
 import sys
@@ -12,13 +11,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from benchmarks.speed import decode, encode, train
+from benchmarks.speed import decode, encode, photographs, train
 from benchmarks.speed.material import KINDS, WIDTHS, make_pool, make_run
 from benchmarks.speed.measure import Measured, run
+from benchmarks.speed.pace import pace
 
 CONTESTANTS = ("rayqc", "bare", "dataloader", "huggingface", "raydata", "cleanvision")
-ENOUGH_UNITS = 8
-"""Commits, below which no steady rate is told."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,24 +35,11 @@ def contest(name: str, trial: Trial, out: Path) -> Measured:
     if name == "rayqc":
         words = ["-m", "rayqc.cli", "filter", run_folder, "--pool", pool, "--out", str(out)]
         found = run([sys.executable, *words, "--num-cpus", cpus, "-q"], trial.most_seconds)
-        found.said.update(_pace(out, trial.cpus))
+        found.said.update(pace(out, trial.cpus))
         return found
     who = ["benchmarks.speed.bare"] if name == "bare" else ["benchmarks.speed.people", name]
     words = [sys.executable, "-m", *who, pool, run_folder, str(out), cpus]
     return run(words, trial.most_seconds)
-
-
-def _pace(out: Path, actors: int) -> dict[str, float]:
-    """Images a second while all actors were at work, by the times of their commits."""
-    commits = sorted((out / "commits").iterdir(), key=lambda place: place.stat().st_mtime_ns)
-    if len(commits) < ENOUGH_UNITS:
-        return {}
-    # As many rounds as there are whole ones: actors often commit together, one after another.
-    first = actors - 1
-    last = first + (len(commits) - 1 - first) // actors * actors
-    rows = sum(json.loads(place.read_text())["read"] for place in commits[first + 1 : last + 1])
-    spent = commits[last].stat().st_mtime - commits[first].stat().st_mtime
-    return {"rate": rows / spent}
 
 
 def in_turns(names: list[str], trial: Trial, rounds: int, say: Callable[[str], None]) -> None:
@@ -104,8 +89,12 @@ def _say(line: str) -> None:
 
 def main() -> None:
     """One part of the benchmark; contestants meet on one pool, encoder and kind of regions."""
+    if sys.argv[1:2] == ["photographs"]:
+        photographs.main(sys.argv[2:])
+        return
     parser = argparse.ArgumentParser(prog="python -m benchmarks.speed", description=__doc__)
-    parser.add_argument("part", choices=("decode", "encode", "train", "actors", "filter"))
+    parts = ("decode", "encode", "train", "actors", "filter", "photographs")
+    parser.add_argument("part", choices=parts, help="photographs has options of its own: --help")
     parser.add_argument("--images", type=int, default=100_000)
     parser.add_argument("--kind", choices=KINDS, default="28 png")
     parser.add_argument("--encoder", choices=WIDTHS, default="light")

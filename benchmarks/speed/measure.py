@@ -44,10 +44,10 @@ def run(command: list[str], most_seconds: float) -> Measured:
         begun = time.perf_counter()
         process = subprocess.Popen(command, stdout=out, stderr=err)
         while process.poll() is None:
-            tree = _tree(process.pid)
+            tree = tree_of(process.pid)
             cpu.update({pid: spent for pid in tree if (spent := _cpu(pid)) is not None})
             if not looks % LOOKS_A_MEMORY:
-                peak = max(peak, sum(_memory(pid) for pid in tree))
+                peak = max(peak, sum(memory_of(pid) for pid in tree))
             looks += 1
             if time.perf_counter() - begun > most_seconds:
                 for pid in reversed(tree):
@@ -68,7 +68,8 @@ def run(command: list[str], most_seconds: float) -> Measured:
     return Measured(seconds=seconds, cpu_seconds=sum(cpu.values()), peak_mb=peak / 1e6, said=said)
 
 
-def _tree(root: int) -> list[int]:
+def tree_of(root: int) -> list[int]:
+    """A process and all below it."""
     below: dict[int, list[int]] = {}
     for place in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):
@@ -89,7 +90,8 @@ def _cpu(pid: int) -> float | None:
     return None
 
 
-def _memory(pid: int) -> float:
+def memory_of(pid: int) -> float:
+    """Bytes of a process, shared pages by its part of them (PSS); 0 of one that has ended."""
     with suppress(OSError):
         for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
             if line.startswith("Pss:"):
