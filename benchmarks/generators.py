@@ -26,7 +26,8 @@ from PIL import Image
 import rayqc
 from benchmarks.gan_digits import judge_foreign
 from rayqc.config import Data
-from rayqc.images.decode import ImageShape, Limits, decode_batch
+from rayqc.images.decode import Limits, decode_batch
+from rayqc.images.look import ImageShape
 from rayqc.models.classifier import Classifier
 from rayqc.models.vae import pixels_to_input
 from rayqc.schema import image_bytes

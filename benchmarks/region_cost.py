@@ -22,7 +22,8 @@ from rayqc.config.settings import Regions as RegionSettings
 from rayqc.encoders.batches import LatentEncoder
 from rayqc.encoders.store import save_encoder
 from rayqc.experiments.baselines import fit_sphere
-from rayqc.images.decode import ImageShape, Limits
+from rayqc.images.decode import Limits
+from rayqc.images.look import ImageShape
 from rayqc.images.references import decode_real
 from rayqc.ledger.plan import start_or_resume
 from rayqc.models.vae import VAE, VAEShape

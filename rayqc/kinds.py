@@ -111,6 +111,8 @@ SCORES = Kinds(
     "score",
     label="rayqc.regions.scores.label:KIND",
     quality="rayqc.regions.scores.quality:KIND",
+    detail="rayqc.regions.scores.detail:KIND",
+    nearness="rayqc.regions.scores.nearness:KIND",
 )
 """Parts of the evidence against a candidate: `regions.scores.base.ScoreKind`. Each fills the column
 NAME_evidence in the shards. `statistic: NAME` judges by it alone, `joint` by the sum of all."""

@@ -25,6 +25,7 @@ class GuaranteeFacts(TypedDict):
     scores: int
     bound: float | None
     says: str
+    tail: bool
 
 
 class MeasuredShare(TypedDict):
@@ -44,7 +45,9 @@ class MeasuredCoverage(TypedDict):
     """Share of them that lie nearer to a reference than `copy_distance`."""
     joint: NotRequired[MeasuredShare]
     label: NotRequired[MeasuredShare]
-    plausibility: NotRequired[MeasuredShare]
+    quality: NotRequired[MeasuredShare]
+    detail: NotRequired[MeasuredShare]
+    nearness: NotRequired[MeasuredShare]
     distance: NotRequired[MeasuredShare]
     """Of spheres."""
 

@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from benchmarks.speed.material import make_pool
-from rayqc.images.decode import ImageShape, Limits, decode
+from rayqc.images.decode import Limits, decode
+from rayqc.images.look import ImageShape
 from rayqc.schema import image_bytes
 
 IMAGES = {"28 png": 2000, "32 png": 2000, "224 jpeg": 200}

@@ -37,7 +37,7 @@ from torchvision import transforms
 from benchmarks.speed.bare import write
 from benchmarks.speed.people import Rows
 from rayqc.encoders.store import load_encoder
-from rayqc.images.decode import ImageShape
+from rayqc.images.look import ImageShape
 from rayqc.models.vae import pixels_to_input
 from rayqc.regions import load_regions
 from rayqc.schema import image_bytes

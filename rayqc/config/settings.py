@@ -20,7 +20,7 @@ from rayqc.config.base import (
     one_of,
 )
 from rayqc.config.pool import Augment, Gan, Latent, PoolEntry, kind_of
-from rayqc.kinds import ENCODERS, REGIONS
+from rayqc.kinds import ENCODERS, REGIONS, SCORES
 
 WorkOnly = Enters()
 """For settings that change how the work is done, and not its result."""
@@ -173,6 +173,14 @@ class Regions(Settings):
     """What the label's classifiers look at: `edges` (histograms), `patches` (learned), `network` (a
     small one's own features) and `latent` (the encoder's). Null takes the first three, and `latent`
     where the encoder was trained elsewhere."""
+    scores: list[Annotated[str, one_of(*SCORES.names)]] | None = None
+    """Which parts the evidence has, `label` among them. Null takes all that can be fitted: `label`
+    and `quality`; `detail` where the references are larger than `image.size`; `nearness` where the
+    encoder was trained elsewhere."""
+    detail_side: Annotated[int, Field(ge=64)] | None = None
+    """Pixels that an image's shorter side is brought to before `detail` looks at it. Null looks at
+    each image's own size; where references and pool differ in size by their making, give one that
+    both have."""
     augment: Literal["none", "affine"] = "affine"
     """Copies of references that the label's classifiers are trained on, too."""
     flip: bool | None = None
@@ -186,6 +194,14 @@ class Regions(Settings):
     def _has_views(self) -> Regions:
         if self.views is not None and not 0 < len(set(self.views)) == len(self.views):
             raise ValueError(f"views must name one or more, each once, found {self.views}")
+        return self
+
+    @model_validator(mode="after")
+    def _has_the_label(self) -> Regions:
+        if self.scores is not None and (
+            "label" not in self.scores or len(set(self.scores)) != len(self.scores)
+        ):
+            raise ValueError(f"scores must name label, and each once, found {self.scores}")
         return self
 
 

@@ -18,7 +18,8 @@ from rayqc.config import Config
 from rayqc.config.settings_from import settings_from
 from rayqc.distributed.resources import gpus_wanted
 from rayqc.distributed.tasks import put_shared, run_tasks
-from rayqc.images.decode import ImageShape, Limits, decode_batch, limits_of
+from rayqc.images.decode import Limits, decode_batch, limits_of
+from rayqc.images.look import ImageShape
 from rayqc.images.references import decode_real
 from rayqc.ledger.manifest import load_files
 from rayqc.progress import Progress

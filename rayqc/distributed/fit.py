@@ -16,8 +16,8 @@ import torch
 from rayqc.config import Config
 from rayqc.distributed.reduce import latent_matrix, reduce_spheres
 from rayqc.distributed.tasks import put_shared, run_tasks
-from rayqc.images.decode import ImageShape, limits_of
-from rayqc.images.references import decode_real
+from rayqc.images.decode import limits_of
+from rayqc.images.look import ImageShape
 from rayqc.kinds import REGIONS
 from rayqc.progress import Progress
 from rayqc.regions import Candidates, Regions
@@ -25,9 +25,10 @@ from rayqc.regions.base import RegionKind
 from rayqc.regions.fitting import fit_calibrated, settings_of
 from rayqc.regions.neighbours import Neighbours, find_neighbours
 from rayqc.regions.scorer_tasks import FittedScorer, ScorerTask, fit_task
-from rayqc.regions.views.base import LabelSettings
-from rayqc.schema import image_bytes
+from rayqc.regions.scores.detail import NAME as DETAIL
+from rayqc.regions.views.base import ScorerSettings
 from rayqc.seeds import SCORED_REFERENCES
+from rayqc.work.real_candidates import detail_of, real_candidates
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,21 +69,17 @@ def fit_regions(
         return RegionsFit(regions=sphere, neighbours=neighbours, separation={})
     rows = _scored_rows(references.num_rows, region_settings.most_references, config.seed)
     scored_table = references.take(pa.array(rows))
-    scored_references = Candidates(
-        images_NHWC=decode_real(
-            scored_table["id"].to_pylist(),
-            image_bytes(scored_table),
-            image,
-            limits_of(config.image),
-        ),
-        latent_ND=latent_ND[rows],
-        label_N=np.asarray(scored_table["label"]),
-    )
+    limits = limits_of(config.image)
+    wanted = region_settings.scores is None or DETAIL in region_settings.scores
+    detail = detail_of(scored_table, image, limits, region_settings.detail_side) if wanted else None
+    scored_references = real_candidates(scored_table, latent_ND[rows], image, detail, limits)
     settings = settings_of(region_settings, image.channels, seen)
     references_ref = put_shared(scored_references)
 
     def fit_scorers(tasks: Sequence[ScorerTask]) -> list[FittedScorer]:
-        jobs = [(task, references_ref, len(classes), settings.label, config.seed) for task in tasks]
+        jobs = [
+            (task, references_ref, len(classes), settings.scorer, config.seed) for task in tasks
+        ]
         with progress.stage("fold", len(jobs), "scorers") as stage:
             return run_tasks(_fit_scorer, jobs, stage, minutes=config.resources.stuck_minutes)
 
@@ -93,13 +90,13 @@ def fit_regions(
         config.seed,
         encoder_digest,
         fit_scorers,
-        "latent" in settings.label.views and seen,
+        detail,
     )
     return RegionsFit(regions=regions, neighbours=neighbours, separation=separation)
 
 
 def _fit_scorer(
-    task: ScorerTask, references: Candidates, classes: int, settings: LabelSettings, seed: int
+    task: ScorerTask, references: Candidates, classes: int, settings: ScorerSettings, seed: int
 ) -> FittedScorer:
     torch.set_num_threads(1)
     return fit_task(task, references, classes, settings, seed)

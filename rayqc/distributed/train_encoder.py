@@ -13,7 +13,8 @@ from rayqc.distributed.train_vae import train_vae_encoder
 from rayqc.encoders.base import EncoderKind, EncoderTask
 from rayqc.encoders.store import TrainedEncoder, load_encoder, save_encoder
 from rayqc.errors import ConfigError
-from rayqc.images.decode import ImageShape, decode_batch, limits_of
+from rayqc.images.decode import decode_batch, limits_of
+from rayqc.images.look import ImageShape
 from rayqc.kinds import ENCODERS
 from rayqc.progress import Progress
 from rayqc.schema import image_bytes

@@ -11,7 +11,7 @@ from ray.train.torch import prepare_model
 from rayqc.config import Config, Gan
 from rayqc.distributed.trainer import Training, Worker, resume, run_trainer
 from rayqc.generators.gan import save_gan
-from rayqc.images.decode import ImageShape
+from rayqc.images.look import ImageShape
 from rayqc.models.gan import Discriminator, Generator
 from rayqc.progress import Progress
 from rayqc.storage import Folder

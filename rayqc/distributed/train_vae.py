@@ -15,7 +15,7 @@ from rayqc.encoders.base import MadeEncoder
 from rayqc.encoders.batches import LatentEncoder
 from rayqc.encoders.store import TrainedEncoder, load_encoder, save_encoder
 from rayqc.encoders.vae import measure
-from rayqc.images.decode import ImageShape
+from rayqc.images.look import ImageShape
 from rayqc.models.vae import VAE, VAEShape
 from rayqc.progress import Progress
 from rayqc.storage import Folder

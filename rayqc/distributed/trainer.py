@@ -25,7 +25,8 @@ from rayqc.distributed.resources import gpus_wanted, require_shared, training_cp
 from rayqc.distributed.session import plain_errors
 from rayqc.distributed.watch import Watchdog, in_thread
 from rayqc.errors import StoppedError, StorageError
-from rayqc.images.decode import ImageShape, decode_batch, limits_of
+from rayqc.images.decode import decode_batch, limits_of
+from rayqc.images.look import ImageShape
 from rayqc.progress import Progress, Stage
 from rayqc.schema import image_bytes
 from rayqc.storage import Folder

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from rayqc.config.settings import Encoder as EncoderSettings
-from rayqc.images.decode import ImageShape
+from rayqc.images.look import ImageShape
 from rayqc.models.latent import LatentNetwork
 
 Shape = dict[str, Any]

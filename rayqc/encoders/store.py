@@ -7,7 +7,7 @@ from typing import Any
 
 from rayqc.encoders.base import EncoderKind, MadeEncoder, NamedCode, Shape
 from rayqc.errors import ArtefactError, UntrustedCodeError
-from rayqc.images.decode import ImageShape
+from rayqc.images.look import ImageShape
 from rayqc.kinds import ENCODERS
 from rayqc.models.latent import LatentNetwork
 from rayqc.storage import Folder

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from rayqc.encoders.base import EncoderKind, EncoderTask, MadeEncoder, Shape
 from rayqc.encoders.weights import digest_of_weights, load_without_head
 from rayqc.errors import ConfigError
-from rayqc.images.decode import ImageShape
+from rayqc.images.look import ImageShape
 from rayqc.models.latent import LatentNetwork
 from rayqc.storage import digest
 

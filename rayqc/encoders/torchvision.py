@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from rayqc.encoders.base import EncoderKind, EncoderTask, MadeEncoder, Shape
 from rayqc.encoders.weights import digest_of_weights, load_without_head
 from rayqc.errors import ConfigError
-from rayqc.images.decode import ImageShape
+from rayqc.images.look import ImageShape
 from rayqc.models.latent import LatentNetwork
 
 IMAGENET_MEAN, IMAGENET_SPREAD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

@@ -138,7 +138,7 @@ def _scores(
     seed: int,
 ) -> np.ndarray:
     reference_candidates = _without_latents(references)
-    run_tasks = in_turn(reference_candidates, len(classes), settings.label, seed)
+    run_tasks = in_turn(reference_candidates, len(classes), settings.scorer, seed)
     regions, _ = fit_calibrated(reference_candidates, classes, settings, seed, "", run_tasks)
     return regions.judge(_without_latents(candidates), statistic).score_N
 

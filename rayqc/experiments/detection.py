@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from rayqc.config.base import Statistic
+from rayqc.config.base import JOINT, Statistic
 from rayqc.config.evaluation import Detection
 from rayqc.config.settings import Regions as RegionSettings
 from rayqc.encoders.batches import LatentEncoder
@@ -27,17 +27,16 @@ from rayqc.experiments.draws import (
 from rayqc.regions.base import Candidates, Regions
 from rayqc.regions.calibrated import CalibratedRegions
 from rayqc.regions.fitting import fit_calibrated, settings_of
-from rayqc.regions.joint import STATISTICS, Join, Odds
+from rayqc.regions.joint import Join, Odds
 from rayqc.regions.scorer_tasks import in_turn
-from rayqc.regions.scores.quality import NAME as QUALITY
-from rayqc.regions.scores.quality_scale import NOISE_SHARE, QualityScale
+from rayqc.regions.scores.distance_scale import EVEN_NATS, DistanceScale
 from rayqc.regions.separation import auroc
 from rayqc.regions.sphere import LEAVE_ONE_OUT, SPHERE
 from rayqc.training.arms import Images
 
 FALSE_POSITIVES = 0.05
-SHARES = (0.2, 0.35, 0.5, 0.7, 1.0)
-"""Values of `quality_scale.NOISE_SHARE` tried, to choose it without each kind of fault in turn."""
+EVENS = (1.0, 1.5, 2.0, 3.0, 4.0)
+"""Values of `distance_scale.EVEN_NATS` tried, to choose it without each kind of fault in turn."""
 GENUINE = "genuine"
 MOST_COMPARED = 2000
 """Images of each kind that the baselines score, at most, because SSIM is slow."""
@@ -62,7 +61,7 @@ def measure_draw(
     images_by_kind = {GENUINE: fresh, **make_faults(base_images, data, vae, rng, gan)}
     candidates_by_kind = {kind: encoded(images, encoder) for kind, images in images_by_kind.items()}
     reference_candidates = encoded(references, encoder)
-    run_tasks = in_turn(reference_candidates, len(data.classes), settings.label, draw)
+    run_tasks = in_turn(reference_candidates, len(data.classes), settings.scorer, draw)
     regions, separation = fit_calibrated(
         reference_candidates, data.classes, settings, draw, "", run_tasks
     )
@@ -98,20 +97,20 @@ def encoded(images: Images, encoder: LatentEncoder) -> Candidates:
 def _calibrated(
     regions: CalibratedRegions, candidates_by_kind: dict[str, Candidates]
 ) -> tuple[dict[str, dict[str, np.ndarray]], Record]:
-    """Scores and coverage of each statistic, and joint scores with each of `SHARES`."""
+    """Scores and coverage of each statistic, and joint scores with each of `EVENS`."""
     raws_by_kind = {
         kind: [scorer(candidates) for scorer in regions.scorers]
         for kind, candidates in candidates_by_kind.items()
     }
 
-    def odds_of(kind: str, share: float = NOISE_SHARE) -> list[Odds]:
+    def odds_of(kind: str, even: float = EVEN_NATS) -> list[Odds]:
         pairs = zip(regions.joins, raws_by_kind[kind], strict=True)
-        return [_with_noise_share(join, share).odds(raw) for join, raw in pairs]
+        return [_with_even(join, even).odds(raw) for join, raw in pairs]
 
     odds_by_kind = {kind: odds_of(kind) for kind in candidates_by_kind}
     scores: dict[str, dict[str, np.ndarray]] = {}
     coverage: Record = {}
-    for statistic in STATISTICS:
+    for statistic in (*regions.scores, JOINT):
         verdicts_by_kind = {
             kind: regions.judge_odds(odds_by_kind[kind], raws_by_kind[kind], statistic)
             for kind in candidates_by_kind
@@ -122,20 +121,22 @@ def _calibrated(
         coverage[statistic] = _accepted_shares(
             scores[statistic], candidates_by_kind[GENUINE], len(regions.classes)
         )
-    for share in SHARES:
-        scores[f"joint:{share:g}"] = {
-            kind: np.mean([odds.evidence("joint") for odds in odds_of(kind, share)], axis=0)
+    for even in EVENS:
+        scores[f"joint:{even:g}"] = {
+            kind: np.mean([odds.evidence(JOINT) for odds in odds_of(kind, even)], axis=0)
             for kind in candidates_by_kind
         }
     return scores, coverage
 
 
-def _with_noise_share(join: Join, share: float) -> Join:
-    """The same scales, but for the noise share of `quality`, which sets its even odds."""
-    quality = join.scales[QUALITY]
-    if not isinstance(quality, QualityScale):
-        raise TypeError(f"expected the scale of quality, found {type(quality).__name__}")
-    return Join(scales={**join.scales, QUALITY: replace(quality, noise_share=share)})
+def _with_even(join: Join, even: float) -> Join:
+    """The same scales, but for the nats at even odds of those that are distances."""
+    return Join(
+        scales={
+            name: replace(scale, even=even) if isinstance(scale, DistanceScale) else scale
+            for name, scale in join.scales.items()
+        }
+    )
 
 
 def _sphere_scores(

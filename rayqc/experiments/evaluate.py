@@ -18,9 +18,10 @@ from rayqc.experiments.accuracy import measure_pool
 from rayqc.experiments.detection import measure_draw
 from rayqc.experiments.draws import RealData
 from rayqc.experiments.tables import summarise, tables
-from rayqc.images.decode import ImageShape, Limits, decode_batch
+from rayqc.images.decode import Limits, decode_batch
 from rayqc.images.deep import levels_of
 from rayqc.images.faults import FAULTS_VERSION, SEVERITY
+from rayqc.images.look import ImageShape
 from rayqc.images.references import decode_real, infer_shape, values_of_all
 from rayqc.ledger.owner import own
 from rayqc.progress import Progress

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from rayqc.experiments.detection import SHARES, Record
+from rayqc.experiments.detection import EVENS, Record
 
 RESAMPLES = 2000
 LEVEL = 0.95
@@ -58,45 +58,45 @@ def summarise(records: list[Record], first_draw: int) -> Record:
     """Means and intervals of draws from `first_draw` on; earlier draws are for choices only."""
     detection = [r for r in records if "auroc" in r]
     reported = [r for r in detection if r["draw"] >= first_draw]
-    share_without = choose_without(detection, first_draw)
+    even_without = choose_without(detection, first_draw)
     cells = _grouped(reported, "data", "per_class")
     arm_cells = _grouped([r for r in records if "arms" in r], "data", "pool")
     return {
         "detection": [
-            {"data": key[0], "per_class": key[1], **_detection(cell, share_without)}
+            {"data": key[0], "per_class": key[1], **_detection(cell, even_without)}
             for key, cell in sorted(cells.items())
         ],
         "accuracy": [
             {"data": key[0], "pool": key[1], **_accuracy(cell)}
             for key, cell in sorted(arm_cells.items())
         ],
-        "share_without": share_without,
+        "even_without": even_without,
     }
 
 
 def choose_without(records: list[Record], first_draw: int) -> dict[str, str]:
-    """For each kind of fault, the noise share with the highest AUROC over the other kinds.
+    """For each kind of fault, the nats at even odds with the highest AUROC over the other kinds.
 
     It is chosen on development draws, those before `first_draw`, and given as the name of a score,
-    such as `joint:0.5`.
+    such as `joint:2`.
     """
     development = [r for r in records if r["draw"] < first_draw]
-    share_without = {}
+    even_without = {}
     for kind in KINDS:
         mean_by_name = {}
-        for share in SHARES:
-            name = f"joint:{share:g}"
+        for even in EVENS:
+            name = f"joint:{even:g}"
             other_means = [
                 np.mean([r["auroc"][name][k] for k in KINDS if k in r["auroc"][name] and k != kind])
                 for r in development
             ]
             mean_by_name[name] = float(np.mean(other_means)) if other_means else 0.0
         if development:
-            share_without[kind] = max(mean_by_name, key=mean_by_name.__getitem__)
-    return share_without
+            even_without[kind] = max(mean_by_name, key=mean_by_name.__getitem__)
+    return even_without
 
 
-def _detection(cell: list[Record], share_without: dict[str, str]) -> Record:
+def _detection(cell: list[Record], even_without: dict[str, str]) -> Record:
     kinds = [k for k in KINDS if k in cell[0]["auroc"]["joint"]]
     summary: Record = {"draws": len(cell), "promise": sorted({r["promise"] for r in cell})}
     for measure in ("auroc", "tpr"):
@@ -111,8 +111,8 @@ def _detection(cell: list[Record], share_without: dict[str, str]) -> Record:
             for method in METHODS
             if method in cell[0][measure]
         }
-    if share_without:
-        auroc_by_kind = {k: [r["auroc"][share_without[k]][k] for r in cell] for k in kinds}
+    if even_without:
+        auroc_by_kind = {k: [r["auroc"][even_without[k]][k] for r in cell] for k in kinds}
         mean_by_draw = np.array(list(auroc_by_kind.values())).mean(0)
         summary["left_out"] = {
             "mean": bootstrap(list(mean_by_draw)),

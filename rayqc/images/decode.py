@@ -13,13 +13,13 @@ import io
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from rayqc.config.settings import Image as ImageSettings
 from rayqc.images.deep import PNG_DEPTH, DeepPixels, Levels, deep_pixels
+from rayqc.images.look import ImageShape, Look
 from rayqc.images.plain import plain_pixels
 from rayqc.images.tiff import layout_of, quiet_libtiff
 
@@ -74,24 +74,6 @@ def limits_of(settings: ImageSettings) -> Limits:
     )
 
 
-@dataclass(frozen=True, kw_only=True)
-class ImageShape:
-    """Shape of a model's input: `size` x `size` pixels of 1 (gray) or 3 (RGB) channels."""
-
-    size: int
-    channels: int
-    kept_share: float | None = None
-    """Of the shorter side, the share that is kept: a square from the image's middle. None keeps the
-    whole image and scales each side by itself."""
-    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
-    """With antialiasing in either case."""
-
-    @property
-    def pixels(self) -> tuple[int, int, int]:
-        """(H, W, C)."""
-        return (self.size, self.size, self.channels)
-
-
 def decode(data: bytes | None, shape: ImageShape, limits: Limits) -> np.ndarray:
     """Pixels of an encoded image in the model's shape.
 
@@ -105,41 +87,30 @@ def decode(data: bytes | None, shape: ImageShape, limits: Limits) -> np.ndarray:
         ImageError: `empty`, `too_large`, `unsupported_format`, `unsupported_mode`,
             `nonfinite` or `decode_error`.
     """
-    return decode_shapes(data, (shape,), limits)[0]
+    return decode_looks(data, (shape,), limits)[0]
 
 
-def decode_shapes(
-    data: bytes | None, shapes: Sequence[ImageShape], limits: Limits
-) -> list[np.ndarray]:
-    """Pixels of an encoded image in each of several shapes; it is decoded once.
+def decode_looks(data: bytes | None, looks: Sequence[Look], limits: Limits) -> list[np.ndarray]:
+    """Pixels of an encoded image for each of several looks; it is decoded once.
 
     Raises:
         ImageError: as `decode`.
     """
     pixels = fast_pixels(data, limits)
     image: Image.Image | None = None
+    by_channels: dict[int, Image.Image] = {}
     found = []
-    for shape in shapes:
-        if pixels is not None and pixels.shape == shape.pixels and shape.kept_share is None:
+    for look in looks:
+        whole = isinstance(look, ImageShape) and look.kept_share is None
+        if pixels is not None and whole and pixels.shape == look.pixels:
             found.append(pixels)
             continue
-        if image is None:
-            image = open_image(data, limits) if pixels is None else _as_image(pixels)
-        found.append(_fitted(to_mode(image, shape.channels), shape))
+        if look.channels not in by_channels:
+            if image is None:
+                image = open_image(data, limits) if pixels is None else _as_image(pixels)
+            by_channels[look.channels] = to_mode(image, look.channels)
+        found.append(look.cut(by_channels[look.channels]))
     return found
-
-
-def _fitted(image: Image.Image, shape: ImageShape) -> np.ndarray:
-    """(H, W, C) uint8 of an image in the shape's mode."""
-    box = None
-    if shape.kept_share is not None:
-        side = shape.kept_share * min(image.size)
-        left, top = ((length - side) / 2 for length in image.size)
-        box = (left, top, left + side, top + side)
-    if box is not None or image.size != (shape.size, shape.size):
-        resampling = Image.Resampling[shape.interpolation.upper()]
-        image = image.resize((shape.size, shape.size), resampling, box=box)
-    return np.asarray(image, dtype=np.uint8).reshape(shape.pixels)
 
 
 def decode_batch(
@@ -151,20 +122,20 @@ def decode_batch(
         (N, H, W, C) uint8, zero where decoding failed; and N items, (reason, message) where
         decoding failed and None elsewhere.
     """
-    (images_NHWC,), failures = decode_batch_shapes(data, (shape,), limits)
+    (images_NHWC,), failures = decode_batch_looks(data, (shape,), limits)
     return images_NHWC, failures
 
 
-def decode_batch_shapes(
-    data: Sequence[bytes | None], shapes: Sequence[ImageShape], limits: Limits
+def decode_batch_looks(
+    data: Sequence[bytes | None], looks: Sequence[Look], limits: Limits
 ) -> tuple[list[np.ndarray], list[Wrong | None]]:
-    """Pixels of many encoded images in each of several shapes; see `decode_batch`."""
-    images = [np.zeros((len(data), *shape.pixels), np.uint8) for shape in shapes]
+    """Pixels of many encoded images for each of several looks; see `decode_batch`."""
+    images = [np.zeros((len(data), *look.pixels), np.uint8) for look in looks]
     failures: list[Wrong | None] = [None] * len(data)
     for row, encoded in enumerate(data):
         try:
             for images_NHWC, pixels in zip(
-                images, decode_shapes(encoded, shapes, limits), strict=True
+                images, decode_looks(encoded, looks, limits), strict=True
             ):
                 images_NHWC[row] = pixels
         except ImageError as error:

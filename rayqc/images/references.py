@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from rayqc.errors import InputError
 from rayqc.images.decode import (
     ImageError,
-    ImageShape,
     Limits,
     Wrong,
-    decode_batch,
+    decode_batch_looks,
     is_gray,
     open_image,
     values_of,
 )
 from rayqc.images.deep import DeepPixels
+from rayqc.images.look import ImageShape, Look
 
 LARGEST_AUTOMATIC = 64
 SMALLEST = 8
@@ -69,11 +69,18 @@ def decode_real(
     Raises:
         InputError: an image cannot be decoded, since a real image is never passed over in silence.
     """
-    images_NHWC, failures = decode_batch(data, shape, limits)
+    return decode_real_looks(ids, data, (shape,), limits)[0]
+
+
+def decode_real_looks(
+    ids: list[str], data: list[bytes | None], looks: Sequence[Look], limits: Limits
+) -> list[np.ndarray]:
+    """Pixels of real images for each of several looks; raises as `decode_real`."""
+    images, failures = decode_batch_looks(data, looks, limits)
     for name, failure in zip(ids, failures, strict=True):
         if failure is not None:
             raise unusable(name, failure)
-    return images_NHWC
+    return images
 
 
 def values_of_all(images: Iterable[bytes | None], limits: Limits) -> list[DeepPixels]:

@@ -13,13 +13,11 @@ import pyarrow as pa
 from rayqc.config.base import JOINT
 from rayqc.distributed.encode import encode_images
 from rayqc.distributed.reduce import latent_matrix
-from rayqc.images.references import decode_real
 from rayqc.pipeline.run import Run
 from rayqc.regions import Candidates, FittedRegions, Regions
 from rayqc.regions.calibrated import CalibratedRegions
-from rayqc.regions.joint import STATISTICS
 from rayqc.results import MeasuredCoverage, MeasuredShare
-from rayqc.schema import image_bytes
+from rayqc.work.real_candidates import real_candidates
 
 LEAST_SEPARATION = 0.6
 
@@ -36,12 +34,12 @@ def measured_coverage(run: Run, fitted: FittedRegions) -> MeasuredCoverage | Non
     if table is None:
         return None
     latents = encode_images(table, run.model, run.config, run.progress, "measure")
-    test_images = Candidates(
-        images_NHWC=decode_real(
-            table["id"].to_pylist(), image_bytes(table), run.encoder.image, run.limits
-        ),
-        latent_ND=latent_matrix(in_order(latents, table)),
-        label_N=np.asarray(table["label"]),
+    test_images = real_candidates(
+        table,
+        latent_matrix(in_order(latents, table)),
+        run.encoder.image,
+        regions.detail,
+        run.limits,
     )
     nearest_N = fitted.neighbours.nearest(test_images.latent_ND).distance_N
     share_by_statistic = {
@@ -59,8 +57,9 @@ def _scores(regions: Regions, test_images: Candidates) -> dict[str, np.ndarray]:
     """Statistic to the (N,) scores by it."""
     if not isinstance(regions, CalibratedRegions):
         return {"distance": regions.judge(test_images, JOINT).score_N}
-    verdicts = regions.judge_each(test_images, STATISTICS)
-    return {name: judged.score_N for name, judged in zip(STATISTICS, verdicts, strict=True)}
+    statistics = (*regions.scores, JOINT)
+    verdicts = regions.judge_each(test_images, statistics)
+    return {name: judged.score_N for name, judged in zip(statistics, verdicts, strict=True)}
 
 
 def in_order(latents: Any, images: pa.Table) -> pa.Table:

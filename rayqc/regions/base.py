@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from rayqc.config.base import Statistic
+from rayqc.images.detail import Detail
 from rayqc.storage.artefact import Facts
 from rayqc.verdicts import ACCEPTED, REJECTED
 
@@ -25,21 +26,35 @@ class Candidates:
     """N images with their latents and labels: candidates to judge, or references to fit on."""
 
     images_NHWC: np.ndarray
-    """(N, H, W, C) uint8, in the size that the encoder takes."""
+    """(N, H, W, C) uint8, in the run's size."""
     latent_ND: np.ndarray
     """(N, D) float32."""
     label_N: np.ndarray
     """(N,) int64, each image's own class, an index into the regions' classes."""
+    detail_NTS: np.ndarray | None = None
+    """(N, T, S) float32, statistics of T tiles at the images' own size (`images.detail`); None
+    where the regions do not look at them."""
 
     def __getitem__(self, rows: Any) -> Candidates:
         return Candidates(
             images_NHWC=self.images_NHWC[rows],
             latent_ND=self.latent_ND[rows],
             label_N=self.label_N[rows],
+            detail_NTS=None if self.detail_NTS is None else self.detail_NTS[rows],
         )
 
     def __len__(self) -> int:
         return int(self.label_N.size)
+
+    def blank(self) -> Candidates:
+        """As many candidates of the same labels, all zero."""
+        detail_NTS = self.detail_NTS
+        return Candidates(
+            images_NHWC=np.zeros_like(self.images_NHWC),
+            latent_ND=np.zeros_like(self.latent_ND),
+            label_N=self.label_N,
+            detail_NTS=None if detail_NTS is None else np.zeros_like(detail_NTS),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +109,11 @@ class Regions(Protocol):
     @property
     def classes(self) -> tuple[str, ...]:
         """Class names; a label is an index into them."""
+        ...
+
+    @property
+    def detail(self) -> Detail | None:
+        """How candidates' detail is looked at; None where it is not."""
         ...
 
     def judge(self, candidates: Candidates, statistic: Statistic) -> Verdicts:

@@ -13,6 +13,7 @@ import numpy as np
 
 from rayqc.config.base import JOINT, Statistic
 from rayqc.errors import ConfigError
+from rayqc.images.detail import Detail
 from rayqc.kinds import SCORES
 from rayqc.regions.base import (
     Candidates,
@@ -28,12 +29,11 @@ from rayqc.regions.conformal import (
     count_larger,
     least_p_value,
     p_values,
+    tail_threshold,
     threshold,
 )
 from rayqc.regions.joint import Join, Odds, RawScores, combine, restore_join
 from rayqc.regions.scorer import Scorer, restore_scorer
-from rayqc.regions.scores.label import LOG_PROBABILITY
-from rayqc.regions.scores.label import NAME as LABEL
 from rayqc.storage.artefact import Facts, prefixed, under
 
 NAME = "calibrated"
@@ -68,6 +68,8 @@ class CalibratedRegions:
     guarantee: Guarantee
     folds: int
     encoder_digest: str
+    detail: Detail | None = None
+    """How candidates' detail is looked at; None where no score looks at it."""
     kind: str = NAME
 
     def judge(self, candidates: Candidates, statistic: Statistic) -> Verdicts:
@@ -106,14 +108,19 @@ class CalibratedRegions:
         self._refuse_unknown(statistic)
         evidence_JN = np.stack([scorer_odds.evidence(statistic) for scorer_odds in odds])
         p_value_N = self._p_values(evidence_JN, statistic)
-        log_probability_NK = np.mean([raw.by_score[LABEL][LOG_PROBABILITY] for raw in raws], axis=0)
         return Verdicts(
             score_N=self._scores(evidence_JN, p_value_N, statistic),
             decided_by_N=_decided_by(evidence, statistic),
-            nearest_N=best_other(-log_probability_NK, raws[0].label_N),
+            nearest_N=self._nearest(raws),
             p_value_N=p_value_N.astype(np.float32),
             evidence={name: value_N.astype(np.float32) for name, value_N in evidence.items()},
         )
+
+    def _nearest(self, raws: list[RawScores]) -> np.ndarray:
+        """(N,) int64, the class that suits each image best by label, its own left out."""
+        by_scorer = [join.log_probability(raw) for join, raw in zip(self.joins, raws, strict=True)]
+        log_probability_NK = np.mean(by_scorer, axis=0)
+        return best_other(-log_probability_NK, raws[0].label_N)
 
     @property
     def scores(self) -> tuple[str, ...]:
@@ -123,7 +130,8 @@ class CalibratedRegions:
     def threshold(self, statistic: Statistic, coverage: float | None = None) -> float:
         """Evidence on the boundary, in nats, at the fitted coverage or at another."""
         level = self.guarantee.coverage if coverage is None else coverage
-        return threshold(self.calibration.odds.evidence(statistic), level)
+        of_level = tail_threshold if self.guarantee.tail else threshold
+        return of_level(self.calibration.odds.evidence(statistic), level)
 
     def rejudge(self, stored: Stored, coverage: float) -> Rejudged:
         """See `Regions.rejudge`.
@@ -184,6 +192,7 @@ class CalibratedRegions:
             "folds": self.folds,
             "scorers": len(self.scorers),
             "encoder_digest": self.encoder_digest,
+            "detail": None if self.detail is None else self.detail.facts(),
             "joins": [join.facts() for join in self.joins],
             "thresholds": {name: self.threshold(name) for name in (*self.scores, JOINT)},
         }
@@ -231,6 +240,7 @@ class CalibratedRegions:
             guarantee=Guarantee(**facts["guarantee"]),
             folds=facts["folds"],
             encoder_digest=facts["encoder_digest"],
+            detail=None if facts["detail"] is None else Detail.restore(facts["detail"]),
         )
 
 

@@ -2,6 +2,10 @@
 
 Shape suffixes: N images, M calibration scores.
 
+With few scores the rank that the coverage asks for is that of the largest, or nearly: one odd
+reference sets it. Where nothing is promised, a tail is fitted to all of them instead
+(`tail_threshold`).
+
 Sources: Vovk et al. 2005 and Lei et al. 2018 (split conformal); Barber, Candes, Ramdas &
 Tibshirani 2021, theorem 4 (CV+).
 """
@@ -13,6 +17,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+FEW_SCORES = 100
+"""With fewer calibration scores than this, a tail is fitted where nothing is promised."""
+TAIL_FLOOR = 0.01
+"""Nats added to evidence before its logarithm: differences below it say nothing."""
+TAIL_WINSOR = 4.0
+"""Robust standard deviations from the median beyond which logarithms are clipped."""
+NORMAL_QUARTILES = 1.349
+"""Distance between the quartiles of a normal distribution, in standard deviations."""
 SAME = 1e-5
 """Scores that differ by less than this fraction count as equal, as they are stored as float32."""
 
@@ -31,6 +43,8 @@ class Guarantee:
     """The coverage promised, a fraction; None where nothing is promised."""
     says: str
     """The promise in words."""
+    tail: bool = False
+    """Is the threshold that of a tail fitted to the scores, and not one of the scores?"""
 
 
 def least_scores(coverage: float) -> int:
@@ -70,6 +84,33 @@ def threshold(evidence_M: np.ndarray, coverage: float) -> float:
     """
     rank = min(rank_of(evidence_M.size, coverage), evidence_M.size)
     return float(np.sort(evidence_M)[rank - 1])
+
+
+def tail_threshold(evidence_M: np.ndarray, coverage: float) -> float:
+    """The evidence below which the next score falls with a probability, by a fitted tail.
+
+    The logarithms of the scores are taken for draws from one normal distribution, whose mean and
+    spread are as uncertain as M scores leave them (Student's t). It is at most the largest score.
+
+    Args:
+        evidence_M: (M,) float, nats, M >= 2.
+        coverage: fraction in (0, 1].
+
+    Returns:
+        Evidence in nats.
+
+    Source: Guttman 1970, the prediction interval of a normal sample.
+    """
+    from scipy.special import stdtrit  # noqa: PLC0415  (slow, and spheres do not need it)
+
+    log_M = np.log(evidence_M + TAIL_FLOOR)
+    low, median, high = np.quantile(log_M, [0.25, 0.5, 0.75])
+    reach = TAIL_WINSOR * (high - low) / NORMAL_QUARTILES
+    log_M = np.clip(log_M, median - reach, median + reach)
+    reach_of_next = stdtrit(log_M.size - 1, coverage) * np.sqrt(1 + 1 / log_M.size)
+    largest = float(evidence_M.max())
+    found = log_M.mean() + reach_of_next * log_M.std(ddof=1)
+    return largest if found > np.log(largest + TAIL_FLOOR) else float(np.exp(found) - TAIL_FLOOR)
 
 
 def least_p_value(scores: int, coverage: float) -> float:

@@ -11,13 +11,15 @@ from rayqc.config.base import PromiseAsked
 from rayqc.config.settings import Regions
 from rayqc.config.settings_from import settings_from
 from rayqc.errors import TooFewReferencesError
+from rayqc.images.detail import Detail
 from rayqc.kinds import PROMISES
 from rayqc.regions.base import Candidates
 from rayqc.regions.calibrated import CalibratedRegions
 from rayqc.regions.promises.base import CalibrationSettings, PromiseKind
 from rayqc.regions.scorer_tasks import RunTasks
+from rayqc.regions.scores.detail import NAME as DETAIL
 from rayqc.regions.separation import separation
-from rayqc.regions.views.base import LabelSettings
+from rayqc.regions.views.base import ScorerSettings
 
 OWN_VIEWS = ("edges", "patches", "network")
 """The default views that look at the image alone, not at its latent."""
@@ -35,12 +37,14 @@ def settings_of(regions: Regions, channels: int, seen: bool) -> CalibrationSetti
         seen: true if the encoder was trained on the references; `latent` is no default view then.
     """
     views = regions.views or (OWN_VIEWS if seen else (*OWN_VIEWS, "latent"))
-    label = LabelSettings(
+    scorer = ScorerSettings(
         views=tuple(views),
         augment=regions.augment == "affine",
         flip=channels == 3 if regions.flip is None else regions.flip,
+        scores=tuple(regions.scores or ()),
+        seen=seen,
     )
-    return settings_from(CalibrationSettings, regions, label=label)
+    return settings_from(CalibrationSettings, regions, scorer=scorer)
 
 
 def choose_promise(asked: PromiseAsked, label_N: np.ndarray, seen: bool) -> str:
@@ -74,7 +78,7 @@ def fit_calibrated(
     seed: int,
     encoder_digest: str,
     run: RunTasks,
-    seen: bool = False,
+    detail: Detail | None = None,
 ) -> tuple[CalibratedRegions, dict[str, float]]:
     """Fit calibrated regions, and measure how well the label's score separates the classes.
 
@@ -84,11 +88,11 @@ def fit_calibrated(
     Args:
         references: N labelled images, N >= 2.
         classes: K names.
-        settings: coverage, promise, folds and the label's settings.
+        settings: coverage, promise, folds and the scorer's settings.
         seed: of folds, views and noise.
         encoder_digest: identity of the encoder that made the latents.
         run: runs scorer tasks, in any order or at once.
-        seen: see `choose_promise`.
+        detail: how the references' detail was looked at; None where it was not.
 
     Returns:
         The regions, and class name to the AUROC that `separation` measures.
@@ -103,7 +107,8 @@ def fit_calibrated(
             f"calibrated regions need at least 2 references, found {label_N.size}; "
             "regions.kind: sphere takes one"
         )
-    promise = choose_promise(settings.promise, label_N, seen)
+    scorer = settings.scorer
+    promise = choose_promise(settings.promise, label_N, "latent" in scorer.views and scorer.seen)
     kind: PromiseKind = PROMISES[promise]
     fit = kind.fit(label_N, len(classes), settings, seed, run)
     scores = fit.calibration.label_M.size
@@ -116,5 +121,6 @@ def fit_calibrated(
         guarantee=kind.guarantee(scores, settings.coverage, fit.folds),
         folds=fit.folds,
         encoder_digest=encoder_digest,
+        detail=detail if DETAIL in fit.joins[0].scales else None,
     )
-    return regions, separation(fit.raw, classes)
+    return regions, separation(fit.raw, fit.joins[0], classes)

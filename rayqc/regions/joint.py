@@ -18,12 +18,16 @@ import functools
 import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 
 from rayqc.config.base import JOINT, Statistic
 from rayqc.kinds import SCORES
 from rayqc.regions.scores.base import RawScore, Scale, ScoreKind
+from rayqc.regions.scores.label import NAME as LABEL
+from rayqc.regions.scores.label import LabelScale
+from rayqc.storage.artefact import prefixed, under
 
 STATISTICS: tuple[Statistic, ...] = (*SCORES.names, JOINT)
 
@@ -98,17 +102,21 @@ class Join:
             }
         )
 
-    def facts(self) -> dict[str, float]:
-        """What is not an array, as plain JSON."""
-        return {
-            key: value for scale in self.scales.values() for key, value in scale.facts().items()
-        }
+    def log_probability(self, raw: RawScores) -> np.ndarray:
+        """(N, K) float64, each class's log-probability by the label's weighted views, in nats."""
+        label = cast("LabelScale", self.scales[LABEL])
+        return label.weighted(raw.by_score[LABEL])
+
+    def facts(self) -> dict[str, dict[str, float]]:
+        """What is not an array, as plain JSON, by score."""
+        return {name: scale.facts() for name, scale in self.scales.items()}
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """What is an array, by name."""
-        return {
-            key: array for scale in self.scales.values() for key, array in scale.arrays().items()
-        }
+        """What is an array, by score and name."""
+        arrays: dict[str, np.ndarray] = {}
+        for name, scale in self.scales.items():
+            arrays |= prefixed(scale.arrays(), name)
+        return arrays
 
 
 def combine(evidence: Mapping[str, np.ndarray], statistic: Statistic) -> np.ndarray:
@@ -143,8 +151,13 @@ def fit_join(raw: RawScores, classes: int) -> Join:
 
 
 def restore_join(
-    scores: Sequence[str], facts: dict[str, float], arrays: dict[str, np.ndarray]
+    scores: Sequence[str], facts: dict[str, dict[str, float]], arrays: dict[str, np.ndarray]
 ) -> Join:
     """The scales of these scores, from what `Join.facts` and `Join.arrays` returned."""
     kinds: dict[str, ScoreKind] = {name: SCORES[name] for name in scores}
-    return Join(scales={name: kind.restore_scale(facts, arrays) for name, kind in kinds.items()})
+    return Join(
+        scales={
+            name: kind.restore_scale(facts[name], under(arrays, name))
+            for name, kind in kinds.items()
+        }
+    )

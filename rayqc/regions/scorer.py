@@ -14,7 +14,8 @@ from rayqc.kinds import SCORES
 from rayqc.regions.base import Candidates
 from rayqc.regions.joint import RawScores
 from rayqc.regions.scores.base import FittedScore, ScoreKind
-from rayqc.regions.views.base import LabelSettings
+from rayqc.regions.views.base import ScorerSettings
+from rayqc.storage.artefact import prefixed, under
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,24 +32,28 @@ class Scorer:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Arrays of all scores, for `restore_scorer`."""
-        return {
-            key: array for score in self.scores.values() for key, array in score.arrays().items()
-        }
+        arrays: dict[str, np.ndarray] = {}
+        for name, score in self.scores.items():
+            arrays |= prefixed(score.arrays(), name)
+        return arrays
 
 
-def fit_scorer(references: Candidates, classes: int, settings: LabelSettings, seed: int) -> Scorer:
-    """Fit every score of the register on references; equal seeds give equal scorers.
+def fit_scorer(references: Candidates, classes: int, settings: ScorerSettings, seed: int) -> Scorer:
+    """Fit every score that `settings` ask for; equal seeds give equal scorers.
 
     Args:
         references: N labelled images.
         classes: K.
-        settings: how the label's score is made.
+        settings: which scores are fitted, and how.
         seed: of all draws.
     """
     kinds: dict[str, ScoreKind] = dict(SCORES.items())
-    return Scorer(
-        scores={name: kind.fit(references, classes, settings, seed) for name, kind in kinds.items()}
-    )
+    fitted = {
+        name: kind.fit(references, classes, settings, seed)
+        for name, kind in kinds.items()
+        if not settings.scores or name in settings.scores
+    }
+    return Scorer(scores={name: score for name, score in fitted.items() if score is not None})
 
 
 def restore_scorer(
@@ -64,5 +69,8 @@ def restore_scorer(
     """
     kinds: dict[str, ScoreKind] = {name: SCORES[name] for name in scores}
     return Scorer(
-        scores={name: kind.restore(arrays, classes, channels) for name, kind in kinds.items()}
+        scores={
+            name: kind.restore(under(arrays, name), classes, channels)
+            for name, kind in kinds.items()
+        }
     )

@@ -13,7 +13,7 @@ import numpy as np
 from rayqc.regions.base import Candidates
 from rayqc.regions.joint import RawScores
 from rayqc.regions.scorer import Scorer, fit_scorer
-from rayqc.regions.views.base import LabelSettings
+from rayqc.regions.views.base import ScorerSettings
 from rayqc.seeds import FOLDS
 
 
@@ -41,7 +41,7 @@ RunTasks = Callable[[Sequence[ScorerTask]], list[FittedScorer]]
 
 
 def fit_task(
-    task: ScorerTask, references: Candidates, classes: int, settings: LabelSettings, seed: int
+    task: ScorerTask, references: Candidates, classes: int, settings: ScorerSettings, seed: int
 ) -> FittedScorer:
     """Run one task; equal seeds give equal scorers, whatever else runs.
 
@@ -56,7 +56,7 @@ def fit_task(
     return FittedScorer(scorer=scorer, raw=scorer(references[task.asked]))
 
 
-def in_turn(references: Candidates, classes: int, settings: LabelSettings, seed: int) -> RunTasks:
+def in_turn(references: Candidates, classes: int, settings: ScorerSettings, seed: int) -> RunTasks:
     """A `RunTasks` that runs tasks one after another in this process."""
     return lambda tasks: [fit_task(task, references, classes, settings, seed) for task in tasks]
 

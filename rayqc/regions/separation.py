@@ -7,22 +7,22 @@ from __future__ import annotations
 
 import numpy as np
 
-from rayqc.regions.joint import RawScores
-from rayqc.regions.scores.label import LOG_PROBABILITY, log_odds
-from rayqc.regions.scores.label import NAME as LABEL
+from rayqc.regions.joint import Join, RawScores
+from rayqc.regions.scores.label import log_odds
 
 
-def separation(raw: RawScores, classes: tuple[str, ...]) -> dict[str, float]:
+def separation(raw: RawScores, join: Join, classes: tuple[str, ...]) -> dict[str, float]:
     """AUROC of each class: its own images against all others, by log odds against that class.
 
     Args:
         raw: out-of-sample raw scores of N images.
+        join: its scale of the label weighs the views.
         classes: K names.
 
     Returns:
         Class name to AUROC in [0, 1]. A class is left out if none or all of the images are its own.
     """
-    log_probability_NK = raw.by_score[LABEL][LOG_PROBABILITY]
+    log_probability_NK = join.log_probability(raw)
     auroc_by_class = {}
     for k, name in enumerate(classes):
         own_N = raw.label_N == k

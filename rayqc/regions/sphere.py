@@ -21,6 +21,7 @@ import numpy as np
 
 from rayqc.config.base import Statistic
 from rayqc.errors import TooFewReferencesError
+from rayqc.images.detail import Detail
 from rayqc.regions.base import (
     Candidates,
     RegionKind,
@@ -58,6 +59,7 @@ class SphereRegions:
     """Fraction in (0, 1]."""
     encoder_digest: str
     kind: str = SPHERE
+    detail: Detail | None = None
 
     def judge(self, candidates: Candidates, statistic: Statistic = "joint") -> Verdicts:
         """See `Regions.judge`. The statistic is ignored: a sphere judges by distance only."""

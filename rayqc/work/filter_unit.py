@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -16,8 +16,9 @@ import pyarrow.compute as pc
 
 from rayqc.encoders.batches import LatentEncoder
 from rayqc.encoders.store import load_encoder
-from rayqc.images.decode import Limits, Wrong, decode_batch_shapes
+from rayqc.images.decode import Limits, Wrong, decode_batch_looks
 from rayqc.images.guarded import POISON
+from rayqc.images.look import Look
 from rayqc.ledger.commit import commit_unit
 from rayqc.ledger.plan import work_digest
 from rayqc.regions import Candidates, load_regions
@@ -59,17 +60,35 @@ class FilterSpec:
     precision: str = "float32"
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Decoded:
+    """A chunk of images, as encoder and regions look at them."""
+
+    images_NHWC: np.ndarray
+    """uint8, in the run's size."""
+    input_NHWC: np.ndarray
+    """uint8, as the encoder takes them."""
+    detail_NTS: np.ndarray
+    """float32, see `images.detail`; empty where the regions do not look at detail."""
+    errors: list[Wrong | None]
+
+
 class FilterWorker:
     """Loads encoder and regions once, then judges and commits unit after unit."""
 
     def __init__(self, spec: FilterSpec) -> None:
         trained = load_encoder(spec.model, spec.trusted)
         self.spec = spec
-        own_input = trained.input != trained.image
-        self.shapes = (trained.image, trained.input) if own_input else (trained.image,)
         self.encoder = LatentEncoder(trained.network, spec.micro_batch, spec.device, spec.precision)
         latent_dim = trained.network.latent_dim
         self.fitted = load_regions(spec.regions, trained.digest, latent_dim)
+        self.detail = self.fitted.regions.detail
+        self.looks: list[Look] = [trained.image]
+        if trained.input != trained.image:
+            self.looks.append(trained.input)
+        self.input_number = len(self.looks) - 1
+        if self.detail is not None:
+            self.looks.append(self.detail.tiles)
         self.work = work_digest(spec.out)
         self.known = KnownImages(spec.run)
         self.threads = ThreadPoolExecutor(DECODE_THREADS) if spec.device != "cpu" else None
@@ -116,7 +135,7 @@ class FilterWorker:
             known_N: errors that are known already; images that have one are not decoded.
         """
         statistic_N = self.spec.statistics.of(table["id"].to_pylist())
-        images_NHWC, latent_ND, error_N = self._encode(table, known_N)
+        seen, error_N = self._encode(table, label_N, known_N)
         for row in np.flatnonzero(label_N == UNKNOWN):
             has_label = table["label"][row].is_valid
             class_error = (
@@ -125,14 +144,13 @@ class FilterWorker:
             error_N[row] = (
                 error_N[row] or class_error or ("no_label", "no label, or no class folder")
             )
-        for row in np.flatnonzero(~np.isfinite(latent_ND).all(1)):
+        for row in np.flatnonzero(~np.isfinite(seen.latent_ND).all(1)):
             error_N[row] = error_N[row] or ("nonfinite", "the encoder gave NaN or infinity")
         valid_N = np.array([error is None for error in error_N], dtype=bool)
-        all_candidates = Candidates(images_NHWC=images_NHWC, latent_ND=latent_ND, label_N=label_N)
         columns = VerdictColumns(table.num_rows)
         for statistic in np.unique(statistic_N[valid_N]):
             rows = np.flatnonzero(valid_N & (statistic_N == statistic))
-            failures = self._score(columns, all_candidates, rows, statistic)
+            failures = self._score(columns, seen, rows, statistic)
             for failed_row, error in failures.items():
                 error_N[failed_row] = (SCORE_ERROR, words_of(error))
         return columns.judgement(error_N)
@@ -154,12 +172,7 @@ class FilterWorker:
         try:
             columns.fill(rows, values(rows))
         except Exception:
-            blank = replace(
-                candidates[rows[:1]],
-                images_NHWC=np.zeros_like(candidates.images_NHWC[:1]),
-                latent_ND=np.zeros_like(candidates.latent_ND[:1]),
-            )
-            self.fitted.regions.judge(blank, statistic)
+            self.fitted.regions.judge(candidates[rows[:1]].blank(), statistic)
             failures = failures_of(values, rows)
             sound_rows = rows[~np.isin(rows, list(failures))]
             # By itself, should some fail together that do not fail alone.
@@ -168,31 +181,38 @@ class FilterWorker:
         return failures
 
     def _encode(
-        self, table: pa.Table, known_N: list[Wrong | None]
-    ) -> tuple[np.ndarray, np.ndarray, list[Wrong | None]]:
-        """Pixels, latents and errors; pixels are zero where an image was not decoded."""
+        self, table: pa.Table, label_N: np.ndarray, known_N: list[Wrong | None]
+    ) -> tuple[Candidates, list[Wrong | None]]:
+        """All rows as candidates, and errors; pixels are zero where an image was not decoded."""
         data = [
             None if error else image
             for image, error in zip(image_bytes(table), known_N, strict=True)
         ]
         size = self.spec.micro_batch
         chunks = [data[start : start + size] for start in range(0, len(data), size)]
-        images, latents, errors = [], [], []
+        images, latents, details, errors = [], [], [], []
         # Threads decode later chunks while this thread encodes.
         map_chunks = self.threads.map if self.threads else map
-        for in_shapes, chunk_errors in map_chunks(self._decode, chunks):
-            latent_ND, failures = self._latents(in_shapes[-1])
-            images.append(in_shapes[0])
+        for decoded in map_chunks(self._decode, chunks):
+            latent_ND, failures = self._latents(decoded.input_NHWC)
+            images.append(decoded.images_NHWC)
             latents.append(latent_ND)
+            details.append(decoded.detail_NTS)
             errors += [
                 error or ((ENCODER_ERROR, words_of(failures[row])) if row in failures else None)
-                for row, error in enumerate(chunk_errors)
+                for row, error in enumerate(decoded.errors)
             ]
         error_N = [
             known_error or decode_error
             for known_error, decode_error in zip(known_N, errors, strict=True)
         ]
-        return np.concatenate(images), np.concatenate(latents), error_N
+        candidates = Candidates(
+            images_NHWC=np.concatenate(images),
+            latent_ND=np.concatenate(latents),
+            label_N=label_N,
+            detail_NTS=None if self.detail is None else np.concatenate(details),
+        )
+        return candidates, error_N
 
     def _latents(self, images_NHWC: np.ndarray) -> tuple[np.ndarray, Failures]:
         """Latents of a chunk, zero for the rows that make the encoder fail, and how they do.
@@ -223,9 +243,19 @@ class FilterWorker:
         latent_ND[list(failures)] = 0
         return latent_ND, failures
 
-    def _decode(self, data: list[bytes | None]) -> tuple[list[np.ndarray], list[Wrong | None]]:
-        """Pixels in the run's shape and, where the encoder has one of its own, in that."""
-        return decode_batch_shapes(data, self.shapes, self.spec.limits)
+    def _decode(self, data: list[bytes | None]) -> _Decoded:
+        """What encoder and regions look at; each image is decoded once."""
+        found, errors = decode_batch_looks(data, self.looks, self.spec.limits)
+        return _Decoded(
+            images_NHWC=found[0],
+            input_NHWC=found[self.input_number],
+            detail_NTS=(
+                np.zeros((len(data), 0, 0), np.float32)
+                if self.detail is None
+                else self.detail.statistics(found[-1])
+            ),
+            errors=errors,
+        )
 
     def _commit(
         self, index: int, table: pa.Table, label_N: np.ndarray, judged: Judgement, content: str

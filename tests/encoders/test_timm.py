@@ -14,7 +14,8 @@ from rayqc.encoders.batches import LatentEncoder
 from rayqc.encoders.store import load_encoder, save_encoder
 from rayqc.encoders.timm import KIND, KIND_INSTALLED, make, make_installed
 from rayqc.errors import ArtefactError, ConfigError
-from rayqc.images.decode import ImageShape, Limits, decode_batch_shapes, decode_shapes
+from rayqc.images.decode import Limits, decode_batch_looks, decode_looks
+from rayqc.images.look import ImageShape
 from rayqc.kinds import ENCODERS
 from rayqc.storage import Folder
 
@@ -69,7 +70,7 @@ def test_images_are_brought_to_it_as_its_weights_ask(installed):
     for width, height in ((500, 375), (375, 500), (64, 64), (1000, 300)):
         data = jpeg(width, height)
         expected = theirs(Image.open(io.BytesIO(data)).convert("RGB"))
-        (pixels,) = decode_shapes(data, (shape,), Limits())
+        (pixels,) = decode_looks(data, (shape,), Limits())
         found = torch.from_numpy(pixels.astype(np.float32) / 255).permute(2, 0, 1)
         found = (found - 0.5) / 0.5
         difference = (found - expected).abs() * 127.5
@@ -79,11 +80,11 @@ def test_images_are_brought_to_it_as_its_weights_ask(installed):
 def test_an_image_is_decoded_once_for_all_shapes_and_each_is_its_own(installed, monkeypatch):
     shapes = (RUN, ENCODERS["pretrained"].input(installed.shape), ImageShape(size=8, channels=1))
     data = [jpeg(300, 200), None, jpeg(20, 30)]
-    together, failures = decode_batch_shapes(data, shapes, Limits())
+    together, failures = decode_batch_looks(data, shapes, Limits())
     assert [failure and failure[0] for failure in failures] == [None, "empty", None]
     for images, shape in zip(together, shapes, strict=True):
         assert images.shape == (3, *shape.pixels)
-        (alone,), _ = decode_batch_shapes(data, (shape,), Limits())
+        (alone,), _ = decode_batch_looks(data, (shape,), Limits())
         np.testing.assert_array_equal(images, alone)
         assert not images[1].any()
     opened = []
@@ -92,7 +93,7 @@ def test_an_image_is_decoded_once_for_all_shapes_and_each_is_its_own(installed, 
     sink = io.BytesIO()
     Image.open(io.BytesIO(data[0])).save(sink, "BMP")
     opened.clear()
-    decode_shapes(sink.getvalue(), shapes, Limits())
+    decode_looks(sink.getvalue(), shapes, Limits())
     assert len(opened) == 1
 
 
@@ -103,7 +104,7 @@ def test_a_run_keeps_the_weights_and_needs_no_package_of_them(installed, tmp_pat
     assert loaded.digest == saved.digest
     assert loaded.input == saved.input != loaded.image == RUN
     assert not loaded.seen
-    (images,), _ = decode_batch_shapes([jpeg(90, 70), jpeg(70, 90, 1)], (loaded.input,), Limits())
+    (images,), _ = decode_batch_looks([jpeg(90, 70), jpeg(70, 90, 1)], (loaded.input,), Limits())
     first, again = (LatentEncoder(e.network, 2).encode(images) for e in (saved, loaded))
     np.testing.assert_array_equal(first, again)
     assert np.abs(first[0] - first[1]).max() > 0.1

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rayqc.images.decode import ImageError, ImageShape, Limits, decode
+from rayqc.images.decode import ImageError, Limits, decode
+from rayqc.images.look import ImageShape
 from tests.images.corpus import bad_images
 
 CORPUS = bad_images()

@@ -7,8 +7,9 @@ import pytest
 from PIL import Image
 
 from rayqc.errors import InputError
-from rayqc.images.decode import ImageError, ImageShape, Limits, decode, decode_batch, decode_native
+from rayqc.images.decode import ImageError, Limits, decode, decode_batch, decode_native
 from rayqc.images.encode import encode_png
+from rayqc.images.look import ImageShape
 from rayqc.images.references import decode_real, infer_shape
 
 NOISE = encode_png(np.random.default_rng(0).integers(0, 256, (30, 30, 1), dtype=np.uint8))

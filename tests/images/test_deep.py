@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rayqc.images.decode import ImageError, ImageShape, Limits, decode, decode_native, values_of
+from rayqc.images.decode import ImageError, Limits, decode, decode_native, values_of
 from rayqc.images.deep import levels_of
+from rayqc.images.look import ImageShape
 from tests.images.test_odd_but_sound import tiff
 
 VALUES = np.arange(64).reshape(8, 8) * 64

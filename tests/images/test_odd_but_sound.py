@@ -9,7 +9,8 @@ import pytest
 import simplejpeg
 from PIL import Image, PngImagePlugin
 
-from rayqc.images.decode import ImageError, ImageShape, Limits, decode_batch, decode_native
+from rayqc.images.decode import ImageError, Limits, decode_batch, decode_native
+from rayqc.images.look import ImageShape
 
 PIXELS = np.arange(64, dtype=np.uint8).reshape(8, 8)
 NOTE = "workflow " * 250_000

@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from rayqc.images import decode as decoder
-from rayqc.images.decode import ImageError, ImageShape, Limits, decode
+from rayqc.images.decode import ImageError, Limits, decode
+from rayqc.images.look import ImageShape
 from rayqc.images.plain import plain_pixels
 from rayqc.sources import open_source
 from tests.conftest import shared

@@ -5,12 +5,12 @@ import dataclasses
 import numpy as np
 import pytest
 
+from rayqc.config.base import JOINT
 from rayqc.config.settings import Regions
 from rayqc.errors import ConfigError, TooFewReferencesError
 from rayqc.regions.base import Candidates, Stored
 from rayqc.regions.calibrated import CalibratedRegions
 from rayqc.regions.fitting import choose_promise, fit_calibrated, settings_of
-from rayqc.regions.joint import STATISTICS
 from rayqc.regions.promises.base import guarantee
 from rayqc.regions.promises.split import choose_calibration
 from rayqc.regions.scorer_tasks import fit_task, folds_of
@@ -30,7 +30,7 @@ def fit(known, promise="empirical", seed=0, **changes):
         for task in tasks:
             assert not set(task.train) & set(task.asked)
             seen_rows.append((set(task.train), set(task.asked)))
-        return [fit_task(task, known, 2, settings.label, seed) for task in tasks]
+        return [fit_task(task, known, 2, settings.scorer, seed) for task in tasks]
 
     regions, separation = fit_calibrated(known, CLASSES, settings, seed, "digest", run)
     return regions, separation, seen_rows
@@ -96,7 +96,7 @@ def test_split_holds_its_promise_over_draws():
 def test_regions_come_back_from_facts_and_arrays(promise, known, fresh):
     regions, _, _ = fit(known, promise)
     again = CalibratedRegions.restore(regions.facts(), regions.arrays())
-    for statistic in STATISTICS:
+    for statistic in (*regions.scores, JOINT):
         first, second = (part.judge(fresh, statistic) for part in (regions, again))
         for field in dataclasses.fields(first):
             np.testing.assert_equal(getattr(first, field.name), getattr(second, field.name))
@@ -109,7 +109,7 @@ def test_judging_again_is_judging(promise, coverage, known, fresh):
     # Another coverage may take another number of references to calibrate, so it is not fitted.
     said = guarantee(promise, regions.guarantee.scores, coverage, regions.folds)
     other = dataclasses.replace(regions, guarantee=said)
-    for statistic in STATISTICS:
+    for statistic in (*regions.scores, JOINT):
         judged = regions.judge(fresh, statistic)
         stored = Stored(
             label_N=fresh.label_N,

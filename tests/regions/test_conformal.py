@@ -12,6 +12,7 @@ from rayqc.regions.conformal import (
     least_scores,
     p_values,
     rank_of,
+    tail_threshold,
     threshold,
 )
 from rayqc.regions.promises.base import guarantee
@@ -57,7 +58,41 @@ def test_too_few_scores_take_the_largest_and_say_so():
     said = guarantee("empirical", 3, 0.95, 5)
     assert said.bound is None
     assert "no promise" in said.says
-    assert "fewer than 19" in said.says
+    assert said.tail
+    assert "fewer than 100" in said.says
+    assert not guarantee("empirical", 100, 0.95, 5).tail
+    assert not guarantee("split", 19, 0.95, 5).tail
+
+
+@pytest.mark.parametrize("scores", [10, 20, 50])
+@pytest.mark.parametrize("spread", [0.3, 1.5])
+def test_the_tail_holds_its_share_of_the_next_scores_over_draws(scores, spread):
+    """Log-normal scores, the law that the tail is fitted under: 95% of the next lie below it.
+
+    It is never above the largest score, which at 10 scores holds 10 in 11 of the next.
+    """
+    rng = np.random.default_rng(scores)
+    draws = np.exp(rng.normal(scale=spread, size=(4000, scores + 1)))
+    found = np.mean([row[-1] <= tail_threshold(row[:-1], 0.95) for row in draws])
+    expected = min(0.95, scores / (scores + 1))
+    assert expected - 0.035 < found < 0.96
+
+
+def test_one_odd_score_does_not_set_the_tail():
+    rng = np.random.default_rng(3)
+    held = np.exp(rng.normal(scale=0.3, size=20))
+    odd = np.append(held[:-1], 1e6)
+    assert threshold(odd, 0.95) == 1e6
+    assert tail_threshold(odd, 0.95) < 3 * tail_threshold(held, 0.95)
+
+
+def test_the_tail_at_its_edges():
+    same = np.full(5, 2.0)
+    assert tail_threshold(same, 0.95) == pytest.approx(2.0)
+    assert tail_threshold(np.zeros(4), 0.95) == pytest.approx(0.0, abs=1e-12)
+    held = np.array([1.0, 2.0, 5.0])
+    assert tail_threshold(held, 1.0) == 5.0
+    assert tail_threshold(held, 0.5) < tail_threshold(held, 0.8) <= 5.0
     assert "fewer" not in guarantee("empirical", 100, 0.95, 5).says
 
 

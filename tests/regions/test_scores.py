@@ -4,14 +4,26 @@ import dataclasses
 
 import numpy as np
 import pytest
+from scipy.stats import t as student
 from sklearn.covariance import LedoitWolf
 
 from rayqc.regions.base import Candidates
 from rayqc.regions.joint import Odds, RawScores, combine, fit_join
-from rayqc.regions.scores.label import fit_label, log_odds, restore_label
-from rayqc.regions.scores.quality import BEND, LEAST_SPREAD, SHRINK_MEANS, fit_usual
-from rayqc.regions.scores.quality_scale import LEAST_NATS, NOISE_SHARE
-from rayqc.regions.views.base import LabelSettings
+from rayqc.regions.scores.base import MOST_ODDS
+from rayqc.regions.scores.detail import fit_detail, restore_detail
+from rayqc.regions.scores.distance_scale import EVEN_NATS, FREEDOM
+from rayqc.regions.scores.label import (
+    LEAST_WEIGHT,
+    PENALTY,
+    fit_label,
+    fit_label_scale,
+    log_odds,
+    restore_label,
+)
+from rayqc.regions.scores.nearness import fit_nearness, restore_nearness
+from rayqc.regions.separation import auroc
+from rayqc.regions.usual import BEND, LEAST_SPREAD, SHRINK_MEANS, fit_usual
+from rayqc.regions.views.base import ScorerSettings
 
 
 def shapes(count, rng, channels=1):
@@ -41,10 +53,10 @@ def test_log_odds_are_the_definition(rng):
 
 @pytest.mark.parametrize("views", [("edges",), ("patches",), ("network",), ("edges", "patches")])
 def test_the_label_tells_bars_apart(views, rng):
-    settings = LabelSettings(views=views, augment=False)
+    settings = ScorerSettings(views=views, augment=False)
     score = fit_label(shapes(20, rng), 2, settings, seed=0)
     fresh = shapes(60, rng)
-    found = log_odds(score.log_probability(fresh), fresh.label_N)
+    found = log_odds(score.log_probability(fresh).sum(1), fresh.label_N)
     assert np.mean(found < 0) > 0.8
     restored = restore_label(score.arrays(), 2, channels=1)
     np.testing.assert_array_equal(restored.log_probability(fresh), score.log_probability(fresh))
@@ -52,22 +64,24 @@ def test_the_label_tells_bars_apart(views, rng):
 
 def test_equal_seeds_give_equal_scores_and_one_class_is_always_itself(rng):
     known, fresh = shapes(12, rng, channels=3), shapes(8, rng, channels=3)
-    settings = LabelSettings(views=("edges", "patches"), flip=True)
+    settings = ScorerSettings(views=("edges", "patches"), flip=True)
     first, second = (fit_label(known, 2, settings, seed=3) for _ in range(2))
     np.testing.assert_array_equal(first.log_probability(fresh), second.log_probability(fresh))
     alone = Candidates(
         images_NHWC=known.images_NHWC, latent_ND=known.latent_ND, label_N=np.zeros(12, int)
     )
-    single = fit_label(alone, 1, LabelSettings(), seed=0)
-    assert (log_odds(single.log_probability(alone), alone.label_N) == -np.inf).all()
+    single = fit_label(alone, 1, ScorerSettings(), seed=0)
+    assert single.log_probability(alone).shape == (12, 0, 1)
+    scale = fit_label_scale(single.raw(alone), alone.label_N, 1)
+    assert (scale.log_odds(single.raw(alone), alone.label_N) == -MOST_ODDS).all()
 
 
 def test_the_latent_is_a_view(rng):
     known, fresh = shapes(30, rng), shapes(30, rng)
     for part in (known, fresh):
         part.latent_ND[:, 0] = 4.0 * part.label_N
-    score = fit_label(known, 2, LabelSettings(views=("latent",)), seed=0)
-    assert (log_odds(score.log_probability(fresh), fresh.label_N) < 0).all()
+    score = fit_label(known, 2, ScorerSettings(views=("latent",)), seed=0)
+    assert (log_odds(score.log_probability(fresh)[:, 0], fresh.label_N) < 0).all()
 
 
 def test_quality_against_the_definition(rng):
@@ -97,12 +111,12 @@ def test_quality_against_the_definition(rng):
         assert found.distance(fresh[[row]], own[[row]])[0] == pytest.approx(slow, rel=1e-6)
 
 
-def scores_of(log_probability_NK, quality_N, noise_N, label_N):
+def scores_of(log_probability_NVK, quality_N, label_N):
     """Raw scores of label and quality."""
     return RawScores(
         by_score={
-            "label": {"log_probability_NK": log_probability_NK},
-            "quality": {"distance_N": quality_N, "noise_N": noise_N},
+            "label": {"log_probability_NVK": log_probability_NVK},
+            "quality": {"distance_N": quality_N},
         },
         label_N=label_N,
     )
@@ -110,9 +124,8 @@ def scores_of(log_probability_NK, quality_N, noise_N, label_N):
 
 def raw(rng, count=60, classes=4):
     return scores_of(
-        log_probability_NK=rng.normal(size=(count, classes)),
+        log_probability_NVK=rng.normal(size=(count, 3, classes)),
         quality_N=np.exp(rng.normal(size=count)),
-        noise_N=np.full(count, np.exp(8.0)),
         label_N=rng.integers(0, classes, count),
     )
 
@@ -136,55 +149,124 @@ def test_a_score_that_is_not_struck_adds_nothing_to_one_that_is():
 
 def test_the_join_turns_wrong_labels_into_odds_above_those_of_right_ones(rng):
     scores = raw(rng, count=200)
-    log_probability_NK = scores.by_score["label"]["log_probability_NK"]
-    log_probability_NK[np.arange(200), scores.label_N] += 3
+    log_probability_NVK = scores.by_score["label"]["log_probability_NVK"]
+    log_probability_NVK[np.arange(200), :, scores.label_N] += 3
     join = fit_join(scores, 4)
-    assert join.scales["label"].slope > 0
     wrong = dataclasses.replace(scores, label_N=(scores.label_N + 1) % 4)
     right_N, wrong_N = (join.odds(part).by_score["label"] for part in (scores, wrong))
-    assert np.mean(wrong_N > 0) > 0.7
-    assert np.mean(right_N > 0) < 0.3
+    assert np.mean(wrong_N > 0) > 0.9
+    assert np.mean(right_N > 0) < 0.1
 
 
-def test_quality_odds_look_at_the_unusual_only(rng):
-    join = fit_join(raw(rng, count=500), 4)
-    usual = scores_of(
-        log_probability_NK=np.zeros((3, 4)),
-        quality_N=np.array([1e-3, 0.2, 400.0]),
-        noise_N=np.full(3, 1.0),
-        label_N=np.zeros(3, int),
-    )
-    found = join.odds(usual).by_score["quality"]
-    assert found[0] == found[1] == -join.scales["quality"].even()
-    assert found[2] > 5
+def test_a_view_that_sees_nothing_has_no_say(rng):
+    """One view of three tells classes apart: the others are weighed down, not averaged in."""
+    scores = raw(rng, count=200, classes=2)
+    log_probability_NVK = scores.by_score["label"]["log_probability_NVK"]
+    log_probability_NVK[:, [0, 2]] *= 5
+    log_probability_NVK[np.arange(200), 1, scores.label_N] += 6
+    scale = fit_join(scores, 2).scales["label"]
+    assert scale.weight_V[1] > 10 * max(scale.weight_V[[0, 2]])
+    assert scale.weight_V.min() > 0
+    weighted = scale.weighted(scores.by_score["label"])
+    expected = sum(scale.weight_V[v] * log_probability_NVK[:, v] for v in range(3))
+    np.testing.assert_allclose(weighted, expected)
+    assert np.mean(weighted.argmax(1) == scores.label_N) > 0.99
 
 
-def test_even_odds_lie_halfway_to_white_noise(rng):
-    join = fit_join(raw(rng, count=500), 4)
-    scale = join.scales["quality"]
-    assert scale.noise == pytest.approx(8, rel=0.1)  # of a unit normal's spreads
-    middle = np.exp(scale.mean_K[0] + NOISE_SHARE * scale.noise * scale.spread_K[0])
-    halfway = scores_of(
-        log_probability_NK=np.zeros((1, 4)),
-        quality_N=np.array([middle]),
-        noise_N=np.ones(1),
-        label_N=np.zeros(1, int),
-    )
-    beyond = (NOISE_SHARE * scale.noise) ** 2 / 2
-    expected = beyond - np.log(beyond)
-    assert join.odds(halfway).by_score["quality"][0] == pytest.approx(expected, rel=1e-2)
-    nearest = dataclasses.replace(scale, noise_share=1e-9)
-    assert nearest.even() == pytest.approx(np.log(LEAST_NATS))
+def test_the_weights_of_views_are_the_best_there_are(rng):
+    """No step from the weights found lowers the loss, as a grid around them shows."""
+    scores = raw(rng, count=300)
+    log_probability_NVK = scores.by_score["label"]["log_probability_NVK"]
+    log_probability_NVK[np.arange(300), :2, scores.label_N] += 1.5
+    found = fit_join(scores, 4).scales["label"]
+
+    def loss(weight_V, offset):
+        total = PENALTY * np.sum(weight_V**2)
+        for shift, sign in ((0, 1), (1, -1), (2, -1), (3, -1)):
+            label = (scores.label_N + shift) % 4
+            odds = offset + sum(
+                w * log_odds(log_probability_NVK[:, v], label) for v, w in enumerate(weight_V)
+            )
+            total += np.logaddexp(0, sign * odds).mean() / (1 if shift == 0 else 3)
+        return total
+
+    least = loss(found.weight_V, found.offset)
+    for step in np.vstack([np.eye(4), -np.eye(4)]) * 0.03:
+        weight_V = np.maximum(found.weight_V + step[:3], LEAST_WEIGHT)
+        assert loss(weight_V, found.offset + step[3]) >= least - 1e-6
+
+
+def test_odds_of_a_distance_are_its_surprise_under_students_tail(rng):
+    scores = raw(rng, count=500)
+    scale = fit_join(scores, 4).scales["quality"]
+    z = np.array([-2.0, 0.0, 1.0, 6.0, 50.0])
+    distance = np.exp(scale.mean_K[0] + scale.spread_K[0] * z) - 1e-3
+    odds = scale.log_odds({"distance_N": distance}, np.zeros(5, int))
+    expected = -student.logsf(z[:4], FREEDOM) - EVEN_NATS
+    np.testing.assert_allclose(odds[:4], expected, rtol=1e-6)
+    assert np.isfinite(odds[4])
+    assert (np.diff(odds) > 0).all()
+
+
+def test_a_pool_made_otherwise_all_over_does_not_drown_the_label(rng):
+    """Distances five spreads away, and spread themselves: wrong labels still stand out."""
+    scores = raw(rng, count=400)
+    scores.by_score["label"]["log_probability_NVK"][np.arange(400), :, scores.label_N] += 3
+    join = fit_join(scores, 4)
+    away = np.exp(rng.normal(5, 1, 400))
+    moved = scores_of(scores.by_score["label"]["log_probability_NVK"], away, scores.label_N)
+    wrong = dataclasses.replace(moved, label_N=(moved.label_N + 1) % 4)
+    right_N, wrong_N = (join.odds(part).evidence("joint") for part in (moved, wrong))
+    alone = [join.odds(part).evidence("label") for part in (moved, wrong)]
+    assert auroc(right_N, wrong_N) > auroc(*alone) - 0.05
 
 
 def test_one_odd_reference_hardly_moves_the_scale(rng):
     scores = raw(rng, count=100)
     quality = scores.by_score["quality"]
     odd = scores_of(
-        scores.by_score["label"]["log_probability_NK"],
+        scores.by_score["label"]["log_probability_NVK"],
         np.where(np.arange(100) == 7, 1e9, quality["distance_N"]),
-        quality["noise_N"],
         scores.label_N,
     )
     before, after = (fit_join(part, 4).scales["quality"] for part in (scores, odd))
     np.testing.assert_allclose(after.spread_K, before.spread_K, rtol=0.2)
+
+
+def test_nearness_is_the_mean_distance_to_the_three_nearest_of_the_own_class(rng):
+    known, fresh = shapes(40, rng), shapes(10, rng)
+    settings = ScorerSettings(seen=False)
+    score = fit_nearness(known, 2, settings, seed=0)
+    found = score.raw(fresh)["distance_N"]
+    for row in range(10):
+        own = known.latent_ND[known.label_N == fresh.label_N[row]]
+        away = np.sort(np.linalg.norm(own - fresh.latent_ND[row], axis=1))[:3]
+        assert found[row] == pytest.approx(away.mean(), rel=1e-5)
+    restored = restore_nearness(score.arrays(), 2, 1)
+    np.testing.assert_array_equal(restored.raw(fresh)["distance_N"], found)
+    assert fit_nearness(known, 2, ScorerSettings(seen=True), seed=0) is None
+    of_class_0 = fit_nearness(known[known.label_N == 0], 2, settings, seed=0)
+    assert np.isfinite(of_class_0.raw(fresh)["distance_N"]).all()  # class 1 has no reference
+
+
+def with_detail(candidates, rng, spread=1.0):
+    """The same, with statistics of nine tiles; one tile of each image is far off."""
+    detail = rng.normal(scale=spread, size=(len(candidates), 9, 5))
+    detail[:, 4] += 40.0
+    return dataclasses.replace(candidates, detail_NTS=detail.astype(np.float32))
+
+
+def test_detail_looks_at_the_usual_half_of_the_tiles(rng):
+    settings = ScorerSettings()
+    known = with_detail(shapes(40, rng), rng)
+    score = fit_detail(known, 2, settings, seed=0)
+    fresh = with_detail(shapes(50, rng), rng)
+    noisy = with_detail(shapes(50, rng), rng, spread=4.0)
+    found, far = (score.raw(part)["distance_N"] for part in (fresh, noisy))
+    assert auroc(found, far) > 0.99
+    tiles = fresh.detail_NTS[3]
+    alone = np.sort(score.usual.distance(tiles, np.repeat(fresh.label_N[3], 9)))[:5]
+    assert found[3] == pytest.approx(np.exp(np.log(alone + 1e-3).mean()), rel=1e-6)
+    restored = restore_detail(score.arrays(), 2, 1)
+    np.testing.assert_array_equal(restored.raw(fresh)["distance_N"], found)
+    assert fit_detail(shapes(40, rng), 2, settings, seed=0) is None

@@ -6,8 +6,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from rayqc.errors import InputError
-from rayqc.images.decode import ImageShape, Limits, decode_batch, decode_native
+from rayqc.images.decode import Limits, decode_batch, decode_native
 from rayqc.images.encode import encode_png
+from rayqc.images.look import ImageShape
 from rayqc.sources.columns import as_images
 from rayqc.sources.parquet import open_parquet
 from rayqc.units import WHOLE

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from rayqc.config import Config, Data, make_config
-from rayqc.images.decode import ImageShape, Limits, decode_batch
+from rayqc.images.decode import Limits, decode_batch
+from rayqc.images.look import ImageShape
 from rayqc.sources import open_source
 from rayqc.sources.select import read_all, select_references
 from rayqc.training.classifier import ClassifierSettings, accuracy, train_classifier

@@ -7,7 +7,7 @@ import torch
 from rayqc.encoders.base import MadeEncoder
 from rayqc.encoders.store import load_encoder, save_encoder
 from rayqc.errors import ArtefactError, DivergedError
-from rayqc.images.decode import ImageShape
+from rayqc.images.look import ImageShape
 from rayqc.models.vae import VAE, VAEShape
 from rayqc.storage import Folder, read_json, write_json
 from rayqc.training.checkpoint import load_checkpoint, save_checkpoint

@@ -71,7 +71,7 @@ def failing(method, images_of):
 def decoding(patch):
     import rayqc.images.decode as module
 
-    decode = module.decode_shapes
+    decode = module.decode_looks
 
     def work(data, shapes, limits):
         found = decode(data, shapes, limits)
@@ -80,7 +80,7 @@ def decoding(patch):
             raise error
         return found
 
-    patch.setattr(module, "decode_shapes", work)
+    patch.setattr(module, "decode_looks", work)
 
 
 def encoding(patch):

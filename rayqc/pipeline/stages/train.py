@@ -11,7 +11,7 @@ from rayqc.pipeline.stage import Stage
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from rayqc.images.decode import ImageShape
+    from rayqc.images.look import ImageShape
     from rayqc.pipeline.run import Run
     from rayqc.results import EncoderRecord
 

@@ -16,7 +16,7 @@ from rayqc.regions.conformal import Guarantee
 from rayqc.regions.joint import Join, Odds, RawScores
 from rayqc.regions.scorer import Scorer
 from rayqc.regions.scorer_tasks import RunTasks
-from rayqc.regions.views.base import LabelSettings
+from rayqc.regions.views.base import ScorerSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +27,7 @@ class CalibrationSettings:
     promise: str
     folds: int
     calibration_share: float
-    label: LabelSettings
+    scorer: ScorerSettings
 
 
 @dataclass(frozen=True, kw_only=True)

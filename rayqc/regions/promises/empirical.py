@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rayqc.regions.conformal import Guarantee, least_scores
+from rayqc.regions.conformal import FEW_SCORES, Guarantee
 from rayqc.regions.joint import Odds, fit_join
 from rayqc.regions.promises.base import (
     CalibratedFit,
@@ -42,14 +42,16 @@ def fit(
 
 def guarantee(scores: int, coverage: float, folds: int) -> Guarantee:
     """See `PromiseKind.guarantee`."""
-    least = least_scores(coverage)
+    tail = scores < FEW_SCORES
     says = (
         "no promise: the score is refitted on all references and its threshold is that of "
         "out-of-fold scores; what is measured on test images is all that is known"
     )
-    if scores < least:
-        says += f" (with {scores} scores, fewer than {least}, the threshold is the largest)"
-    return Guarantee(promise="empirical", coverage=coverage, scores=scores, bound=None, says=says)
+    if tail:
+        says += f" (with {scores} scores, fewer than {FEW_SCORES}, a tail is fitted to them)"
+    return Guarantee(
+        promise="empirical", coverage=coverage, scores=scores, bound=None, says=says, tail=tail
+    )
 
 
 KIND = PromiseKind(fit=fit, guarantee=guarantee)

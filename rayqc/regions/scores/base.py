@@ -17,7 +17,7 @@ from typing import Protocol
 import numpy as np
 
 from rayqc.regions.base import Candidates
-from rayqc.regions.views.base import LabelSettings
+from rayqc.regions.views.base import ScorerSettings
 
 RawScore = dict[str, np.ndarray]
 """Raw values of N images by one score: named arrays whose first axis is N."""
@@ -34,7 +34,7 @@ class FittedScore(Protocol):
         ...
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """All arrays of the score, by names that no other score uses."""
+        """All arrays of the score."""
         ...
 
 
@@ -54,11 +54,11 @@ class Scale(Protocol):
         ...
 
     def facts(self) -> dict[str, float]:
-        """What is not an array, by names that no other scale uses."""
+        """What is not an array."""
         ...
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """What is an array, by names that no other scale uses."""
+        """What is an array."""
         ...
 
 
@@ -66,11 +66,12 @@ class Scale(Protocol):
 class ScoreKind:
     """How a score and its scale are fitted, and how they are read back from their files."""
 
-    fit: Callable[[Candidates, int, LabelSettings, int], FittedScore]
-    """Takes references, K, settings and a seed; equal seeds give equal scores."""
+    fit: Callable[[Candidates, int, ScorerSettings, int], FittedScore | None]
+    """Takes references, K, settings and a seed; equal seeds give equal scores. None where the
+    references or the encoder have not what the score needs."""
     restore: Callable[[dict[str, np.ndarray], int, int], FittedScore]
-    """Takes the arrays of all scores, K, and C."""
+    """Takes the score's arrays, K, and C."""
     fit_scale: Callable[[RawScore, np.ndarray, int], Scale]
     """Takes out-of-fold raw values of N references, their labels (N,) int64, and K."""
     restore_scale: Callable[[dict[str, float], dict[str, np.ndarray]], Scale]
-    """Takes the facts and the arrays of all scales."""
+    """Takes the scale's facts and arrays."""

@@ -1,10 +1,11 @@
 """Score `label`: does an image look like its own class rather than another's?
 
-A softmax classifier is trained on each of several views of the augmented references; the
-classifiers' log-probabilities are averaged. The scale is a logistic regression that tells own
-labels from wrong ones (Platt 1999).
+A softmax classifier is trained on each of several views of the augmented references. The scale adds
+up their log-probabilities, each view with a weight of 0 and more; the weights are those of a
+logistic regression that tells own labels from wrong ones on images that no classifier was trained
+on (Platt 1999; stacking, Wolpert 1992), so that a view which sees nothing has no say.
 
-Shape suffixes: N images, H W C pixels, D latent, K classes.
+Shape suffixes: N images, H W C pixels, D latent, K classes, V views.
 """
 
 from __future__ import annotations
@@ -22,16 +23,19 @@ from rayqc.regions.views.base import (
     BATCH,
     FittedView,
     HeadView,
-    LabelSettings,
+    ScorerSettings,
     ViewKind,
     ViewTask,
 )
-from rayqc.storage.artefact import prefixed, under
 
 NAME = "label"
-LOG_PROBABILITY = "log_probability_NK"
-MOST_SLOPE_PENALTY = 1e-3
-"""Weight of the squared slope in the loss that the scale minimises."""
+LOG_PROBABILITY = "log_probability_NVK"
+PENALTY = 1e-2
+"""Weight of the squared weights of views in the loss that the scale minimises."""
+LEAST_WEIGHT = 1e-3
+"""Least weight of a view: where none sees anything, they still say which class is nearest."""
+MOST_WRONG = 9
+"""Wrong labels that each reference is tried under, at most."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,33 +49,30 @@ class LabelScore:
 
     @torch.inference_mode()
     def log_probability(self, candidates: Candidates) -> np.ndarray:
-        """Mean over views of each class's log-probability, not normalised again.
+        """Each class's log-probability by each view.
 
         Returns:
-            (N, K) float32, nats; zeros where K is 1.
+            (N, V, K) float32, nats; V is 0 where K is 1.
         """
-        mean_NK = np.zeros((len(candidates), self.classes), np.float32)
+        found_NVK = np.zeros((len(candidates), len(self.views), self.classes), np.float32)
         if not self.views:
-            return mean_NK  # K is 1, so there is no other class
+            return found_NVK  # K is 1, so there is no other class
         for start in range(0, len(candidates), BATCH):
             batch = candidates[start : start + BATCH]
             # Copied: arrays from Ray or Arrow are read-only, and `from_numpy` warns about those.
             x_NCHW = pixels_to_input(torch.tensor(batch.images_NHWC))
             latent_ND = torch.tensor(batch.latent_ND)
             by_view = [view.log_probability(x_NCHW, latent_ND) for view in self.views.values()]
-            mean_NK[start : start + BATCH] = torch.stack(by_view).mean(0).numpy()
-        return mean_NK
+            found_NVK[start : start + BATCH] = torch.stack(by_view, dim=1).numpy()
+        return found_NVK
 
     def raw(self, candidates: Candidates) -> RawScore:
-        """See `FittedScore.raw`. One array, `log_probability_NK`, (N, K) float32 nats."""
+        """See `FittedScore.raw`. One array, `log_probability_NVK`, (N, V, K) float32 nats."""
         return {LOG_PROBABILITY: self.log_probability(candidates)}
 
     def arrays(self) -> dict[str, np.ndarray]:
         """See `FittedScore.arrays`."""
-        arrays = {
-            key: array for view in self.views.values() for key, array in view.arrays().items()
-        }
-        return prefixed(arrays, NAME)
+        return {key: array for view in self.views.values() for key, array in view.arrays().items()}
 
 
 def log_odds(log_probability_NK: np.ndarray, label_N: np.ndarray) -> np.ndarray:
@@ -95,7 +96,7 @@ def log_odds(log_probability_NK: np.ndarray, label_N: np.ndarray) -> np.ndarray:
 
 
 def fit_label(
-    references: Candidates, classes: int, settings: LabelSettings, seed: int
+    references: Candidates, classes: int, settings: ScorerSettings, seed: int
 ) -> LabelScore:
     """Train a classifier on each view of the references and of augmented copies of them.
 
@@ -124,80 +125,96 @@ def restore_label(arrays: dict[str, np.ndarray], classes: int, channels: int) ->
     """A score from what `LabelScore.arrays` returned.
 
     Args:
-        arrays: of all scores.
+        arrays: of all views.
         classes: K.
         channels: C of the images.
     """
-    view_arrays = under(arrays, NAME)
-    restored = {name: kind.restore(view_arrays, classes, channels) for name, kind in VIEWS.items()}
+    restored = {name: kind.restore(arrays, classes, channels) for name, kind in VIEWS.items()}
     return _label_score(
         classes, {name: view for name, view in restored.items() if view is not None}
     )
 
 
 def _label_score(classes: int, views: dict[str, FittedView]) -> LabelScore:
-    """A score with linear views before networks: the order decides the last digits of the mean."""
+    """A score with linear views before networks; the weights are in this order."""
     ordered = sorted(views.items(), key=lambda item: not isinstance(item[1], HeadView))
     return LabelScore(classes=classes, views=dict(ordered))
 
 
 @dataclass(frozen=True, kw_only=True)
 class LabelScale:
-    """Log odds as a linear function of the classifiers' own log odds."""
+    """Log odds from the views' log-probabilities, each with its own weight."""
 
-    slope: float
-    """0 and more, no unit."""
+    weight_V: np.ndarray
+    """(V,) float64, no unit, `LEAST_WEIGHT` and more."""
     offset: float
     """Nats."""
 
+    def weighted(self, raw: RawScore) -> np.ndarray:
+        """(N, K) float64: the weighted sum over views of each class's log-probability, in nats."""
+        log_probability_NVK = raw[LOG_PROBABILITY].astype(np.float64)
+        return np.asarray(np.einsum("nvk,v->nk", log_probability_NVK, self.weight_V))
+
     def log_odds(self, raw: RawScore, label_N: np.ndarray) -> np.ndarray:
         """See `Scale.log_odds`."""
-        odds_N = self.slope * log_odds(raw[LOG_PROBABILITY], label_N) + self.offset
+        odds_N = log_odds(self.weighted(raw), label_N) + self.offset
         return np.clip(odds_N, -MOST_ODDS, MOST_ODDS)
 
     def facts(self) -> dict[str, float]:
         """See `Scale.facts`."""
-        return {"slope": self.slope, "offset": self.offset}
+        return {"offset": self.offset}
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """See `Scale.arrays`; there are none."""
-        return {}
+        """See `Scale.arrays`."""
+        return {"weight_V": self.weight_V}
 
 
 def fit_label_scale(raw: RawScore, label_N: np.ndarray, classes: int) -> LabelScale:
-    """Slope and offset that tell own labels from wrong ones, both sides weighing alike.
+    """Weights and offset that tell own labels from wrong ones, both sides weighing alike.
 
     Args:
         raw: out-of-fold log-probabilities of N references.
         label_N: (N,) int64, own classes.
-        classes: K; with K = 1 slope 1 and offset 0.
+        classes: K; with K = 1 there are no views, and the offset is 0.
     """
+    log_probability_NVK = raw[LOG_PROBABILITY]
+    views = log_probability_NVK.shape[1]
     if classes < 2:
-        return LabelScale(slope=1.0, offset=0.0)
-    from scipy.optimize import minimize  # noqa: PLC0415  (slow, and only fit needs it)
+        return LabelScale(weight_V=np.ones(views), offset=0.0)
+    # Slow to import, and only fit needs them.
+    from scipy.optimize import minimize  # noqa: PLC0415
+    from scipy.special import expit  # noqa: PLC0415
 
-    log_probability_NK = raw[LOG_PROBABILITY]
-    own_N = log_odds(log_probability_NK, label_N)
-    wrong_N = np.concatenate(
-        [
-            log_odds(log_probability_NK, (label_N + shift) % classes)
-            for shift in range(1, min(classes, 10))
-        ]
+    def odds_by_view(shift: int) -> np.ndarray:
+        """(N, V) log odds against the own class, or against one that many places on."""
+        shifted_N = (label_N + shift) % classes
+        by_view = [log_odds(log_probability_NVK[:, view], shifted_N) for view in range(views)]
+        return np.stack(by_view, axis=1)
+
+    own_NV = odds_by_view(0)
+    wrong_NV = np.concatenate(
+        [odds_by_view(shift) for shift in range(1, min(classes, MOST_WRONG + 1))]
     )
 
-    def loss(parameters: np.ndarray) -> float:
-        slope, offset = parameters
-        own_loss = np.logaddexp(0, slope * own_N + offset).mean()
-        wrong_loss = np.logaddexp(0, -(slope * wrong_N + offset)).mean()
-        return float(own_loss + wrong_loss + MOST_SLOPE_PENALTY * slope**2)
+    def loss(parameters: np.ndarray) -> tuple[float, np.ndarray]:
+        weight_V, offset = parameters[:-1], parameters[-1]
+        own_N, wrong_N = own_NV @ weight_V + offset, -(wrong_NV @ weight_V + offset)
+        value = np.logaddexp(0, own_N).mean() + np.logaddexp(0, wrong_N).mean()
+        own_share_N = expit(own_N) / own_N.size
+        wrong_share_N = -expit(wrong_N) / wrong_N.size
+        slope_V = own_share_N @ own_NV + wrong_share_N @ wrong_NV + 2 * PENALTY * weight_V
+        gradient = np.append(slope_V, own_share_N.sum() + wrong_share_N.sum())
+        return float(value + PENALTY * (weight_V**2).sum()), gradient
 
-    slope, offset = minimize(loss, np.array([1.0, 0.0])).x
-    return LabelScale(slope=max(float(slope), 0.0), offset=float(offset))
+    start = np.append(np.full(views, 1 / max(views, 1)), 0.0)
+    bounds = [(LEAST_WEIGHT, None)] * views + [(None, None)]
+    found = minimize(loss, start, jac=True, bounds=bounds, method="L-BFGS-B").x
+    return LabelScale(weight_V=found[:-1], offset=float(found[-1]))
 
 
 def restore_label_scale(facts: dict[str, float], arrays: dict[str, np.ndarray]) -> LabelScale:
-    """A scale from what `LabelScale.facts` returned."""
-    return LabelScale(slope=facts["slope"], offset=facts["offset"])
+    """A scale from what `LabelScale.facts` and `LabelScale.arrays` returned."""
+    return LabelScale(weight_V=arrays["weight_V"], offset=facts["offset"])
 
 
 KIND = ScoreKind(

@@ -30,12 +30,16 @@ BATCH = 128
 
 
 @dataclass(frozen=True, kw_only=True)
-class LabelSettings:
-    """How the label's score is made; `config.Regions` describes each setting."""
+class ScorerSettings:
+    """How scores are made; `config.Regions` describes each setting but `seen`."""
 
     views: tuple[str, ...] = ("edges", "patches", "network")
     augment: bool = True
     flip: bool = False
+    scores: tuple[str, ...] = ()
+    """Names of the scores to fit; empty for all that can be fitted."""
+    seen: bool = True
+    """Was the encoder trained on the references?"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +54,7 @@ class ViewTask:
     """(N,) int64 in [0, classes)."""
     classes: int
     """K."""
-    settings: LabelSettings
+    settings: ScorerSettings
     seed: int
 
     @functools.cached_property

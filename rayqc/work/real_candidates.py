@@ -1,0 +1,94 @@
+"""Real images as regions take them: pixels in the run's size, latents, and detail.
+
+Shape suffixes: N images, D latent, T tiles, S statistics.
+"""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pyarrow as pa
+from PIL import Image
+
+from rayqc.images.decode import Limits
+from rayqc.images.detail import SIDE, Detail, Tiles
+from rayqc.images.look import ImageShape
+from rayqc.images.references import decode_real_looks
+from rayqc.images.statistics import told_apart
+from rayqc.regions import Candidates
+from rayqc.schema import image_bytes
+
+BATCH = 64
+"""Images whose tiles are in memory at once."""
+
+
+def real_candidates(
+    table: pa.Table,
+    latent_ND: np.ndarray,
+    image: ImageShape,
+    detail: Detail | None,
+    limits: Limits,
+) -> Candidates:
+    """Real images of a table, decoded once for all that regions look at.
+
+    Args:
+        table: columns id, label and image.
+        latent_ND: (N, D) float32, in the table's order.
+        image: the run's size and channels.
+        detail: how detail is looked at; None where it is not.
+
+    Raises:
+        InputError: an image cannot be decoded.
+    """
+    ids, data = table["id"].to_pylist(), image_bytes(table)
+    images = [np.zeros((0, *image.pixels), np.uint8)]
+    details: list[np.ndarray] = []
+    looks = (image,) if detail is None else (image, detail.tiles)
+    for start in range(0, len(ids), BATCH):
+        rows = slice(start, start + BATCH)
+        in_looks = decode_real_looks(ids[rows], data[rows], looks, limits)
+        images.append(in_looks[0])
+        if detail is not None:
+            details.append(detail.statistics(in_looks[1]))
+    return Candidates(
+        images_NHWC=np.concatenate(images),
+        latent_ND=latent_ND,
+        label_N=np.asarray(table["label"]),
+        detail_NTS=np.concatenate(details) if details else None,
+    )
+
+
+def detail_of(
+    table: pa.Table, image: ImageShape, limits: Limits, shorter: int | None
+) -> Detail | None:
+    """How detail is looked at in a run with these references; None where there is none to see.
+
+    There is where half of the references have a shorter side above both `image.size` and `SIDE`, or
+    where `shorter` is given.
+
+    Args:
+        table: the references, with columns id and image.
+        image: the run's size and channels.
+        shorter: pixels that the shorter side is brought to; None looks at each image's own size.
+    """
+    data = image_bytes(table)
+    if shorter is None:
+        sides = [_shorter_side(encoded) for encoded in data]
+        if np.median(sides) <= max(image.size, SIDE):
+            return None
+    sample = data[: 4 * BATCH]
+    images = decode_real_looks(table["id"].to_pylist()[: len(sample)], sample, (image,), limits)
+    low, high = told_apart(images[0])
+    return Detail(
+        tiles=Tiles(channels=image.channels, shorter=shorter), levels=(int(low), int(high))
+    )
+
+
+def _shorter_side(data: bytes | None) -> int:
+    """Pixels of an encoded image's shorter side, from its header; 0 where that cannot be read."""
+    try:
+        with Image.open(io.BytesIO(data or b"")) as file:
+            return min(file.size)
+    except Exception:  # decoding it says what is wrong
+        return 0
