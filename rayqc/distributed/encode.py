@@ -70,7 +70,9 @@ def encode_images(
         )
         count = actor_count(name, config.filter.actors, len(blocks), gpu)
         dataset = ray.data.from_blocks(blocks)  # from_arrow would start a task for each block
-        encoded = through_actors(dataset, EncodeActor, arguments, count, gpu, batch_size=None)
+        encoded = through_actors(
+            dataset, EncodeActor, arguments, count, gpu, min(block.num_rows for block in blocks)
+        )
         minutes = config.resources.stuck_minutes
         watchdog = Watchdog(name, minutes)
         encoded_batches: list[pa.Table] = []

@@ -7,7 +7,7 @@ import functools
 from rayqc.config import Config
 from rayqc.config.settings import Filter
 from rayqc.distributed.reduce import compact
-from rayqc.distributed.resources import gpus_wanted
+from rayqc.distributed.resources import cpus_per_gpu, gpus_wanted
 from rayqc.distributed.units import run_units
 from rayqc.images.decode import limits_of
 from rayqc.ledger.manifest import Totals
@@ -60,6 +60,7 @@ def filter_pool(
         keep=tuple(kind for kind in VERDICTS if kind not in _dropped(settings)),
         statistics=statistics,
         device="cuda" if gpu else "cpu",
+        threads=cpus_per_gpu() if gpu else 1,
         precision=config.encoder.precision,
     )
     make_worker = functools.partial(FilterWorker, spec)

@@ -13,18 +13,19 @@ def through_actors(
     arguments: tuple[Any, ...],
     count: int,
     gpu: bool,
-    batch_size: int | None,
+    least_rows: int,
 ) -> ray.data.Dataset:
-    """Map the batches of a data set, as Arrow tables, through `count` actors of one CPU each.
+    """Map the blocks of a data set, as Arrow tables, through `count` actors of one CPU each.
 
     Args:
         actor: made with `arguments` in each actor, then called with batches.
         gpu: give each actor a GPU.
-        batch_size: rows of a batch; None makes each block one batch.
+        least_rows: of the smallest block. Beside a GPU Ray Data takes no batches but of a stated
+            size: it joins blocks that have fewer rows, and splits those that have more.
     """
     mapped = dataset.map_batches(
         actor,
-        batch_size=batch_size,
+        batch_size=least_rows if gpu else None,
         batch_format="pyarrow",
         compute=ray.data.ActorPoolStrategy(size=count),
         fn_constructor_args=arguments,

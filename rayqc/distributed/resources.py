@@ -33,6 +33,12 @@ def gpus_wanted(use_gpu: bool | Literal["auto"]) -> bool:
     return has_gpu if use_gpu == "auto" else use_gpu
 
 
+def cpus_per_gpu() -> int:
+    """CPUs of the cluster for each of its GPUs, at least 1."""
+    has = ray.cluster_resources()
+    return max(1, int(has.get("CPU", 1) / max(has.get("GPU", 1), 1)))
+
+
 def free_and_all(
     resource: Literal["CPU", "GPU"], enough: int | None = None
 ) -> tuple[list[int], list[int]]:

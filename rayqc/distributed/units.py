@@ -87,7 +87,7 @@ def run_units(
             ]
             blocks = ray.data.from_items(items, override_num_blocks=len(items))
             arguments = (packed, folder, register, config.filter.unit_minutes)
-            done = through_actors(blocks, UnitActor, arguments, count, gpu, batch_size=None)
+            done = through_actors(blocks, UnitActor, arguments, count, gpu, least_rows=1)
             watchdog = Watchdog(name, config.resources.stuck_minutes, running)
             _Pass(done, register, {index: rows[index] for index in here}, stage).run(watchdog)
 

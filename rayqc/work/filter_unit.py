@@ -6,9 +6,10 @@ Shape suffixes: N images, H W C pixels.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -33,10 +34,13 @@ from rayqc.work.known_images import KnownImages, content_of, digests_of
 from rayqc.work.match_classes import UNKNOWN, PoolSource, own_labels
 from rayqc.work.sparing import Failures, failures_of, words_of
 
+T = TypeVar("T")
+R = TypeVar("R")
+
 ENCODER_ERROR, SCORE_ERROR = "encoder_error", "score_error"
 """Reasons of images that make the encoder, or a score, raise."""
-DECODE_THREADS = 4
-"""Used beside a GPU only: an actor on CPUs has one core, and threads would wait for it."""
+SCORED_ROWS = 256
+"""Rows that a thread scores at once, where there are several threads."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +61,9 @@ class FilterSpec:
     """Verdicts whose images are written; scores are written of all verdicts."""
     statistics: StatisticChoice
     device: str = "cpu"
+    threads: int = 1
+    """Threads that decode and score. More than one beside a GPU only: an actor on CPUs has one
+    core, and threads would wait for it."""
     precision: str = "float32"
 
 
@@ -91,7 +98,7 @@ class FilterWorker:
             self.looks.append(self.detail.tiles)
         self.work = work_digest(spec.out)
         self.known = KnownImages(spec.run)
-        self.threads = ThreadPoolExecutor(DECODE_THREADS) if spec.device != "cpu" else None
+        self.threads = ThreadPoolExecutor(spec.threads) if spec.threads > 1 else None
 
     def __call__(self, index: int, unit: Unit, poison: dict[int, str]) -> None:
         """Judge all rows of the unit and commit them.
@@ -170,7 +177,9 @@ class FilterWorker:
 
         failures: Failures = {}
         try:
-            columns.fill(rows, values(rows))
+            parts = np.array_split(rows, -(-rows.size // SCORED_ROWS)) if self.threads else [rows]
+            for part, found in zip(parts, self._map(values, parts), strict=True):
+                columns.fill(part, found)
         except Exception:
             self.fitted.regions.judge(candidates[rows[:1]].blank(), statistic)
             failures = failures_of(values, rows)
@@ -192,8 +201,7 @@ class FilterWorker:
         chunks = [data[start : start + size] for start in range(0, len(data), size)]
         images, latents, details, errors = [], [], [], []
         # Threads decode later chunks while this thread encodes.
-        map_chunks = self.threads.map if self.threads else map
-        for decoded in map_chunks(self._decode, chunks):
+        for decoded in self._map(self._decode, chunks):
             latent_ND, failures = self._latents(decoded.input_NHWC)
             images.append(decoded.images_NHWC)
             latents.append(latent_ND)
@@ -213,6 +221,10 @@ class FilterWorker:
             detail_NTS=None if self.detail is None else np.concatenate(details),
         )
         return candidates, error_N
+
+    def _map(self, function: Callable[[T], R], items: Sequence[T]) -> Iterable[R]:
+        """`map`, ahead in threads where there are several."""
+        return self.threads.map(function, items) if self.threads else map(function, items)
 
     def _latents(self, images_NHWC: np.ndarray) -> tuple[np.ndarray, Failures]:
         """Latents of a chunk, zero for the rows that make the encoder fail, and how they do.

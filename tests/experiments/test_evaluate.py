@@ -11,7 +11,7 @@ from rayqc.config.settings import Regions
 from rayqc.errors import ConfigError, ConflictError
 from rayqc.experiments import evaluate as module
 from rayqc.experiments.accuracy import KnownPool, choose_arms, make_pool
-from rayqc.experiments.detection import SHARES
+from rayqc.experiments.detection import EVENS
 from rayqc.experiments.evaluate import load, plan
 from rayqc.experiments.tables import bootstrap, choose_without, summarise
 from rayqc.storage import Folder
@@ -97,15 +97,15 @@ def test_a_left_out_kind_has_no_say():
 
     def record(draw):
         auroc = {
-            f"joint:{share:g}": {"noise": 0.9 if share == 0.35 else 0.5, "blur": 0.8, "blend": 0.7}
-            for share in SHARES
+            f"joint:{even:g}": {"noise": 0.9 if even == 1.5 else 0.5, "blur": 0.8, "blend": 0.7}
+            for even in EVENS
         }
-        auroc["joint:0.7"]["blur"] = 0.85
+        auroc["joint:3"]["blur"] = 0.85
         return {"draw": draw, "auroc": auroc}
 
     chosen = choose_without([record(0), record(500)], first_draw=100)
-    assert chosen["blur"] == "joint:0.35"
-    assert chosen["noise"] == "joint:0.7"
+    assert chosen["blur"] == "joint:1.5"
+    assert chosen["noise"] == "joint:3"
     assert choose_without([record(500)], first_draw=100) == {}
 
 

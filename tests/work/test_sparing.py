@@ -139,7 +139,7 @@ def pool(tmp_path_factory):
     return str(path)
 
 
-def judged(run, pool, folder, precision="float32"):
+def judged(run, pool, folder, threads=1):
     """Rows that the filter's worker writes of the pool, in units of 25, and the balanced totals."""
     source = open_source(Data(path=pool))
     units = number(source.units(25), None)
@@ -157,6 +157,7 @@ def judged(run, pool, folder, precision="float32"):
             micro_batch=16,
             keep=("accepted", "rejected", "error"),
             statistics=StatisticChoice(),
+            threads=threads,
         )
     )
     for index, unit in enumerate(units):
@@ -165,6 +166,18 @@ def judged(run, pool, folder, precision="float32"):
     parts = [part.path for commit in commits for part in commit.parts if part.kind == "scores"]
     rows = [row for part in parts for row in read_table(out, part).to_pylist()]
     return rows, balance(units, commits, work_digest(out))
+
+
+def test_threads_change_nothing(unharmed, tiny_run, pool, tmp_path, monkeypatch):
+    """Beside a GPU threads decode and score; what comes out is what one thread gives."""
+    monkeypatch.setattr("rayqc.work.filter_unit.SCORED_ROWS", 7)
+    rows, _ = judged(tiny_run, pool, tmp_path, threads=3)
+    assert [row["id"] for row in rows] == [row["id"] for row in unharmed]
+    for row, same in zip(rows, unharmed, strict=True):
+        assert {key: row[key] for key in ("verdict", "reason", "nearest_reference")} == {
+            key: same[key] for key in ("verdict", "reason", "nearest_reference")
+        }
+        assert row["score"] == pytest.approx(same["score"], rel=1e-4)
 
 
 @pytest.fixture(scope="module")
