@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from rayqc.config import Data
-from rayqc.config.settings import Regions as RegionSettings
+from rayqc.config.regions import Regions as RegionSettings
 from rayqc.encoders.batches import LatentEncoder
 from rayqc.encoders.store import save_encoder
 from rayqc.experiments.baselines import fit_sphere

@@ -23,6 +23,7 @@ from benchmarks.speed.load import Load
 from benchmarks.speed.measure import run
 from benchmarks.speed.pace import pace
 from benchmarks.speed.photograph_material import KINDS, make_pool, make_run, read_photographs
+from rayqc.distributed.resources import CPUS_AN_ACTOR, MOST_A_GPU
 
 CONTESTANTS = ("rayqc", "bare", "scaled", "dataloader", "network")
 PRECISIONS = ("float32", "bfloat16")
@@ -55,7 +56,7 @@ def contest(name: str, trial: Trial, out: Path) -> Row:
         measured = run([sys.executable, *words], trial.most_seconds)
     said = dict(measured.said)
     if name == "rayqc":
-        said |= pace(out, 1 if torch.cuda.is_available() else trial.cpus)
+        said |= pace(out, actors(trial.cpus))
     stretch = said.pop("begun", 0.0), said.pop("ended", float("inf"))
     return {
         "whole_s": measured.seconds,
@@ -64,6 +65,11 @@ def contest(name: str, trial: Trial, out: Path) -> Row:
         **said,
         **load.means(*stretch),
     }
+
+
+def actors(cpus: int) -> int:
+    """How many actors rayqc starts: see the setting `filter.actors`."""
+    return min(MOST_A_GPU, max(1, cpus // CPUS_AN_ACTOR)) if torch.cuda.is_available() else cpus
 
 
 def in_turns(

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from rayqc.config.base import Data, PositiveInt, Settings
-from rayqc.config.settings import Regions
+from rayqc.config.regions import Regions
 
 Pool = Literal["clean", "faults", "augment", "gan", "gan_flipped"]
 RealArm = Literal["real", "all", "random", "accepted", "inverted", "oracle"]

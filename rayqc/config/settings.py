@@ -12,15 +12,14 @@ from rayqc.config.base import (
     Enters,
     NamesCode,
     PositiveInt,
-    PromiseAsked,
     Seed,
     Settings,
     Share,
-    View,
     one_of,
 )
 from rayqc.config.pool import Augment, Gan, Latent, PoolEntry, kind_of
-from rayqc.kinds import ENCODERS, REGIONS, SCORES
+from rayqc.config.regions import Regions
+from rayqc.kinds import ENCODERS
 
 WorkOnly = Enters()
 """For settings that change how the work is done, and not its result."""
@@ -147,69 +146,12 @@ class Encoder(NamesCode):
         return self
 
 
-class Regions(Settings):
-    """What is fitted to each class."""
-
-    kind: Annotated[str, one_of(*sorted(REGIONS.names))] = "calibrated"
-    """`calibrated`: label and quality joined into one evidence and calibrated once. `sphere`: the
-    paper's, in latent space. `sphere_loo`: the same with leave-one-out distances."""
-    coverage: Annotated[float, Field(gt=0, le=1)] = 0.95
-    """Share of fresh real images that a class's region should hold; the paper's sphere encloses
-    this share of its own references and holds less of fresh ones."""
-    center: Literal["mean"] = "mean"
-    """A sphere's: the mean of the references' latents, each the encoder's mean vector, never a
-    sample. The paper names none."""
-    quantile: Literal["inverted_cdf"] = "inverted_cdf"
-    """A sphere's rule: the smallest observed distance that encloses at least `coverage`."""
-    promise: PromiseAsked = "auto"
-    """A calibrated region's: `split` gives up some references to promise the coverage, `cv+`
-    promises less and asks one scorer a fold about every image, `empirical` promises nothing and
-    uses all references. `auto`: split from 50 references in every class, else empirical."""
-    calibration_share: Annotated[float, Field(gt=0, lt=1)] = 0.2
-    """References that `split` gives up; more where 19 scores (at 95%) need it."""
-    folds: Annotated[int, Field(ge=2)] = 5
-    """Cross-fitting folds."""
-    views: list[View] | None = None
-    """What the label's classifiers look at: `edges` (histograms), `patches` (learned), `network` (a
-    small one's own features) and `latent` (the encoder's). Null takes the first three, and `latent`
-    where the encoder was trained elsewhere."""
-    scores: list[Annotated[str, one_of(*SCORES.names)]] | None = None
-    """Which parts the evidence has, `label` among them. Null takes all that can be fitted: `label`
-    and `quality`; `detail` where the references are larger than `image.size`; `nearness` where the
-    encoder was trained elsewhere."""
-    detail_side: Annotated[int, Field(ge=64)] | None = None
-    """Pixels that an image's shorter side is brought to before `detail` looks at it. Null looks at
-    each image's own size; where references and pool differ in size by their making, give one that
-    both have."""
-    augment: Literal["none", "affine"] = "affine"
-    """Copies of references that the label's classifiers are trained on, too."""
-    flip: bool | None = None
-    """Mirrored ones as well; null flips colour images only."""
-    most_references: PositiveInt = 10_000
-    """References that scores are fitted and calibrated on at most, drawn at random."""
-    measure_images: Annotated[int, Field(ge=0), Enters("fit")] = 1000
-    """How many test images, evenly spaced, `fit` measures the coverage of fresh images on."""
-
-    @model_validator(mode="after")
-    def _has_views(self) -> Regions:
-        if self.views is not None and not 0 < len(set(self.views)) == len(self.views):
-            raise ValueError(f"views must name one or more, each once, found {self.views}")
-        return self
-
-    @model_validator(mode="after")
-    def _has_the_label(self) -> Regions:
-        if self.scores is not None and (
-            "label" not in self.scores or len(set(self.scores)) != len(self.scores)
-        ):
-            raise ValueError(f"scores must name label, and each once, found {self.scores}")
-        return self
-
-
 class Filter(Settings):
     """The pass over the pool."""
 
     actors: Annotated[PositiveInt | Literal["auto"], WorkOnly] = "auto"
-    """Encoding actors; auto is one a GPU, or else one a CPU."""
+    """Encoding actors; auto is one a CPU or, beside GPUs, one for every four CPUs, at most four a
+    GPU, which share it. One where a generator makes the pool on that GPU."""
     unit_rows: Annotated[PositiveInt, WorkOnly] = 2048
     """Images a unit of work at most; a unit is what is redone after a crash."""
     unit_minutes: Annotated[Annotated[float, Field(gt=0)] | None, WorkOnly] = 30.0

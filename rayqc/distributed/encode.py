@@ -9,7 +9,7 @@ import ray.data
 from rayqc.config import Config
 from rayqc.config.settings import Encoder as EncoderSettings
 from rayqc.distributed.pools import through_actors
-from rayqc.distributed.resources import actor_count, gpus_wanted
+from rayqc.distributed.resources import actor_count, actors_per_gpu, gpus_wanted
 from rayqc.distributed.session import plain_errors
 from rayqc.distributed.watch import Watchdog, in_thread
 from rayqc.encoders.batches import LatentEncoder
@@ -60,6 +60,7 @@ def encode_images(
         table.slice(start, stop - start) for start, stop in slices(table.num_rows, ROWS_A_BLOCK)
     ]
     gpu = gpus_wanted(config.resources.use_gpu)
+    a_gpu = actors_per_gpu(config.filter.actors) if gpu else 0
     with progress.stage(name, table.num_rows) as stage, plain_errors():
         arguments = (
             model,
@@ -68,11 +69,10 @@ def encode_images(
             limits_of(config.image),
             "cuda" if gpu else "cpu",
         )
-        count = actor_count(name, config.filter.actors, len(blocks), gpu)
+        count = actor_count(name, config.filter.actors, len(blocks), a_gpu)
         dataset = ray.data.from_blocks(blocks)  # from_arrow would start a task for each block
-        encoded = through_actors(
-            dataset, EncodeActor, arguments, count, gpu, min(block.num_rows for block in blocks)
-        )
+        least_rows = min(block.num_rows for block in blocks)
+        encoded = through_actors(dataset, EncodeActor, arguments, count, a_gpu, least_rows)
         minutes = config.resources.stuck_minutes
         watchdog = Watchdog(name, minutes)
         encoded_batches: list[pa.Table] = []

@@ -7,8 +7,9 @@ import functools
 from rayqc.config import Config
 from rayqc.config.settings import Filter
 from rayqc.distributed.reduce import compact
-from rayqc.distributed.resources import cpus_per_gpu, gpus_wanted
+from rayqc.distributed.resources import actors_per_gpu, cpus_per_gpu, gpus_wanted
 from rayqc.distributed.units import run_units
+from rayqc.generators.sampled import SampledSource
 from rayqc.images.decode import limits_of
 from rayqc.ledger.manifest import Totals
 from rayqc.ledger.plan import Work, start_or_resume
@@ -48,6 +49,9 @@ def filter_pool(
     settings = config.filter
     units = start_or_resume(out, work, units)
     gpu = gpus_wanted(config.resources.use_gpu)
+    # A generator that makes the pool here has the GPU's memory to itself and its encoder.
+    shared = not any(isinstance(part.source, SampledSource) for part in sources)
+    a_gpu = (actors_per_gpu(settings.actors) if shared else 1) if gpu else 0
     spec = FilterSpec(
         out=out,
         model=run.sub("model"),
@@ -60,11 +64,11 @@ def filter_pool(
         keep=tuple(kind for kind in VERDICTS if kind not in _dropped(settings)),
         statistics=statistics,
         device="cuda" if gpu else "cpu",
-        threads=cpus_per_gpu() if gpu else 1,
+        threads=max(1, cpus_per_gpu() // a_gpu) if gpu else 1,
         precision=config.encoder.precision,
     )
     make_worker = functools.partial(FilterWorker, spec)
-    run_units(out, units, make_worker, config, gpu, progress, "filter")
+    run_units(out, units, make_worker, config, a_gpu, progress, "filter")
     schemas = dict.fromkeys(spec.keep, verdict_schema(classes))
     schemas["scores"] = score_schema(classes)
     return compact(

@@ -33,7 +33,7 @@ def generate_pool(
     """
     units = start_or_resume(out, {"stage": "generate"}, units)
     make_worker = functools.partial(GenerateWorker, out, sources)
-    run_units(out, units, make_worker, config, gpu, progress, "generate")
+    run_units(out, units, make_worker, config, int(gpu), progress, "generate")
     classes = sources[0].classes
     schemas = {"pool": candidate_schema(classes)}
     return compact(out, units, schemas, classes, config.filter.shard_mb, None, progress)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 import uuid
 from typing import Literal
@@ -17,6 +18,10 @@ from rayqc.storage import Folder
 
 logger = logging.getLogger(__name__)
 
+CPUS_AN_ACTOR = 4
+"""CPUs that each of the actors which share a GPU has for decoding and scoring."""
+MOST_A_GPU = 4
+"""Actors that share a GPU, unless more are asked for: each holds a copy of the encoder there."""
 SECONDS_TO_SETTLE = 3.0
 """Ray learns so late that a stage's actors have ended and hold their CPUs no more."""
 
@@ -59,19 +64,33 @@ def free_and_all(
         time.sleep(SECONDS_TO_SETTLE / 30)
 
 
-def actor_count(name: str, asked: int | Literal["auto"], work: int, gpu: bool) -> int:
-    """Number of actors to start: `asked`, or one for each free GPU or CPU; never more than `work`.
+def actors_per_gpu(asked: int | Literal["auto"]) -> int:
+    """How many encoding actors share a GPU: it encodes faster than one process decodes and writes.
 
-    An actor keeps one CPU (and one GPU, with `gpu`) for the whole stage. Nothing else in the stage
+    Args:
+        asked: the setting `filter.actors`; `auto` gives each GPU one for every `CPUS_AN_ACTOR` of
+            its CPUs, at most `MOST_A_GPU`.
+    """
+    if asked == "auto":
+        return min(MOST_A_GPU, max(1, cpus_per_gpu() // CPUS_AN_ACTOR))
+    return max(1, math.ceil(asked / max(1, int(ray.cluster_resources().get("GPU", 1)))))
+
+
+def actor_count(name: str, asked: int | Literal["auto"], work: int, a_gpu: int = 0) -> int:
+    """Number of actors to start: `asked`, or as many as find room; never more than `work`.
+
+    An actor keeps one CPU (and its share of a GPU) for the whole stage. Nothing else in the stage
     needs a CPU, so a machine with one CPU is enough. Where others hold all, one line says so.
 
     Args:
         name: of the stage, for that line.
+        a_gpu: how many actors share a GPU; 0 for actors on CPUs.
     """
     most = work if asked == "auto" else min(asked, work)
-    free = sum(free_and_all("GPU" if gpu else "CPU", enough=most)[0])
-    say_if_none_is_free(name, free, gpu)
-    return max(1, min(free, most))
+    each = max(1, a_gpu)
+    free = sum(free_and_all("GPU" if a_gpu else "CPU", enough=-(-most // each))[0])
+    say_if_none_is_free(name, free, a_gpu > 0)
+    return max(1, min(free * each, most))
 
 
 def say_if_none_is_free(name: str, free: int, gpu: bool) -> None:

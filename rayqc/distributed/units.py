@@ -53,7 +53,7 @@ def run_units(
     units: list[Unit],
     make_worker: Callable[[], UnitWorker],
     config: Config,
-    gpu: bool,
+    a_gpu: int,
     progress: Progress,
     name: str,
 ) -> None:
@@ -62,7 +62,7 @@ def run_units(
     Args:
         folder: where commits lie.
         make_worker: called once in each actor.
-        gpu: give each actor a GPU.
+        a_gpu: how many actors share a GPU; 0 for actors on CPUs.
 
     Raises:
         StoppedError: workers die of a unit, or nothing goes on any more.
@@ -80,14 +80,14 @@ def run_units(
             stage.skip(sum(rows[index] for index in finished))
         for start in range(0, len(left), UNITS_AT_ONCE):
             here = left[start : start + UNITS_AT_ONCE]
-            count = actor_count(name, config.filter.actors, len(here), gpu)
+            count = actor_count(name, config.filter.actors, len(here), a_gpu)
             items = [
                 {"units": json.dumps({index: asdict(units[index]) for index in block})}
                 for block in _blocks(here, count)
             ]
             blocks = ray.data.from_items(items, override_num_blocks=len(items))
             arguments = (packed, folder, register, config.filter.unit_minutes)
-            done = through_actors(blocks, UnitActor, arguments, count, gpu, least_rows=1)
+            done = through_actors(blocks, UnitActor, arguments, count, a_gpu, least_rows=1)
             watchdog = Watchdog(name, config.resources.stuck_minutes, running)
             _Pass(done, register, {index: rows[index] for index in here}, stage).run(watchdog)
 

@@ -13,7 +13,7 @@ from torchvision.transforms import v2
 
 from rayqc.config.base import Statistic
 from rayqc.config.evaluation import Accuracy, RealArm
-from rayqc.config.settings import Regions as RegionSettings
+from rayqc.config.regions import Regions as RegionSettings
 from rayqc.experiments.detection import Record
 from rayqc.experiments.draws import RealData, draw_references, make_faults, pick
 from rayqc.generators.policies import make_transform

@@ -13,7 +13,7 @@ import torch
 
 from rayqc.config.base import JOINT, Statistic
 from rayqc.config.evaluation import Detection
-from rayqc.config.settings import Regions as RegionSettings
+from rayqc.config.regions import Regions as RegionSettings
 from rayqc.encoders.batches import LatentEncoder
 from rayqc.experiments import baselines
 from rayqc.experiments.draws import (

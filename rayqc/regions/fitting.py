@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from rayqc.config.base import PromiseAsked
-from rayqc.config.settings import Regions
+from rayqc.config.regions import Regions
 from rayqc.config.settings_from import settings_from
 from rayqc.errors import TooFewReferencesError
 from rayqc.images.detail import Detail

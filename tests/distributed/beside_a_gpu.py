@@ -10,7 +10,7 @@ import ray
 import ray.data
 
 from rayqc.distributed.pools import through_actors
-from rayqc.distributed.resources import cpus_per_gpu, gpus_wanted
+from rayqc.distributed.resources import actor_count, actors_per_gpu, cpus_per_gpu, gpus_wanted
 
 BLOCKS = ((0, 1, 2), (3, 4), (5, 6))
 
@@ -28,12 +28,15 @@ class Count:
 def main() -> None:
     """Start Ray with GPUs that are only counted, and map blocks through an actor."""
     ray.init(
-        address="local", num_cpus=4, num_gpus=2, include_dashboard=False, logging_level="ERROR"
+        address="local", num_cpus=4, num_gpus=1, include_dashboard=False, logging_level="ERROR"
     )
     assert gpus_wanted("auto")
-    assert cpus_per_gpu() == 2
+    assert cpus_per_gpu() == 4
+    assert [actors_per_gpu(asked) for asked in ("auto", 1, 3)] == [1, 1, 3]
+    assert actor_count("filter", 2, 9, a_gpu=2) == 2
+    assert actor_count("filter", "auto", 9, a_gpu=4) == 4
     dataset = ray.data.from_blocks([pa.table({"n": list(block)}) for block in BLOCKS])
-    done = through_actors(dataset, Count, (), 1, True, least_rows=2)
+    done = through_actors(dataset, Count, (), 2, 2, least_rows=2)
     print(json.dumps(done.take_all()))
 
 

@@ -43,12 +43,12 @@ def tenants(count):
 def test_what_is_free_is_taken(ray_session, caplog):
     wait_until_idle()
     assert training_cpus(Resources()) == 2
-    assert actor_count("filter", "auto", 9, gpu=False) == 2
+    assert actor_count("filter", "auto", 9) == 2
     with tenants(1):
         assert free_and_all("CPU") == ([1], [2])
         assert training_cpus(Resources()) == 1
-        assert actor_count("filter", "auto", 9, gpu=False) == 1
-        assert actor_count("filter", 2, 9, gpu=False) == 1
+        assert actor_count("filter", "auto", 9) == 1
+        assert actor_count("filter", 2, 9) == 1
     assert not caplog.records
 
 
@@ -62,7 +62,7 @@ def test_what_is_waited_for_is_said(ray_session, caplog):
     caplog.clear()
     with tenants(2):
         assert training_cpus(Resources()) == 1
-        assert actor_count("filter", "auto", 9, gpu=False) == 1
+        assert actor_count("filter", "auto", 9) == 1
     assert caplog.messages[1] == (
         "filter: waits for a CPU: all 2 of this Ray are held by others; "
         "no setting needs less than one"

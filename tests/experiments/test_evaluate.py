@@ -7,7 +7,7 @@ import rayqc
 from rayqc.config import load_evaluation
 from rayqc.config.base import Data
 from rayqc.config.evaluation import Accuracy, DataSet, Evaluation
-from rayqc.config.settings import Regions
+from rayqc.config.regions import Regions
 from rayqc.errors import ConfigError, ConflictError
 from rayqc.experiments import evaluate as module
 from rayqc.experiments.accuracy import KnownPool, choose_arms, make_pool

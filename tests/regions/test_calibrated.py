@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rayqc.config.base import JOINT
-from rayqc.config.settings import Regions
+from rayqc.config.regions import Regions
 from rayqc.errors import ConfigError, TooFewReferencesError
 from rayqc.regions.base import Candidates, Stored
 from rayqc.regions.calibrated import CalibratedRegions
