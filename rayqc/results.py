@@ -115,6 +115,8 @@ class Acceptance(TypedDict):
     """Judged images that have the bytes of a reference."""
     same_as_test: NotRequired[int]
     """Judged images that have the bytes of a test image: a leak into the accuracy."""
+    made_otherwise: NotRequired[dict[str, list[str]]]
+    """Pool to what tells its images' size and format from the references', in words."""
     by_class: dict[str, ClassAcceptance]
     by_entry: dict[str, EntryAcceptance]
 

@@ -13,7 +13,8 @@ import pyarrow as pa
 import ray.data
 import torch
 
-from rayqc.config import Config
+from rayqc.config import Augment, Config, Gan, Latent
+from rayqc.config.pool import statistic_of
 from rayqc.distributed.reduce import latent_matrix, reduce_spheres
 from rayqc.distributed.tasks import put_shared, run_tasks
 from rayqc.images.decode import limits_of
@@ -26,6 +27,7 @@ from rayqc.regions.fitting import fit_calibrated, settings_of
 from rayqc.regions.neighbours import Neighbours, find_neighbours
 from rayqc.regions.scorer_tasks import FittedScorer, ScorerTask, fit_task
 from rayqc.regions.scores.detail import NAME as DETAIL
+from rayqc.regions.scores.label import NAME as LABEL
 from rayqc.regions.views.base import ScorerSettings
 from rayqc.seeds import SCORED_REFERENCES
 from rayqc.work.real_candidates import detail_of, real_candidates
@@ -70,7 +72,8 @@ def fit_regions(
     rows = _scored_rows(references.num_rows, region_settings.most_references, config.seed)
     scored_table = references.take(pa.array(rows))
     limits = limits_of(config.image)
-    wanted = region_settings.scores is None or DETAIL in region_settings.scores
+    scores = region_settings.scores
+    wanted = not _in_the_runs_size(config) if scores is None else DETAIL in scores
     detail = detail_of(scored_table, image, limits, region_settings.detail_side) if wanted else None
     scored_references = real_candidates(scored_table, latent_ND[rows], image, detail, limits)
     settings = settings_of(region_settings, image.channels, seen)
@@ -93,6 +96,17 @@ def fit_regions(
         detail,
     )
     return RegionsFit(regions=regions, neighbours=neighbours, separation=separation)
+
+
+def _in_the_runs_size(config: Config) -> bool:
+    """Does the run itself make candidates in `image.size` that more than their label is judged of?
+
+    Their detail cannot be that of larger references.
+    """
+    return any(
+        isinstance(entry, Augment | Gan | Latent) and statistic_of(entry) != LABEL
+        for entry in config.pool
+    )
 
 
 def _fit_scorer(

@@ -13,6 +13,7 @@ from rayqc.kinds import OUTPUTS
 from rayqc.ledger.compact import OVER_CAP
 from rayqc.ledger.manifest import Totals
 from rayqc.ledger.plan import LEDGER
+from rayqc.pipeline.making import compare_making, record_making, recorded_making
 from rayqc.pipeline.run import Run
 from rayqc.pipeline.same_content import go_on_with_copies
 from rayqc.regions.statistic_choice import StatisticChoice
@@ -26,6 +27,8 @@ from rayqc.work.match_classes import PoolSource
 
 logger = logging.getLogger(__name__)
 
+POOL = "the pool"
+"""What a pool is called that has no name of its own."""
 DECISIVE = ("keep_rejected", "keep_pool", "shard_mb", "max_accepted_per_class", "limit")
 """Settings of the filter that decide what it writes."""
 
@@ -52,6 +55,16 @@ def judge_sources(
         # Levels that no earlier version knew are left out, so that its work goes on.
         "limits": {name: value for name, value in asdict(run.limits).items() if value is not None},
     }
+    made_otherwise = {
+        source.prefix or POOL: compare_making(
+            run,
+            source.prefix or POOL,
+            source.source,
+            [unit for unit in units if unit.entry == number],
+        )
+        for number, source in enumerate(sources)
+        if source.prefix or out != run.filtered  # not the run's own candidates, in the run's size
+    }
     go_on_with_copies(out, sources, units, run.limits.max_bytes, run.progress)
     totals = filter_pool(
         run.folder,
@@ -64,6 +77,7 @@ def judge_sources(
         encoder.classes,
         run.progress,
     )
+    record_making(out, {name: found for name, found in made_otherwise.items() if found})
     logger.info("filter: %s", totals)
     return totals
 
@@ -104,6 +118,9 @@ def conclude(
         output: Output = record
         if output.suits(own, pool.has_images):
             picture_folder.write(file_name, output.make(pool))
+    made_otherwise = recorded_making(judged)
+    if made_otherwise:
+        facts["made_otherwise"] = made_otherwise
     return cast("FilterResult", {**asdict(totals), "acceptance": facts})
 
 

@@ -1,0 +1,275 @@
+"""How well regions find faults in photographs, at their own size; no Ray, draw by draw.
+
+python -m benchmarks.photographs DATA ... --other DATA --out FOLDER [--draws 5] [--images 60]
+
+Each DATA is a folder of Parquet files in Hugging Face's layout with splits train and test.
+References are drawn from train; fresh images and those that faults are made in, from test. A draw
+that FOLDER has already is not measured again. Needs the extras `pretrained` and `evaluate`.
+
+Shape suffixes: N images.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+
+from benchmarks.photograph_faults import FAULTS
+from rayqc.config import Data, make_config
+from rayqc.config.regions import Regions
+from rayqc.encoders.base import EncoderTask
+from rayqc.encoders.batches import LatentEncoder
+from rayqc.encoders.timm import KIND_INSTALLED
+from rayqc.images.detail import Detail, Tiles
+from rayqc.images.look import ImageShape
+from rayqc.regions import Candidates
+from rayqc.regions.fitting import fit_calibrated, settings_of
+from rayqc.regions.scorer_tasks import in_turn
+from rayqc.regions.separation import auroc
+from rayqc.schema import image_bytes
+from rayqc.sources import open_source
+from rayqc.sources.select import match_labels, read_all
+
+SIZE = 64
+"""Pixels of the run's images: what `image.size` becomes for photographs."""
+ENCODERS = ("none", "pretrained")
+"""`none`: what an encoder that was trained on the references leaves the evidence, the default."""
+BURIED = 0.05
+
+
+@dataclass(frozen=True, kw_only=True)
+class Photographs:
+    """Labelled images of one split."""
+
+    images: list[Image.Image]
+    label_N: np.ndarray
+    classes: tuple[str, ...]
+
+
+def read(path: str, split: Any, classes: tuple[str, ...] | None = None) -> Photographs:
+    """The images of a split, as RGB; labels are indices into `classes`, or into its own."""
+    source = open_source(Data(path=path, split=split))
+    table = read_all(source)
+    if classes is not None:
+        table = match_labels(table, source.classes, classes)
+    images = [
+        ImageOps.exif_transpose(Image.open(io.BytesIO(data or b""))).convert("RGB")
+        for data in image_bytes(table)
+    ]
+    return Photographs(
+        images=images, label_N=np.asarray(table["label"]), classes=classes or source.classes
+    )
+
+
+class Looker:
+    """Images to candidates, as the filter looks at them."""
+
+    def __init__(self) -> None:
+        config = make_config({"references": {"kind": "bundled"}, "encoder": {"kind": "pretrained"}})
+        small = ImageShape(size=SIZE, channels=3)
+        task = EncoderTask(
+            settings=config.encoder,
+            image=small,
+            images_NHWC=np.zeros((0, *small.pixels), np.uint8),
+            label_N=np.zeros(0, np.int64),
+            classes=(),
+            seed=0,
+            device="cpu",
+        )
+        made = KIND_INSTALLED.make(task)
+        self.encoder = LatentEncoder(made.network, 32)
+        self.input = KIND_INSTALLED.input(made.shape) or small
+        self.detail = Detail(tiles=Tiles(channels=3), levels=(0, 255))
+
+    def __call__(self, images: list[Image.Image], label_N: np.ndarray) -> Candidates:
+        """Candidates of N images."""
+        small = ImageShape(size=SIZE, channels=3)
+        tiles = np.stack([self.detail.tiles.cut(image) for image in images])
+        inputs = np.stack([self.input.cut(image) for image in images])
+        return Candidates(
+            images_NHWC=np.stack([small.cut(image) for image in images]),
+            latent_ND=self.encoder.encode(inputs),
+            label_N=label_N.astype(np.int64),
+            detail_NTS=self.detail.statistics(tiles),
+        )
+
+
+def faulty(
+    fresh: Photographs, others: list[Image.Image], rng: np.random.Generator
+) -> dict[str, tuple[list[Image.Image], np.ndarray]]:
+    """Images and labels by kind of fault; as many of each as there are fresh images."""
+    label_N, classes = fresh.label_N, len(fresh.classes)
+    found = {
+        name: ([fault(image, rng) for image in fresh.images], label_N)
+        for name, fault in FAULTS.items()
+    }
+    wrong_N = (label_N + rng.integers(1, classes, label_N.size)) % classes
+    found["wrong label"] = (fresh.images, wrong_N)
+    blends = []
+    for image, label in zip(fresh.images, label_N, strict=True):
+        other = fresh.images[rng.choice(np.flatnonzero(label_N != label))]
+        blends.append(Image.blend(image, other.resize(image.size), 0.5))
+    found["blend"] = (blends, label_N)
+    foreign = [others[row] for row in rng.integers(0, len(others), label_N.size)]
+    found["another data set"] = (foreign, rng.integers(0, classes, label_N.size))
+    return found
+
+
+def measure(
+    look: Looker,
+    train: Photographs,
+    test: Photographs,
+    others: list[Image.Image],
+    per_class: int,
+    images: int,
+    draw: int,
+) -> dict[str, Any]:
+    """One draw: AUROC by kind of fault of each part and of the join, and coverage."""
+    rng = np.random.default_rng([draw, per_class])
+    rows = np.concatenate(
+        [
+            rng.permutation(np.flatnonzero(train.label_N == k))[:per_class]
+            for k in range(len(train.classes))
+        ]
+    )
+    references = look([train.images[row] for row in rows], train.label_N[rows])
+    order = rng.permutation(len(test.images))
+    chosen = order[:images]
+    fresh = Photographs(
+        images=[test.images[row] for row in chosen],
+        label_N=test.label_N[chosen],
+        classes=test.classes,
+    )
+    # Coverage is a share: more fresh images than faults are made in make it steadier.
+    more = order[: 4 * images]
+    covered = look([test.images[row] for row in more], test.label_N[more])
+    kinds = {name: look(*made) for name, made in faulty(fresh, others, rng).items()}
+    return {
+        encoder: judged(references, covered, kinds, train.classes, encoder == "none", look.detail)
+        for encoder in ENCODERS
+    }
+
+
+def judged(
+    references: Candidates,
+    fresh: Candidates,
+    kinds: dict[str, Candidates],
+    classes: tuple[str, ...],
+    seen: bool,
+    detail: Detail,
+) -> dict[str, Any]:
+    """What regions of these references make of fresh and faulty images."""
+    settings = settings_of(Regions(), 3, seen)
+    run = in_turn(references, len(classes), settings.scorer, 0)
+    regions, _ = fit_calibrated(references, classes, settings, 0, "", run, detail)
+    names = (*regions.scores, "joint")
+
+    def scores(candidates: Candidates) -> dict[str, np.ndarray]:
+        each = regions.judge_each(candidates, names)
+        return {name: judged.score_N for name, judged in zip(names, each, strict=True)}
+
+    genuine, by_kind = scores(fresh), {kind: scores(found) for kind, found in kinds.items()}
+    inside_N = genuine["joint"] <= 1
+    by_class = [inside_N[fresh.label_N == k].mean() for k in np.unique(fresh.label_N)]
+    return {
+        "auroc": {
+            kind: {name: auroc(genuine[name], found[name]) for name in names}
+            for kind, found in by_kind.items()
+        },
+        "found": {kind: float(np.mean(found["joint"] > 1)) for kind, found in by_kind.items()},
+        "coverage": float(inside_N.mean()),
+        "lowest": float(min(by_class)),
+    }
+
+
+def tables(out: Path, names: list[str]) -> list[str]:
+    """Markdown: a row for each data set and encoder, then AUROC by kind."""
+    lines = [
+        "| data | encoder | draws | mean AUROC | wrong labels | wrong labels found | all found "
+        "| coverage | lowest class | kinds buried |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    columns: dict[str, dict[str, float]] = {}
+    for name in names:
+        draws = [json.loads(path.read_text()) for path in sorted(out.glob(f"{name}-*.json"))]
+        for encoder in ENCODERS:
+            found = [draw[encoder] for draw in draws]
+            kinds = list(found[0]["auroc"])
+            joint = {k: _mean(f["auroc"][k]["joint"] for f in found) for k in kinds}
+            best = {
+                k: max(
+                    _mean(f["auroc"][k][part] for f in found)
+                    for part in found[0]["auroc"][k]
+                    if part != "joint"
+                )
+                for k in kinds
+            }
+            columns[f"{name}, {encoder}"] = joint
+            buried = [k for k in kinds if best[k] - joint[k] > BURIED]
+            cells = [
+                _interval([float(np.mean([f["auroc"][k]["joint"] for k in kinds])) for f in found]),
+                _interval([f["auroc"]["wrong label"]["joint"] for f in found]),
+                _interval([f["found"]["wrong label"] for f in found]),
+                _interval([float(np.mean(list(f["found"].values()))) for f in found]),
+                _interval([f["coverage"] for f in found]),
+                _interval([f["lowest"] for f in found]),
+                ", ".join(f"{k} {joint[k]:.2f} for {best[k]:.2f}" for k in buried) or "none",
+            ]
+            lines.append(f"| {name} | {encoder} | {len(found)} | " + " | ".join(cells) + " |")
+    lines += ["", "| kind of fault | " + " | ".join(columns) + " |"]
+    lines.append("|---" * (len(columns) + 1) + "|")
+    for kind in next(iter(columns.values())):
+        values = " | ".join(f"{column[kind]:.2f}" for column in columns.values())
+        lines.append(f"| {kind} | {values} |")
+    return lines
+
+
+def _mean(values: Any) -> float:
+    return float(np.mean(list(values)))
+
+
+def _interval(values: list[float]) -> str:
+    """Mean and standard error over draws."""
+    error = np.std(values, ddof=1) / len(values) ** 0.5 if len(values) > 1 else 0.0
+    return f"{np.mean(values):.3f} ± {error:.3f}"
+
+
+def main(say: Callable[[str], None] = print) -> None:
+    """Measure the draws that are missing, then print tables of all."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data", nargs="+")
+    parser.add_argument("--other", required=True, help="images of no class of DATA")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--draws", type=int, default=5)
+    parser.add_argument("--images", type=int, default=60)
+    parser.add_argument("--per-class", type=int, default=10)
+    asked = parser.parse_args()
+    torch.set_num_threads(1)
+    asked.out.mkdir(parents=True, exist_ok=True)
+    look = Looker()
+    names = [Path(path).name for path in asked.data]
+    for path, name in zip(asked.data, names, strict=True):
+        left = [d for d in range(asked.draws) if not (asked.out / f"{name}-{d}.json").exists()]
+        if not left:
+            continue
+        train = read(path, "train")
+        test = read(path, "test", train.classes)
+        others = read(asked.other, "test").images[:200]
+        for draw in left:
+            found = measure(look, train, test, others, asked.per_class, asked.images, draw)
+            (asked.out / f"{name}-{draw}.json").write_text(json.dumps(found))
+    for line in tables(asked.out, names):
+        say(line)
+
+
+if __name__ == "__main__":
+    main()
