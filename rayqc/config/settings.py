@@ -178,12 +178,17 @@ class Filter(Settings):
 class Classify(Settings):
     """The classifier stage: does the filter help?"""
 
+    kind: Literal["cnn", "probe"] = "cnn"
+    """`cnn`: a small convolutional network is trained for each arm and seed. `probe`: a linear
+    classifier on the encoder's latents, in seconds for a hundred seeds; each seed draws its
+    training images anew with replacement. For photographs, with a pretrained encoder."""
     arms: list[Arm] = ["real", "all", "random", "accepted", "rejected"]
     """Training sets to compare. `real` the references alone; the others add to them: `all` the
     pool, `accepted` what was kept, `random` as many per class drawn at random, `rejected` the
     rest, `each` what was kept of each pool entry by itself. An empty list skips the stage."""
     seeds: Annotated[int, Field(ge=1)] = 5
-    """Trainings an arm, each with its own initial weights, batches and random subset."""
+    """Trainings an arm, each with its own initial weights, batches and random subset, or its own
+    draw of training images."""
     steps: Annotated[int, Field(ge=10)] = 600
     """Optimiser steps, the same in each arm."""
     batch_size: PositiveInt = 64

@@ -16,20 +16,29 @@ import torch
 
 from rayqc.config import Config
 from rayqc.config.settings_from import settings_from
+from rayqc.distributed.judged_pool import judged_of, pool_tables
+from rayqc.distributed.probe import put_latents
 from rayqc.distributed.resources import gpus_wanted
 from rayqc.distributed.tasks import put_shared, run_tasks
 from rayqc.images.decode import Limits, decode_batch, limits_of
 from rayqc.images.look import ImageShape
 from rayqc.images.references import decode_real
-from rayqc.ledger.manifest import load_files
 from rayqc.progress import Progress
 from rayqc.results import TrainingRecord
 from rayqc.schema import image_bytes
-from rayqc.seeds import POOL_DRAW
-from rayqc.storage import Folder, read_json, read_table, write_json
-from rayqc.training.arms import Images, LabelledPool, arm_rows
+from rayqc.storage import Folder, read_json, write_json
+from rayqc.training.arms import (
+    Images,
+    LabelledPool,
+    LatentPool,
+    Latents,
+    arm_rows,
+)
 from rayqc.training.classifier import ClassifierSettings, accuracy, train_classifier
-from rayqc.verdicts import ACCEPTED, REJECTED
+from rayqc.training.probe import probe_accuracy, train_probe
+
+PROBE = "probe"
+"""The setting `classify.kind` of a linear classifier on the encoder's latents."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +60,7 @@ def run_arms(
     filtered: Folder,
     results: Folder,
     image: ImageShape,
+    model: Folder,
     classes: int,
     config: Config,
     progress: Progress,
@@ -61,6 +71,7 @@ def run_arms(
         references: columns id, label, image; so is `test`.
         filtered: a finished filter's output.
         results: folder of one record file for each training.
+        model: of the encoder, which probes take their latents from.
 
     Returns:
         One record for each training: arm, seed, accuracy, images added to the references.
@@ -73,10 +84,18 @@ def run_arms(
         if len(unfinished) < len(jobs):
             stage.skip(len(jobs) - len(unfinished))
         if unfinished:
-            image_refs = _put_images(references, test, filtered, image, config)
-            gpu = gpus_wanted(config.resources.use_gpu)
-            arguments = [(job, *image_refs, classes, config, gpu, results) for job in unfinished]
-            run_tasks(train_arm, arguments, stage, gpu, config.resources.stuck_minutes)
+            minutes = config.resources.stuck_minutes
+            if config.classify.kind == PROBE:
+                latent_refs = put_latents(references, test, filtered, model, config, progress)
+                probe_jobs = [(job, *latent_refs, classes, config, results) for job in unfinished]
+                run_tasks(probe_arm, probe_jobs, stage, minutes=minutes)
+            else:
+                image_refs = _put_images(references, test, filtered, image, config)
+                gpu = gpus_wanted(config.resources.use_gpu)
+                jobs_left = [
+                    (job, *image_refs, classes, config, gpu, results) for job in unfinished
+                ]
+                run_tasks(train_arm, jobs_left, stage, gpu, minutes)
     return [read_json(results, job.name) for job in jobs]
 
 
@@ -125,6 +144,29 @@ def train_arm(
     write_json(results, job.name, record)
 
 
+def probe_arm(
+    job: Job,
+    references: Latents,
+    test: Latents,
+    pool: LatentPool,
+    classes: int,
+    config: Config,
+    results: Folder,
+) -> None:
+    """Train and test one probe, and write its record to `results`."""
+    torch.set_num_threads(1)
+    seed = _seed(config.seed, job.seed)
+    rows = arm_rows(job.arm, pool, seed)
+    added = Latents(latent_ND=pool.latent_ND[rows], label_N=pool.label_N[rows])
+    record: TrainingRecord = {
+        "arm": job.arm,
+        "seed": job.seed,
+        "accuracy": probe_accuracy(train_probe(references, added, classes, seed), test),
+        "added": int(rows.size),
+    }
+    write_json(results, job.name, record)
+
+
 def _put_images(
     references: pa.Table, test: pa.Table, filtered: Folder, image: ImageShape, config: Config
 ) -> tuple[Any, Any, Any]:
@@ -145,38 +187,18 @@ def _pixels(table: pa.Table, image: ImageShape, limits: Limits) -> Images:
 
 
 def _load_pool(filtered: Folder, image: ImageShape, limits: Limits, config: Config) -> LabelledPool:
-    """Accepted and rejected images, or a random draw of about `classify.max_images` of them."""
-    files = load_files(filtered)
-    shards = files.get(ACCEPTED, []) + files.get(REJECTED, [])
-    total_rows = sum(shard.rows for shard in shards)
-    drawn_share = (
-        config.classify.max_images / total_rows if total_rows > config.classify.max_images else 1.0
-    )
     images = [np.zeros((0, *image.pixels), np.uint8)]
-    labels, accepted = [np.zeros(0, np.int64)], [np.zeros(0, bool)]
-    entries: list[str] = []
-    entry_names = config.pool_names()
-    for shard_number, shard in enumerate(shards):
-        table = read_table(filtered, shard.path, columns=["id", "image", "label", "verdict"])
-        if drawn_share < 1:
-            rng = np.random.default_rng([config.seed, POOL_DRAW, shard_number])
-            table = table.take(pa.array(np.flatnonzero(rng.random(table.num_rows) < drawn_share)))
-        data = image_bytes(table)
-        images.append(decode_batch(data, image, limits)[0])
-        labels.append(np.asarray(table["label"]))
-        accepted.append(np.array(table["verdict"].to_pylist()) == ACCEPTED)
-        entries += [_entry_of(id_, entry_names) for id_ in table["id"].to_pylist()]
+    judged_tables = []
+    for table in pool_tables(filtered, config):
+        images.append(decode_batch(image_bytes(table), image, limits)[0])
+        judged_tables.append(table.select(["id", "label", "verdict"]))
+    judged = judged_of(judged_tables, config)
     return LabelledPool(
         images_NHWC=np.concatenate(images),
-        label_N=np.concatenate(labels).astype(np.int64),
-        accepted_N=np.concatenate(accepted),
-        entry_N=np.array(entries, object),
+        label_N=judged.label_N,
+        accepted_N=judged.accepted_N,
+        entry_N=judged.entry_N,
     )
-
-
-def _entry_of(id_: str, entry_names: list[str]) -> str:
-    """The pool entry whose name an id begins with; empty where there is none."""
-    return next((name for name in entry_names if id_.startswith(f"{name}/")), "")
 
 
 def _seed(run_seed: int, job_seed: int) -> int:

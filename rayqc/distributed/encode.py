@@ -89,3 +89,10 @@ def encode_images(
 
         in_thread(take, look)
     return ray.data.from_blocks(encoded_batches).materialize()
+
+
+def in_order(latents: ray.data.Dataset, images: pa.Table) -> pa.Table:
+    """The latents in the order of the images; actors may have finished in another order."""
+    table = pa.concat_tables(latents.iter_batches(batch_format="pyarrow", batch_size=None))
+    row_of = {name: row for row, name in enumerate(table["id"].to_pylist())}
+    return table.take(pa.array([row_of[name] for name in images["id"].to_pylist()]))

@@ -11,6 +11,10 @@ import torch
 from rayqc.models.latent import LatentNetwork
 from rayqc.models.vae import pixels_to_input
 
+MOST_PIXELS = 1 << 20
+"""Pixels of a batch on a CPU, over all its images: a network's layers keep some hundred numbers a
+pixel, and a core gains nothing from more."""
+
 
 class LatentEncoder:
     """A trained encoder on one device. A VAE's latent is the mean vector, never a sample.
@@ -31,7 +35,8 @@ class LatentEncoder:
 
         Args:
             network: gives the latents; changed in place.
-            micro_batch: images in a batch, B.
+            micro_batch: images in a batch, B; on a CPU fewer where they are large, see
+                `MOST_PIXELS`.
             device: Torch device, such as `cpu` or `cuda:0`.
             precision: `float32`, or `bfloat16` by autocast; latents are float32 in either case.
         """
@@ -50,23 +55,30 @@ class LatentEncoder:
         Returns:
             (N, D) float32.
         """
-        total = images_NHWC.shape[0]
+        total, height, width, _ = images_NHWC.shape
+        batch = self._batch(height * width)
         latent_ND = np.empty((total, self.network.latent_dim), np.float32)
-        for start in range(0, total, self.micro_batch):
-            images_BHWC = images_NHWC[start : start + self.micro_batch]
+        for start in range(0, total, batch):
+            images_BHWC = images_NHWC[start : start + batch]
             with torch.autocast(
                 self.device.partition(":")[0], torch.bfloat16, enabled=self.precision == "bfloat16"
             ):
-                x_BCHW = pixels_to_input(self._padded(images_BHWC))
+                x_BCHW = pixels_to_input(self._padded(images_BHWC, batch))
                 padded_BD = self.network.latent(x_BCHW).float()
             latent_ND[start : start + len(images_BHWC)] = (
                 padded_BD[: len(images_BHWC)].cpu().numpy()
             )
         return latent_ND
 
-    def _padded(self, images_NHWC: np.ndarray) -> torch.Tensor:
-        """(B, H, W, C) uint8 on the device: the images, then blank ones up to `micro_batch`."""
-        missing = self.micro_batch - images_NHWC.shape[0]
+    def _batch(self, pixels: int) -> int:
+        """Images of so many pixels that are encoded at once: a power of two where it is fewer."""
+        if self.device != "cpu" or self.micro_batch * pixels <= MOST_PIXELS:
+            return self.micro_batch
+        return 1 << max(0, (MOST_PIXELS // pixels).bit_length() - 1)
+
+    def _padded(self, images_NHWC: np.ndarray, batch: int) -> torch.Tensor:
+        """(B, H, W, C) uint8 on the device: the images, then blank ones up to `batch`."""
+        missing = batch - images_NHWC.shape[0]
         if missing:
             images_NHWC = np.pad(images_NHWC, ((0, missing), (0, 0), (0, 0), (0, 0)))
         images_BHWC = torch.from_numpy(images_NHWC)

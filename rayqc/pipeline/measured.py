@@ -5,13 +5,12 @@ Shape suffixes: N images.
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
-import pyarrow as pa
 
 from rayqc.config.base import JOINT
-from rayqc.distributed.encode import encode_images
+from rayqc.distributed.encode import encode_images, in_order
 from rayqc.distributed.reduce import latent_matrix
 from rayqc.pipeline.run import Run
 from rayqc.regions import Candidates, FittedRegions, Regions
@@ -60,13 +59,6 @@ def _scores(regions: Regions, test_images: Candidates) -> dict[str, np.ndarray]:
     statistics = (*regions.scores, JOINT)
     verdicts = regions.judge_each(test_images, statistics)
     return {name: judged.score_N for name, judged in zip(statistics, verdicts, strict=True)}
-
-
-def in_order(latents: Any, images: pa.Table) -> pa.Table:
-    """The latents in the order of the images; actors may have finished in another order."""
-    table = pa.concat_tables(latents.iter_batches(batch_format="pyarrow", batch_size=None))
-    row_of = {name: row for row, name in enumerate(table["id"].to_pylist())}
-    return table.take(pa.array([row_of[name] for name in images["id"].to_pylist()]))
 
 
 def separation_warnings(separation: dict[str, float]) -> list[str]:

@@ -21,16 +21,36 @@ class Images:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LabelledPool(Images):
-    """Judged candidates."""
+class Latents:
+    """Latents (N, D) float32 and labels (N,) int64."""
 
+    latent_ND: np.ndarray
+    label_N: np.ndarray
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """Labels and verdicts of candidates."""
+
+    label_N: np.ndarray
+    """(N,) int64."""
     accepted_N: np.ndarray
     """(N,) bool."""
     entry_N: np.ndarray
     """(N,) str, name of the pool entry that each candidate came from."""
 
 
-def arm_rows(arm: str, pool: LabelledPool, seed: int) -> np.ndarray:
+@dataclass(frozen=True, kw_only=True)
+class LabelledPool(Judged, Images):
+    """Judged candidates, as pixels."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LatentPool(Judged, Latents):
+    """Judged candidates, as latents."""
+
+
+def arm_rows(arm: str, pool: Judged, seed: int) -> np.ndarray:
     """Row numbers of the candidates that an arm adds to the reference images, ascending.
 
     Args:
@@ -63,7 +83,7 @@ def arm_rows(arm: str, pool: LabelledPool, seed: int) -> np.ndarray:
     raise ValueError(f"no arm is called {arm!r}")
 
 
-def _random_rows(pool: LabelledPool, rng: np.random.Generator) -> np.ndarray:
+def _random_rows(pool: Judged, rng: np.random.Generator) -> np.ndarray:
     rows_by_class = [np.zeros(0, np.int64)]
     for k in np.unique(pool.label_N):
         rows = np.flatnonzero(pool.label_N == k)

@@ -32,6 +32,7 @@ def work(run: Run) -> ClassifyResult:
             run.filtered,
             run.folder.sub("classify"),
             run.encoder.image,
+            run.model,
             len(run.encoder.classes),
             run.config,
             run.progress,

@@ -20,11 +20,11 @@ def work(run: Run) -> FitResult:
     """Encode the references, fit the regions that the settings ask for, and measure them."""
     import numpy as np
 
-    from rayqc.distributed.encode import encode_images
+    from rayqc.distributed.encode import encode_images, in_order
     from rayqc.distributed.fit import fit_regions
     from rayqc.encoders.vae import refuse_collapse
     from rayqc.pipeline.leaks import know_images
-    from rayqc.pipeline.measured import in_order, measured_coverage, separation_warnings
+    from rayqc.pipeline.measured import measured_coverage, separation_warnings
     from rayqc.pipeline.run import REFERENCES
     from rayqc.regions import save_regions
     from rayqc.regions.calibrated import CalibratedRegions

@@ -1,0 +1,60 @@
+"""The judged pool, as the classifier stage trains on it.
+
+Shape suffixes: N images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+
+from rayqc.config import Config
+from rayqc.ledger.manifest import load_files
+from rayqc.seeds import POOL_DRAW
+from rayqc.storage import Folder, read_table
+from rayqc.training.arms import Judged
+from rayqc.verdicts import ACCEPTED, REJECTED
+
+
+def pool_tables(filtered: Folder, config: Config) -> Iterator[pa.Table]:
+    """Accepted and rejected images, or a random draw of about `classify.max_images` of them.
+
+    Yields:
+        A table for each shard: columns id, image, label, verdict.
+    """
+    files = load_files(filtered)
+    shards = files.get(ACCEPTED, []) + files.get(REJECTED, [])
+    total_rows = sum(shard.rows for shard in shards)
+    drawn_share = (
+        config.classify.max_images / total_rows if total_rows > config.classify.max_images else 1.0
+    )
+    for shard_number, shard in enumerate(shards):
+        table = read_table(filtered, shard.path, columns=["id", "image", "label", "verdict"])
+        if drawn_share < 1:
+            rng = np.random.default_rng([config.seed, POOL_DRAW, shard_number])
+            table = table.take(pa.array(np.flatnonzero(rng.random(table.num_rows) < drawn_share)))
+        yield table
+
+
+def judged_of(tables: list[pa.Table], config: Config) -> Judged:
+    """Labels, verdicts and pool entries of tables that `pool_tables` gave."""
+    names = config.pool_names()
+    return Judged(
+        label_N=np.concatenate(
+            [np.zeros(0, np.int64), *(np.asarray(table["label"]) for table in tables)]
+        ).astype(np.int64),
+        accepted_N=np.array(
+            [verdict == ACCEPTED for table in tables for verdict in table["verdict"].to_pylist()],
+            bool,
+        ),
+        entry_N=np.array(
+            [_entry_of(id_, names) for table in tables for id_ in table["id"].to_pylist()], object
+        ),
+    )
+
+
+def _entry_of(id_: str, entry_names: list[str]) -> str:
+    """The pool entry whose name an id begins with; empty where there is none."""
+    return next((name for name in entry_names if id_.startswith(f"{name}/")), "")
