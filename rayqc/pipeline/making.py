@@ -108,8 +108,9 @@ def compare_making(run: Run, name: str, source: Source, units: Sequence[Unit]) -
 
 
 def record_making(folder: Folder, found: dict[str, list[str]]) -> None:
-    """Write what differs by making, by pool, into a filter's folder."""
-    write_json(folder, RECORD, found)
+    """Write what differs by making, by pool, into a filter's folder; nothing where nothing does."""
+    if found:
+        write_json(folder, RECORD, found)
 
 
 def recorded_making(folder: Folder) -> dict[str, list[str]]:
