@@ -16,6 +16,7 @@ from rayqc.ledger.plan import LEDGER
 from rayqc.pipeline.making import compare_making, record_making, recorded_making
 from rayqc.pipeline.run import Run
 from rayqc.pipeline.same_content import go_on_with_copies
+from rayqc.regions.calibrated import CalibratedRegions
 from rayqc.regions.statistic_choice import StatisticChoice
 from rayqc.report.acceptance import acceptance_facts, starved
 from rayqc.report.base import JudgedPool, Output
@@ -44,8 +45,14 @@ def judge_sources(
 
     Args:
         units: what to judge; a unit's `entry` is the number of its source in `sources`.
+
+    Raises:
+        ConfigError: the regions have no such statistic.
     """
-    encoder = run.encoder
+    encoder, regions = run.encoder, run.regions.regions
+    if isinstance(regions, CalibratedRegions):
+        for statistic in {statistics.default, *statistics.by_entry.values()}:
+            regions.refuse_unknown(statistic)
     work = {
         "stage": "filter",
         "encoder_digest": encoder.digest,

@@ -105,7 +105,7 @@ class CalibratedRegions:
             name: np.mean([scorer_odds.evidence(name) for scorer_odds in odds], axis=0)
             for name in self.scores
         }
-        self._refuse_unknown(statistic)
+        self.refuse_unknown(statistic)
         evidence_JN = np.stack([scorer_odds.evidence(statistic) for scorer_odds in odds])
         p_value_N = self._p_values(evidence_JN, statistic)
         return Verdicts(
@@ -144,7 +144,7 @@ class CalibratedRegions:
         p_value_N = stored.p_value_N.copy()
         decided_by_N = np.empty(stored.label_N.size, object)
         for statistic in set(stored.statistic_N.tolist()):
-            self._refuse_unknown(statistic)
+            self.refuse_unknown(statistic)
             rows = np.flatnonzero(stored.statistic_N == statistic)
             row_evidence = {name: value_N[rows] for name, value_N in evidence.items()}
             decided_by_N[rows] = _decided_by(row_evidence, statistic)
@@ -158,11 +158,17 @@ class CalibratedRegions:
             p_value_N[rows] = p_values(evidence_N, evidence_M)
         return Rejudged(score_N=score_N, decided_by_N=decided_by_N, p_value_N=p_value_N)
 
-    def _refuse_unknown(self, statistic: Statistic) -> None:
+    def refuse_unknown(self, statistic: Statistic) -> None:
+        """Refuse a statistic that these regions have not.
+
+        Raises:
+            ConfigError: there is no score of this name.
+        """
         if statistic not in (*self.scores, JOINT):
             raise ConfigError(
-                f"these regions have no score {statistic!r}, only {', '.join(self.scores)}; run "
-                "`rayqc fit` again with --redo"
+                f"these regions have no score {statistic!r}, only {', '.join(self.scores)} and "
+                f"{JOINT}; detail needs references larger than image.size, nearness an encoder "
+                "that was trained elsewhere (docs/regions.md)"
             )
 
     def _p_values(self, evidence_JN: np.ndarray, statistic: Statistic) -> np.ndarray:

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 import rayqc
+from rayqc.errors import ConfigError
 from rayqc.pipeline.making import Making, differences, making_of
 from rayqc.storage import Folder, read_table
 
@@ -121,6 +122,12 @@ def test_a_pool_of_other_size_and_format_is_told(run, tmp_path, caplog):
     }
     (line,) = [m for m in caplog.messages if "made unlike" in m]
     assert "regions: {detail_side: 120}" in line
+
+
+def test_a_statistic_that_the_regions_have_not_is_refused_before_any_work(run, tmp_path):
+    with pytest.raises(ConfigError, match="no score 'nearness', only label, quality, detail and"):
+        rayqc.filter_pool(str(run), str(run.parent / "pool"), str(tmp_path), statistic="nearness")
+    assert not list(tmp_path.glob("commits/*"))
 
 
 @pytest.mark.parametrize(
