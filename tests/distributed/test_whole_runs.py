@@ -78,7 +78,7 @@ def test_stage_by_stage_with_several_workers_and_pools(ray_session, tmp_path, ca
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", [pytest.param("cifar10", marks=pytest.mark.ci), "cifar100"])
+@pytest.mark.parametrize("name", ["cifar10", "cifar100"])
 def test_cifar_with_five_images_a_class_reaches_its_result(ray_session, tmp_path, name):
     data = shared(name)
     config = tiny(
