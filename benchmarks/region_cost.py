@@ -18,7 +18,9 @@ import numpy as np
 import torch
 
 from rayqc.config import Data
+from rayqc.config.base import JOINT
 from rayqc.config.regions import Regions as RegionSettings
+from rayqc.encoders.base import MadeEncoder
 from rayqc.encoders.batches import LatentEncoder
 from rayqc.encoders.store import save_encoder
 from rayqc.experiments.baselines import fit_sphere
@@ -29,7 +31,6 @@ from rayqc.ledger.plan import start_or_resume
 from rayqc.models.vae import VAE, VAEShape
 from rayqc.regions import Candidates, save_regions
 from rayqc.regions.fitting import fit_calibrated, settings_of
-from rayqc.regions.joint import STATISTICS
 from rayqc.regions.neighbours import find_neighbours
 from rayqc.regions.scorer_tasks import in_turn
 from rayqc.regions.sphere import SphereRegions
@@ -65,10 +66,8 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as place:
             folder = Folder(place)
             vae = VAE(VAEShape(size=28, channels=1, width=width)).eval()
-            shape = vae.shape.as_dict()
-            trained = save_encoder(
-                folder.sub("model"), "vae", vae, shape, image, source.classes, {}
-            )
+            made = MadeEncoder(network=vae, shape=vae.shape.as_dict(), record={})
+            trained = save_encoder(folder.sub("model"), "vae", made, image, source.classes)
             known = Candidates(
                 images_NHWC=images_NHWC,
                 latent_ND=LatentEncoder(vae).encode(images_NHWC),
@@ -77,14 +76,14 @@ def main() -> None:
             sphere = fit_sphere(known, source.classes, 0.95, "sphere")
             assert isinstance(sphere, SphereRegions)
             sphere = SphereRegions(**{**sphere.__dict__, "encoder_digest": trained.digest})
-            run = in_turn(known, 10, settings.label, 0)
+            run = in_turn(known, 10, settings.scorer, 0)
             calibrated, _ = fit_calibrated(known, source.classes, settings, 0, trained.digest, run)
             neighbours = find_neighbours(
                 references["id"].to_pylist(), known.latent_ND, sphere.centers_KD, sphere.radius_K
             )
             for regions in (sphere, calibrated):
                 save_regions(folder.sub(regions.kind), regions, neighbours)
-            for statistic in STATISTICS:
+            for statistic in (*calibrated.scores, JOINT):
                 spent = [
                     [
                         _once(folder, kind, statistic, source, arguments.images, turn)
@@ -109,6 +108,7 @@ def _once(
         trusted=None,
         model=folder.sub("model"),
         regions=folder.sub(kind),
+        run=folder,
         sources=(
             PoolSource(
                 source=source,

@@ -15,7 +15,7 @@ from PIL import Image
 import rayqc
 from rayqc.schema import candidate_schema, image_bytes
 from rayqc.sources import open_source
-from rayqc.units import WHOLE
+from rayqc.sources.select import read_all
 
 QUALITY = 90
 """Of JPEG, with colours at half the resolution."""
@@ -55,7 +55,7 @@ class Photographs:
 def read_photographs(data: str) -> Photographs:
     """All images of the split `train` of a folder of Parquet files in Hugging Face's layout."""
     source = open_source(rayqc.make_config({"references": {"path": data}}).references)
-    table = pa.concat_tables([source.read(unit) for unit in source.units(WHOLE)])
+    table = read_all(source)
     return Photographs(
         jpegs=[data or b"" for data in image_bytes(table)],
         labels=table["label"].to_pylist(),

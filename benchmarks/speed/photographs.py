@@ -23,7 +23,7 @@ from benchmarks.speed.load import Load
 from benchmarks.speed.measure import run
 from benchmarks.speed.pace import pace
 from benchmarks.speed.photograph_material import KINDS, make_pool, make_run, read_photographs
-from rayqc.distributed.resources import CPUS_AN_ACTOR, MOST_A_GPU
+from rayqc.distributed.resources import sharers
 
 CONTESTANTS = ("rayqc", "bare", "scaled", "dataloader", "network")
 PRECISIONS = ("float32", "bfloat16")
@@ -69,7 +69,7 @@ def contest(name: str, trial: Trial, out: Path) -> Row:
 
 def actors(cpus: int) -> int:
     """How many actors rayqc starts: see the setting `filter.actors`."""
-    return min(MOST_A_GPU, max(1, cpus // CPUS_AN_ACTOR)) if torch.cuda.is_available() else cpus
+    return sharers(cpus) if torch.cuda.is_available() else cpus
 
 
 def in_turns(

@@ -135,13 +135,8 @@ def train_arm(
     )
     device = "cuda" if gpu else "cpu"
     model = train_classifier(images_NHWC, label_N, classes, settings, seed, device)
-    record: TrainingRecord = {
-        "arm": job.arm,
-        "seed": job.seed,
-        "accuracy": accuracy(model, test.images_NHWC, test.label_N, device),
-        "added": int(rows.size),
-    }
-    write_json(results, job.name, record)
+    found = accuracy(model, test.images_NHWC, test.label_N, device)
+    _write_record(results, job, found, rows)
 
 
 def probe_arm(
@@ -158,10 +153,15 @@ def probe_arm(
     seed = _seed(config.seed, job.seed)
     rows = arm_rows(job.arm, pool, seed)
     added = Latents(latent_ND=pool.latent_ND[rows], label_N=pool.label_N[rows])
+    found = probe_accuracy(train_probe(references, added, classes, seed), test)
+    _write_record(results, job, found, rows)
+
+
+def _write_record(results: Folder, job: Job, share_right: float, rows: np.ndarray) -> None:
     record: TrainingRecord = {
         "arm": job.arm,
         "seed": job.seed,
-        "accuracy": probe_accuracy(train_probe(references, added, classes, seed), test),
+        "accuracy": share_right,
         "added": int(rows.size),
     }
     write_json(results, job.name, record)

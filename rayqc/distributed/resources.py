@@ -64,6 +64,11 @@ def free_and_all(
         time.sleep(SECONDS_TO_SETTLE / 30)
 
 
+def sharers(cpus: int) -> int:
+    """How many actors share a GPU that has so many CPUs, unless a number is asked for."""
+    return min(MOST_A_GPU, max(1, cpus // CPUS_AN_ACTOR))
+
+
 def actors_per_gpu(asked: int | Literal["auto"]) -> int:
     """How many encoding actors share a GPU: it encodes faster than one process decodes and writes.
 
@@ -72,7 +77,7 @@ def actors_per_gpu(asked: int | Literal["auto"]) -> int:
             its CPUs, at most `MOST_A_GPU`.
     """
     if asked == "auto":
-        return min(MOST_A_GPU, max(1, cpus_per_gpu() // CPUS_AN_ACTOR))
+        return sharers(cpus_per_gpu())
     return max(1, math.ceil(asked / max(1, int(ray.cluster_resources().get("GPU", 1)))))
 
 

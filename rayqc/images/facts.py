@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
+
+from PIL import Image
 
 from rayqc.images.decode import SIGNATURES, Limits, fast_pixels, opened, to_mode
 
@@ -48,3 +51,22 @@ def facts_of(data: bytes | None, limits: Limits) -> ImageFacts:
         height=found.image.height,
         values=values,
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Header:
+    """What an encoded image says of itself before it is decoded."""
+
+    format: str
+    """As Pillow names it."""
+    shorter_side: int
+    """Pixels."""
+
+
+def header_of(data: bytes | None) -> Header | None:
+    """An encoded image's header; None where it cannot be read, which decoding then explains."""
+    try:
+        with Image.open(io.BytesIO(data or b"")) as file:
+            return Header(format=file.format or "", shorter_side=min(file.size))
+    except Exception:
+        return None

@@ -7,17 +7,16 @@ image of it is unusual, and the score says nothing of its quality.
 
 from __future__ import annotations
 
-import io
 import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
 
 from rayqc.generators.sampled import SampledSource
 from rayqc.images.detail import SIDE
+from rayqc.images.facts import header_of
 from rayqc.pipeline.run import Run
 from rayqc.schema import image_bytes
 from rayqc.sources.base import Source
@@ -48,19 +47,13 @@ class Making:
 
 def making_of(encoded: Sequence[bytes | None]) -> Making | None:
     """Size and format of images, from their headers; None where none can be read."""
-    sides, formats = [], Counter[str]()
-    for data in encoded:
-        try:
-            with Image.open(io.BytesIO(data or b"")) as file:
-                sides.append(min(file.size))
-                formats[file.format or ""] += 1
-        except Exception:  # counted as an error when it is decoded
-            continue
-    if not sides:
+    headers = [header for header in map(header_of, encoded) if header is not None]
+    if not headers:
         return None
-    name, count = formats.most_common(1)[0]
-    common = name if count >= COMMON * len(sides) else "mixed"
-    return Making(shorter_side=int(np.median(sides)), format=common)
+    name, count = Counter(header.format for header in headers).most_common(1)[0]
+    common = name if count >= COMMON * len(headers) else "mixed"
+    shorter_side = int(np.median([header.shorter_side for header in headers]))
+    return Making(shorter_side=shorter_side, format=common)
 
 
 def differences(references: Making, pool: Making) -> list[str]:

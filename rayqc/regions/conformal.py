@@ -17,14 +17,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rayqc.regions.robust import winsorised
+
 FEW_SCORES = 100
 """With fewer calibration scores than this, a tail is fitted where nothing is promised."""
 TAIL_FLOOR = 0.01
 """Nats added to evidence before its logarithm: differences below it say nothing."""
 TAIL_WINSOR = 4.0
 """Robust standard deviations from the median beyond which logarithms are clipped."""
-NORMAL_QUARTILES = 1.349
-"""Distance between the quartiles of a normal distribution, in standard deviations."""
 SAME = 1e-5
 """Scores that differ by less than this fraction count as equal, as they are stored as float32."""
 
@@ -103,10 +103,7 @@ def tail_threshold(evidence_M: np.ndarray, coverage: float) -> float:
     """
     from scipy.special import stdtrit  # noqa: PLC0415  (slow, and spheres do not need it)
 
-    log_M = np.log(evidence_M + TAIL_FLOOR)
-    low, median, high = np.quantile(log_M, [0.25, 0.5, 0.75])
-    reach = TAIL_WINSOR * (high - low) / NORMAL_QUARTILES
-    log_M = np.clip(log_M, median - reach, median + reach)
+    log_M = winsorised(np.log(evidence_M + TAIL_FLOOR), TAIL_WINSOR)
     reach_of_next = stdtrit(log_M.size - 1, coverage) * np.sqrt(1 + 1 / log_M.size)
     largest = float(evidence_M.max())
     found = log_M.mean() + reach_of_next * log_M.std(ddof=1)

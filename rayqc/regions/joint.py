@@ -29,8 +29,6 @@ from rayqc.regions.scores.label import NAME as LABEL
 from rayqc.regions.scores.label import LabelScale
 from rayqc.storage.artefact import prefixed, under
 
-STATISTICS: tuple[Statistic, ...] = (*SCORES.names, JOINT)
-
 
 @dataclass(frozen=True, kw_only=True)
 class RawScores:

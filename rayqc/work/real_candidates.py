@@ -5,14 +5,12 @@ Shape suffixes: N images, D latent, T tiles, S statistics.
 
 from __future__ import annotations
 
-import io
-
 import numpy as np
 import pyarrow as pa
-from PIL import Image
 
 from rayqc.images.decode import Limits
 from rayqc.images.detail import SIDE, Detail, Tiles
+from rayqc.images.facts import header_of
 from rayqc.images.look import ImageShape
 from rayqc.images.references import decode_real_looks
 from rayqc.images.statistics import told_apart
@@ -74,7 +72,8 @@ def detail_of(
     """
     data = image_bytes(table)
     if shorter is None:
-        sides = [_shorter_side(encoded) for encoded in data]
+        headers = [header_of(encoded) for encoded in data]
+        sides = [header.shorter_side if header else 0 for header in headers]
         if np.median(sides) <= max(image.size, SIDE):
             return None
     sample = data[: 4 * BATCH]
@@ -83,12 +82,3 @@ def detail_of(
     return Detail(
         tiles=Tiles(channels=image.channels, shorter=shorter), levels=(int(low), int(high))
     )
-
-
-def _shorter_side(data: bytes | None) -> int:
-    """Pixels of an encoded image's shorter side, from its header; 0 where that cannot be read."""
-    try:
-        with Image.open(io.BytesIO(data or b"")) as file:
-            return min(file.size)
-    except Exception:  # decoding it says what is wrong
-        return 0

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rayqc.regions.robust import winsorised
 from rayqc.regions.scores.base import MOST_ODDS, RawScore
 
 DISTANCE = "distance_N"
@@ -28,8 +29,6 @@ LEAST_LOG_SPREAD = 0.05
 """Smallest spread of the logarithm of distances."""
 WINSOR = 2.5
 """Robust standard deviations from the median beyond which values are clipped."""
-NORMAL_QUARTILES = 1.349
-"""Distance between the quartiles of a normal distribution, in standard deviations."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +67,8 @@ def fit_distance_scale(raw: RawScore, label_N: np.ndarray, classes: int) -> Dist
         label_N: (N,) int64, own classes.
         classes: K.
     """
-    log_N = _winsorised(_log(raw[DISTANCE]))
+    # An unusual reference would widen the spread, and unusual images no longer stand out.
+    log_N = winsorised(_log(raw[DISTANCE]), WINSOR, LEAST_LOG_SPREAD)
     mean, variance = log_N.mean(), max(float(log_N.var()), LEAST_LOG_SPREAD**2)
     count_K = np.bincount(label_N, minlength=classes)
     sum_K = np.bincount(label_N, log_N, minlength=classes)
@@ -81,17 +81,6 @@ def fit_distance_scale(raw: RawScore, label_N: np.ndarray, classes: int) -> Dist
 def restore_distance_scale(facts: dict[str, float], arrays: dict[str, np.ndarray]) -> DistanceScale:
     """A scale from what `DistanceScale.facts` and `DistanceScale.arrays` returned."""
     return DistanceScale(mean_K=arrays["mean_K"], spread_K=arrays["spread_K"], even=facts["even"])
-
-
-def _winsorised(values_N: np.ndarray) -> np.ndarray:
-    """(N,) values clipped to 2.5 robust standard deviations from the median.
-
-    A single unusual reference would otherwise widen the spread, and unusual images would no longer
-    stand out.
-    """
-    low, median, high = np.quantile(values_N, [0.25, 0.5, 0.75])
-    reach = WINSOR * max((high - low) / NORMAL_QUARTILES, LEAST_LOG_SPREAD)
-    return np.asarray(np.clip(values_N, median - reach, median + reach))
 
 
 def _log(distance_N: np.ndarray) -> np.ndarray:
