@@ -19,6 +19,8 @@ from rayqc.regions.scores.label import (
     fit_label_scale,
     log_odds,
     restore_label,
+    restore_label_scale,
+    softened,
 )
 from rayqc.regions.scores.nearness import fit_nearness, restore_nearness
 from rayqc.regions.separation import auroc
@@ -154,8 +156,9 @@ def test_the_join_turns_wrong_labels_into_odds_above_those_of_right_ones(rng):
     join = fit_join(scores, 4)
     wrong = dataclasses.replace(scores, label_N=(scores.label_N + 1) % 4)
     right_N, wrong_N = (join.odds(part).by_score["label"] for part in (scores, wrong))
-    assert np.mean(wrong_N > 0) > 0.9
-    assert np.mean(right_N > 0) < 0.1
+    even = softened(np.zeros(1), join.scales["label"].softness)
+    assert np.mean(wrong_N > even) > 0.9
+    assert np.mean(right_N > even) < 0.1
 
 
 def test_a_view_that_sees_nothing_has_no_say(rng):
@@ -219,6 +222,44 @@ def test_a_pool_made_otherwise_all_over_does_not_drown_the_label(rng):
     right_N, wrong_N = (join.odds(part).evidence("joint") for part in (moved, wrong))
     alone = [join.odds(part).evidence("label") for part in (moved, wrong)]
     assert auroc(right_N, wrong_N) > auroc(*alone) - 0.05
+
+
+def test_softened_odds_have_the_softened_evidence():
+    odds = np.array([-300.0, -40.0, -8.0, 0.0, 8.0, 300.0])
+    np.testing.assert_allclose(softened(odds, 1.0), odds, atol=1e-9)
+    soft = softened(odds, 4.0)
+    np.testing.assert_allclose(np.logaddexp(0, soft[1:]), 4 * np.logaddexp(0, odds[1:] / 4))
+    assert (np.diff(soft) > 0).all()
+    assert soft[2] > -1 and soft[-1] == 300
+
+
+def test_good_labels_are_told_from_better_ones_in_a_pool_made_otherwise(rng):
+    """The label tells two halves of a pool apart far below even; distances say a little of all."""
+    scores = raw(rng, count=400)
+    log_probability_NVK = scores.by_score["label"]["log_probability_NVK"]
+    log_probability_NVK[np.arange(400), :, scores.label_N] += 12
+    join = fit_join(scores, 4)
+    assert join.scales["label"].softness > 2
+    doubtful_NVK = log_probability_NVK.copy()
+    doubtful_NVK[np.arange(400), :, scores.label_N] -= 5
+    away = np.exp(rng.normal(1, 0.5, 400))
+    better, worse = (
+        join.odds(scores_of(log_p_NVK, away, scores.label_N))
+        for log_p_NVK in (log_probability_NVK, doubtful_NVK)
+    )
+    found = auroc(better.evidence("joint"), worse.evidence("joint"))
+    join.scales["label"] = dataclasses.replace(join.scales["label"], softness=1.0)
+    straight = [
+        join.odds(scores_of(log_p_NVK, away, scores.label_N)).evidence("joint")
+        for log_p_NVK in (log_probability_NVK, doubtful_NVK)
+    ]
+    assert found > auroc(*straight) + 0.1
+
+
+def test_a_label_scale_written_without_a_softness_is_read_as_it_was(rng):
+    scale = fit_join(raw(rng, count=100), 4).scales["label"]
+    read = restore_label_scale({"offset": scale.offset}, scale.arrays())
+    assert read.softness == 1.0
 
 
 def test_one_odd_reference_hardly_moves_the_scale(rng):

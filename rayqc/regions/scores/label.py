@@ -3,7 +3,8 @@
 A softmax classifier is trained on each of several views of the augmented references. The scale adds
 up their log-probabilities, each view with a weight of 0 and more; the weights are those of a
 logistic regression that tells own labels from wrong ones on images that no classifier was trained
-on (Platt 1999; stacking, Wolpert 1992), so that a view which sees nothing has no say.
+on (Platt 1999; stacking, Wolpert 1992), so that a view which sees nothing has no say. The log odds
+are softened before they are added to those of other scores (`softened`).
 
 Shape suffixes: N images, H W C pixels, D latent, K classes, V views.
 """
@@ -36,6 +37,10 @@ LEAST_WEIGHT = 1e-3
 """Least weight of a view: where none sees anything, they still say which class is nearest."""
 MOST_WRONG = 9
 """Wrong labels that each reference is tried under, at most."""
+LEAST_SOFTNESS = 1.0
+"""Nats; at 1 log odds stay as they are."""
+GENUINE_BELOW_EVEN = 2.0
+"""Half of the genuine references have log odds of at most minus this many times the softness."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,6 +146,22 @@ def _label_score(classes: int, views: dict[str, FittedView]) -> LabelScore:
     return LabelScore(classes=classes, views=dict(ordered))
 
 
+def softened(odds_N: np.ndarray, softness: float) -> np.ndarray:
+    """The log odds whose evidence is softness * log(1 + exp(odds / softness)).
+
+    Far above even they stay as they are; far below they approach even. A pool may differ from the
+    references all over, and the distances then speak up a little against every image of it. The
+    log odds that tell the better labels of such a pool from the worse lie far below even, where
+    evidence vanishes, unless they are softened.
+
+    Args:
+        odds_N: (N,) float64, nats.
+        softness: nats, at least 1.
+    """
+    evidence_N = softness * np.logaddexp(0, odds_N / softness)
+    return np.asarray(evidence_N + np.log(-np.expm1(-evidence_N)))
+
+
 @dataclass(frozen=True, kw_only=True)
 class LabelScale:
     """Log odds from the views' log-probabilities, each with its own weight."""
@@ -149,6 +170,8 @@ class LabelScale:
     """(V,) float64, no unit, `LEAST_WEIGHT` and more."""
     offset: float
     """Nats."""
+    softness: float = LEAST_SOFTNESS
+    """Nats; see `softened`."""
 
     def weighted(self, raw: RawScore) -> np.ndarray:
         """(N, K) float64: the weighted sum over views of each class's log-probability, in nats."""
@@ -158,11 +181,11 @@ class LabelScale:
     def log_odds(self, raw: RawScore, label_N: np.ndarray) -> np.ndarray:
         """See `Scale.log_odds`."""
         odds_N = log_odds(self.weighted(raw), label_N) + self.offset
-        return np.clip(odds_N, -MOST_ODDS, MOST_ODDS)
+        return softened(np.clip(odds_N, -MOST_ODDS, MOST_ODDS), self.softness)
 
     def facts(self) -> dict[str, float]:
         """See `Scale.facts`."""
-        return {"offset": self.offset}
+        return {"offset": self.offset, "softness": self.softness}
 
     def arrays(self) -> dict[str, np.ndarray]:
         """See `Scale.arrays`."""
@@ -209,12 +232,18 @@ def fit_label_scale(raw: RawScore, label_N: np.ndarray, classes: int) -> LabelSc
     start = np.append(np.full(views, 1 / max(views, 1)), 0.0)
     bounds = [(LEAST_WEIGHT, None)] * views + [(None, None)]
     found = minimize(loss, start, jac=True, bounds=bounds, method="L-BFGS-B").x
-    return LabelScale(weight_V=found[:-1], offset=float(found[-1]))
+    weight_V, offset = found[:-1], float(found[-1])
+    straight = LabelScale(weight_V=weight_V, offset=offset)
+    genuine = -float(np.median(straight.log_odds(raw, label_N)))
+    softness = max(genuine / GENUINE_BELOW_EVEN, LEAST_SOFTNESS)
+    return LabelScale(weight_V=weight_V, offset=offset, softness=softness)
 
 
 def restore_label_scale(facts: dict[str, float], arrays: dict[str, np.ndarray]) -> LabelScale:
     """A scale from what `LabelScale.facts` and `LabelScale.arrays` returned."""
-    return LabelScale(weight_V=arrays["weight_V"], offset=facts["offset"])
+    # The first regions of format 4 were written without a softness.
+    softness = facts.get("softness", LEAST_SOFTNESS)
+    return LabelScale(weight_V=arrays["weight_V"], offset=facts["offset"], softness=softness)
 
 
 KIND = ScoreKind(
