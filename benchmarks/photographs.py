@@ -95,11 +95,13 @@ class Looker:
         small = ImageShape(size=SIZE, channels=3)
         tiles = np.stack([self.detail.tiles.cut(image) for image in images])
         inputs = np.stack([self.input.cut(image) for image in images])
+        latent_ND, middle_NM = self.encoder.split(self.encoder.encode_all(inputs))
         return Candidates(
             images_NHWC=np.stack([small.cut(image) for image in images]),
-            latent_ND=self.encoder.encode(inputs),
+            latent_ND=latent_ND,
             label_N=label_N.astype(np.int64),
             detail_NTS=self.detail.statistics(tiles),
+            middle_NM=middle_NM,
         )
 
 

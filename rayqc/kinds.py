@@ -113,6 +113,7 @@ SCORES = Kinds(
     quality="rayqc.regions.scores.quality:KIND",
     detail="rayqc.regions.scores.detail:KIND",
     nearness="rayqc.regions.scores.nearness:KIND",
+    texture="rayqc.regions.scores.texture:KIND",
 )
 """Parts of the evidence against a candidate: `regions.scores.base.ScoreKind`. Each fills the column
 NAME_evidence in the shards. `statistic: NAME` judges by it alone, `joint` by the sum of all."""

@@ -48,6 +48,7 @@ class MeasuredCoverage(TypedDict):
     quality: NotRequired[MeasuredShare]
     detail: NotRequired[MeasuredShare]
     nearness: NotRequired[MeasuredShare]
+    texture: NotRequired[MeasuredShare]
     distance: NotRequired[MeasuredShare]
     """Of spheres."""
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from rayqc.kinds import SCORES
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 NO_LABEL = -1
 
 IMAGE_TYPE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])

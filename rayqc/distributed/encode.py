@@ -20,12 +20,13 @@ from rayqc.progress import Progress
 from rayqc.schema import image_bytes
 from rayqc.storage import Folder
 from rayqc.units import slices
+from rayqc.work.latent_columns import LATENT, MIDDLE, vectors
 
 ROWS_A_BLOCK = 512
 
 
 class EncodeActor:
-    """Loads the encoder once, then replaces the `image` column of batches by `latent`."""
+    """Loads the encoder once, then replaces the `image` column of batches by latents."""
 
     def __init__(
         self, model: Folder, encoder: EncoderSettings, micro_batch: int, limits: Limits, device: str
@@ -36,18 +37,24 @@ class EncodeActor:
         self.limits = limits
 
     def __call__(self, batch: pa.Table) -> pa.Table:
-        """A table of columns id, label, latent, from one of columns id, label, image."""
+        """A table of columns id, label, latent and, if there are middle features, middle.
+
+        Args:
+            batch: columns id, label, image.
+        """
         data = image_bytes(batch)
         images_NHWC = decode_real(batch["id"].to_pylist(), data, self.input, self.limits)
-        latent_ND = self.encoder.encode(images_NHWC)
-        latent = pa.FixedSizeListArray.from_arrays(latent_ND.ravel(), latent_ND.shape[1])
-        return pa.table({"id": batch["id"], "label": batch["label"], "latent": latent})
+        latent_ND, middle_NM = self.encoder.split(self.encoder.encode_all(images_NHWC))
+        columns = {"id": batch["id"], "label": batch["label"], LATENT: vectors(latent_ND)}
+        if middle_NM is not None:
+            columns[MIDDLE] = vectors(middle_NM)
+        return pa.table(columns)
 
 
 def encode_images(
     table: pa.Table, model: Folder, config: Config, progress: Progress, name: str
 ) -> ray.data.MaterializedDataset:
-    """Latents of real images: columns id, label, latent.
+    """Latents of real images: columns id, label, latent and, if the encoder gives them, middle.
 
     Args:
         table: columns id, label, image.

@@ -15,7 +15,7 @@ import torch
 
 from rayqc.config import Augment, Config, Gan, Latent
 from rayqc.config.pool import statistic_of
-from rayqc.distributed.reduce import latent_matrix, reduce_spheres
+from rayqc.distributed.reduce import reduce_spheres
 from rayqc.distributed.tasks import put_shared, run_tasks
 from rayqc.images.decode import limits_of
 from rayqc.images.look import ImageShape
@@ -30,6 +30,7 @@ from rayqc.regions.scores.detail import NAME as DETAIL
 from rayqc.regions.scores.label import NAME as LABEL
 from rayqc.regions.views.base import ScorerSettings
 from rayqc.seeds import SCORED_REFERENCES
+from rayqc.work.latent_columns import latent_matrix, middle_matrix
 from rayqc.work.real_candidates import detail_of, real_candidates
 
 
@@ -56,14 +57,14 @@ def fit_regions(
     """Regions of the kind that the settings name, with spheres and neighbours for every kind.
 
     Args:
-        references: columns id, label, image, and latent.
+        references: columns id, label, image, latent and, if the encoder gives them, middle.
         latents: columns id, label, latent of the same images, in any order.
         seen: was the encoder trained on the references?
     """
     region_settings = config.regions
     kind: RegionKind = REGIONS[region_settings.kind]
     sphere = reduce_spheres(latents, classes, region_settings.coverage, encoder_digest, kind.sphere)
-    latent_ND = latent_matrix(references)
+    latent_ND, middle_NM = latent_matrix(references), middle_matrix(references)
     neighbours = find_neighbours(
         references["id"].to_pylist(), latent_ND, sphere.centers_KD, sphere.radius_K
     )
@@ -75,7 +76,10 @@ def fit_regions(
     scores = region_settings.scores
     wanted = not _in_the_runs_size(config) if scores is None else DETAIL in scores
     detail = detail_of(scored_table, image, limits, region_settings.detail_side) if wanted else None
-    scored_references = real_candidates(scored_table, latent_ND[rows], image, detail, limits)
+    scored_middle_NM = None if middle_NM is None else middle_NM[rows]
+    scored_references = real_candidates(
+        scored_table, latent_ND[rows], scored_middle_NM, image, detail, limits
+    )
     settings = settings_of(region_settings, image.channels, seen)
     references_ref = put_shared(scored_references)
 

@@ -13,11 +13,11 @@ import pyarrow as pa
 from rayqc.config import Config
 from rayqc.distributed.encode import encode_images, in_order
 from rayqc.distributed.judged_pool import judged_of, pool_tables
-from rayqc.distributed.reduce import latent_matrix
 from rayqc.distributed.tasks import put_shared
 from rayqc.progress import Progress
 from rayqc.storage import Folder
 from rayqc.training.arms import LatentPool, Latents
+from rayqc.work.latent_columns import latent_matrix
 
 
 def put_latents(

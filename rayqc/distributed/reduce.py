@@ -44,6 +44,7 @@ from rayqc.regions.sphere import (
 )
 from rayqc.storage import Folder, read_table
 from rayqc.units import Unit
+from rayqc.work.latent_columns import latent_matrix
 
 ROWS_A_BLOCK = 8192
 PARTS_A_TASK = 64
@@ -81,12 +82,6 @@ def reduce_spheres(
         distance_tables = block_distances.iter_batches(batch_format="pyarrow", batch_size=None)
         by_class = _distances_by_class(distance_tables, sums.count_K > MANY)
     return fit_spheres(sums, by_class, classes, coverage, encoder_digest, kind)
-
-
-def latent_matrix(batch: pa.Table) -> np.ndarray:
-    """(N, D) float32 of a batch's `latent` column."""
-    column = batch["latent"].combine_chunks()
-    return np.asarray(pc.list_flatten(column)).reshape(batch.num_rows, -1)
 
 
 def _block_sums(batch: pa.Table, classes: int) -> pa.Table:

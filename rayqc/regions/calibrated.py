@@ -168,7 +168,7 @@ class CalibratedRegions:
             raise ConfigError(
                 f"these regions have no score {statistic!r}, only {', '.join(self.scores)} and "
                 f"{JOINT}; detail needs references larger than image.size, nearness an encoder "
-                "that was trained elsewhere (docs/regions.md)"
+                "that was trained elsewhere, texture one of timm (docs/regions.md)"
             )
 
     def _p_values(self, evidence_JN: np.ndarray, statistic: Statistic) -> np.ndarray:

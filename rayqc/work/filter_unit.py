@@ -199,12 +199,12 @@ class FilterWorker:
         ]
         size = self.spec.micro_batch
         chunks = [data[start : start + size] for start in range(0, len(data), size)]
-        images, latents, details, errors = [], [], [], []
+        images, features, details, errors = [], [], [], []
         # Threads decode later chunks while this thread encodes.
         for decoded in self._map(self._decode, chunks):
-            latent_ND, failures = self._latents(decoded.input_NHWC)
+            features_NF, failures = self._features(decoded.input_NHWC)
             images.append(decoded.images_NHWC)
-            latents.append(latent_ND)
+            features.append(features_NF)
             details.append(decoded.detail_NTS)
             errors += [
                 error or ((ENCODER_ERROR, words_of(failures[row])) if row in failures else None)
@@ -214,11 +214,13 @@ class FilterWorker:
             known_error or decode_error
             for known_error, decode_error in zip(known_N, errors, strict=True)
         ]
+        latent_ND, middle_NM = self.encoder.split(np.concatenate(features))
         candidates = Candidates(
             images_NHWC=np.concatenate(images),
-            latent_ND=np.concatenate(latents),
+            latent_ND=latent_ND,
             label_N=label_N,
             detail_NTS=None if self.detail is None else np.concatenate(details),
+            middle_NM=middle_NM,
         )
         return candidates, error_N
 
@@ -226,34 +228,34 @@ class FilterWorker:
         """`map`, ahead in threads where there are several."""
         return self.threads.map(function, items) if self.threads else map(function, items)
 
-    def _latents(self, images_NHWC: np.ndarray) -> tuple[np.ndarray, Failures]:
-        """Latents of a chunk, zero for the rows that make the encoder fail, and how they do.
+    def _features(self, images_NHWC: np.ndarray) -> tuple[np.ndarray, Failures]:
+        """Features of a chunk, zero for the rows that make the encoder fail, and how they do.
 
         Raises:
             Exception: what the encoder raises for blank images, too: no image is to blame.
         """
         try:
-            return self.encoder.encode(images_NHWC), {}
+            return self.encoder.encode_all(images_NHWC), {}
         except Exception:
-            self.encoder.encode(np.zeros_like(images_NHWC))
+            self.encoder.encode_all(np.zeros_like(images_NHWC))
 
         def encode(rows: np.ndarray) -> np.ndarray:
-            """Latents of the chunk with all other rows blank; a row keeps its place in it."""
+            """Features of the chunk with all other rows blank; a row keeps its place in it."""
             some_NHWC = np.zeros_like(images_NHWC)
             some_NHWC[rows] = images_NHWC[rows]
-            return self.encoder.encode(some_NHWC)
+            return self.encoder.encode_all(some_NHWC)
 
         every_row = np.arange(len(images_NHWC))
         failures = failures_of(encode, every_row)
         sound_rows = every_row[~np.isin(every_row, list(failures))]
         try:
-            latent_ND = encode(sound_rows)
+            features_NF = encode(sound_rows)
         except Exception:  # some fail together that do not fail alone
-            latent_ND = np.zeros((len(every_row), self.encoder.network.latent_dim), np.float32)
+            features_NF = np.zeros_like(self.encoder.encode_all(np.zeros_like(images_NHWC)))
             for row in sound_rows:
-                latent_ND[row] = encode(row[None])[row]
-        latent_ND[list(failures)] = 0
-        return latent_ND, failures
+                features_NF[row] = encode(row[None])[row]
+        features_NF[list(failures)] = 0
+        return features_NF, failures
 
     def _decode(self, data: list[bytes | None]) -> _Decoded:
         """What encoder and regions look at; each image is decoded once."""

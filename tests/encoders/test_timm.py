@@ -12,7 +12,7 @@ from rayqc.config.settings import Encoder
 from rayqc.encoders.base import EncoderTask
 from rayqc.encoders.batches import LatentEncoder
 from rayqc.encoders.store import load_encoder, save_encoder
-from rayqc.encoders.timm import KIND, KIND_INSTALLED, make, make_installed
+from rayqc.encoders.timm import KIND, KIND_INSTALLED, _made, make, make_installed
 from rayqc.errors import ArtefactError, ConfigError
 from rayqc.images.decode import Limits, decode_batch_looks, decode_looks
 from rayqc.images.look import ImageShape
@@ -166,3 +166,46 @@ def test_weights_of_another_size_are_refused(tmp_path):
     torch.save(timm.create_model("resnet10t").state_dict(), tmp_path / "10.pth")
     with pytest.raises(ConfigError, match=r"10\.pth is no resnet26t: "):
         make(task(kind="timm", name="resnet26t", weights=str(tmp_path / "10.pth")))
+
+
+@pytest.mark.parametrize(
+    ("name", "module", "width"),
+    [
+        ("tf_efficientnet_lite0", "blocks.3", 80),
+        ("resnet10t", "layer2", 128),
+        ("vit_tiny_patch16_224", "blocks.5", 192),
+        ("convnext_atto", "stages.1", 80),
+        ("swin_tiny_patch4_window7_224", "layers.1", 192),
+    ],
+)
+def test_the_middle_features_are_those_half_way_through_a_network(name, module, width):
+    """Whatever kind of network it is: channels first, channels last, or tokens."""
+    torch.manual_seed(0)
+    made = _made(name, timm.create_model(name, num_classes=0))
+    assert made.shape["middle"] == module
+    assert made.network.middle_dim == width
+    size = made.shape["size"]
+    images = np.random.default_rng(0).integers(0, 256, (3, size, size, 3), dtype=np.uint8)
+    encoder = LatentEncoder(made.network, 2)
+    latent_ND, middle_NM = encoder.split(encoder.encode_all(images))
+    np.testing.assert_array_equal(latent_ND, encoder.encode(images))
+    assert middle_NM.shape == (3, width)
+    spread = middle_NM.std(0)
+    assert np.isfinite(middle_NM).all() and spread.max() > 1e-4
+    again = build_of(made)
+    assert again.middle_dim == width
+
+
+def build_of(made):
+    return KIND.build(made.shape)
+
+
+def test_an_encoder_saved_without_a_middle_gives_none(installed):
+    shape = {key: value for key, value in installed.shape.items() if key != "middle"}
+    network = KIND_INSTALLED.build(shape)
+    assert network.middle_dim == 0
+    encoder = LatentEncoder(network, 2)
+    images = np.zeros((2, 224, 224, 3), np.uint8)
+    latent_ND, middle_NM = encoder.split(encoder.encode_all(images))
+    assert latent_ND.shape == (2, 1280)
+    assert middle_NM is None

@@ -23,6 +23,7 @@ from rayqc.regions.scores.label import (
     softened,
 )
 from rayqc.regions.scores.nearness import fit_nearness, restore_nearness
+from rayqc.regions.scores.texture import fit_texture, restore_texture
 from rayqc.regions.separation import auroc
 from rayqc.regions.usual import BEND, LEAST_SPREAD, SHRINK_MEANS, fit_usual
 from rayqc.regions.views.base import ScorerSettings
@@ -311,3 +312,37 @@ def test_detail_looks_at_the_usual_half_of_the_tiles(rng):
     restored = restore_detail(score.arrays(), 2, 1)
     np.testing.assert_array_equal(restored.raw(fresh)["distance_N"], found)
     assert fit_detail(shapes(40, rng), 2, settings, seed=0) is None
+
+
+def with_middle(candidates, rng, shift=0.0):
+    """The same, with six middle features: they know the class, and one counts in tenths."""
+    middle = rng.normal(size=(len(candidates), 6)) + candidates.label_N[:, None] * 5
+    middle[:, 2] = (middle[:, 2] + shift) / 10
+    return dataclasses.replace(candidates, middle_NM=middle.astype(np.float32))
+
+
+def test_texture_measures_each_feature_in_its_own_spread(rng):
+    """A shift of a feature of small numbers is seen, and the distance is in mean deviations."""
+    settings = ScorerSettings(seen=False)
+    known = with_middle(shapes(60, rng), rng)
+    score = fit_texture(known, 2, settings, seed=0)
+    fresh, shifted = (with_middle(shapes(60, rng), rng, shift) for shift in (0.0, 8.0))
+    found, far = (score.raw(part)["distance_N"] for part in (fresh, shifted))
+    assert auroc(found, far) > 0.95
+    assert 0.2 < np.median(found) < 2
+    restored = restore_texture(score.arrays(), 2, 1)
+    np.testing.assert_array_equal(restored.raw(fresh)["distance_N"], found)
+
+
+def test_texture_is_left_out_where_the_encoder_has_no_middle(rng):
+    known = with_middle(shapes(12, rng), rng)
+    assert fit_texture(shapes(12, rng), 2, ScorerSettings(seen=False), seed=0) is None
+    assert fit_texture(known, 2, ScorerSettings(seen=True), seed=0) is None
+    score = fit_texture(known, 2, ScorerSettings(seen=False), seed=0)
+    with pytest.raises(ValueError, match="without middle features"):
+        score.raw(shapes(3, rng))
+    one = fit_texture(known[known.label_N == 0], 2, ScorerSettings(seen=False), seed=0)
+    assert np.isfinite(one.raw(known)["distance_N"]).all()
+    blank = known.blank()
+    assert not blank.middle_NM.any()
+    assert blank.middle_NM.shape == known.middle_NM.shape

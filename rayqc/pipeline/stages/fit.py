@@ -30,6 +30,7 @@ def work(run: Run) -> FitResult:
     from rayqc.regions.calibrated import CalibratedRegions
     from rayqc.regions.sphere import expected_coverage
     from rayqc.storage import write_table
+    from rayqc.work.latent_columns import LATENT, MIDDLE
 
     config, encoder, references = run.config, run.encoder, run.references
     refuse_collapse(encoder.record, config.encoder.allow_collapse)
@@ -37,8 +38,11 @@ def work(run: Run) -> FitResult:
     latents = encode_images(references, run.model, config, run.progress, "fit")
     ordered_latents = in_order(latents, references)
     write_table(run.folder, REFERENCES, ordered_latents)
+    for name in (LATENT, MIDDLE):
+        if name in ordered_latents.column_names:
+            references = references.append_column(name, ordered_latents[name])
     fit = fit_regions(
-        references.append_column("latent", ordered_latents["latent"]),
+        references,
         latents,
         encoder.image,
         encoder.classes,

@@ -1,0 +1,32 @@
+"""Columns of latents and middle features in tables of encoded images.
+
+Shape suffixes: N images, D latent, M middle features.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+LATENT, MIDDLE = "latent", "middle"
+
+
+def vectors(value_ND: np.ndarray) -> pa.FixedSizeListArray:
+    """A column of N vectors."""
+    return pa.FixedSizeListArray.from_arrays(value_ND.ravel(), value_ND.shape[1])
+
+
+def latent_matrix(table: pa.Table) -> np.ndarray:
+    """(N, D) float32 of a table's column `latent`."""
+    return _matrix(table, LATENT)
+
+
+def middle_matrix(table: pa.Table) -> np.ndarray | None:
+    """(N, M) float32 of a table's column `middle`; None where there is none."""
+    return _matrix(table, MIDDLE) if MIDDLE in table.column_names else None
+
+
+def _matrix(table: pa.Table, name: str) -> np.ndarray:
+    column = table[name].combine_chunks()
+    return np.asarray(pc.list_flatten(column)).reshape(table.num_rows, -1)
