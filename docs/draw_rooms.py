@@ -32,7 +32,7 @@ def rooms() -> dict[str, list[Path]]:
     """Files by room."""
     files: dict[str, list[Path]] = {}
     for path in sorted((ROOT / "rayqc").rglob("*.py")):
-        if path == ROOT / "rayqc" / "__init__.py":
+        if path.parent == ROOT / "rayqc" and path.name in ("__init__.py", "__main__.py"):
             continue
         files.setdefault(_room(path.relative_to(ROOT / "rayqc").parts[0]), []).append(path)
     return files

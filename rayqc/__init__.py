@@ -18,6 +18,7 @@ from rayqc.imports import no_collection
 
 if TYPE_CHECKING:
     from rayqc.api.judged import inspect as inspect
+    from rayqc.api.judged import list_images as list_images
     from rayqc.api.judged import refilter as refilter
     from rayqc.api.pools import filter_pool as filter_pool
     from rayqc.api.pools import generate_until as generate_until
@@ -60,6 +61,7 @@ _MODULE_BY_NAME = {
     "generate": "api.runs",
     "generate_until": "api.pools",
     "inspect": "api.judged",
+    "list_images": "api.judged",
     "refilter": "api.judged",
     "run": "api.runs",
     "train": "api.runs",

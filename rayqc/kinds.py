@@ -23,6 +23,9 @@ class Entry:
     """Where the record is."""
     needs: tuple[str, ...] = ()
     """Settings of its section that must be given for this kind."""
+    says: str = ""
+    """Of a score: what is wrong with an image that it turned away, in words; `{own}` is the name of
+    its class and `{other}` of that which it is most like."""
     settings: str = ""
     """Where its class of settings is, if the kind has one of its own. That module is imported when
     settings are read, so it should import nothing large at its head."""
@@ -109,11 +112,23 @@ VIEWS = Kinds(
 
 SCORES = Kinds(
     "score",
-    label="rayqc.regions.scores.label:KIND",
-    quality="rayqc.regions.scores.quality:KIND",
-    detail="rayqc.regions.scores.detail:KIND",
-    nearness="rayqc.regions.scores.nearness:KIND",
-    texture="rayqc.regions.scores.texture:KIND",
+    label=Entry("rayqc.regions.scores.label:KIND", says="looks like {other} rather than {own}"),
+    quality=Entry(
+        "rayqc.regions.scores.quality:KIND",
+        says="is not made like images of {own}: contrast, sharpness or spectrum",
+    ),
+    detail=Entry(
+        "rayqc.regions.scores.detail:KIND",
+        says="is not made like images of {own}, seen at its own size: noise, blur or compression",
+    ),
+    nearness=Entry(
+        "rayqc.regions.scores.nearness:KIND",
+        says="shows what no reference of {own} shows",
+    ),
+    texture=Entry(
+        "rayqc.regions.scores.texture:KIND",
+        says="has surfaces or colours that no reference of {own} has",
+    ),
 )
 """Parts of the evidence against a candidate: `regions.scores.base.ScoreKind`. Each fills the column
 NAME_evidence in the shards. `statistic: NAME` judges by it alone, `joint` by the sum of all."""

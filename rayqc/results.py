@@ -246,6 +246,16 @@ InspectResult = ScoreRow
 """The image's row, and `picture`, where the picture is."""
 
 
+class ListResult(TypedDict):
+    """Judged images, and why each was judged as it was."""
+
+    rows: list[dict[str, Any]]
+    """Of the columns `ledger.judged.LISTED`."""
+    count: int
+    """All that were asked for, of which `rows` may be the first few."""
+    csv: str | None
+
+
 class CheckedSection(TypedDict):
     """What the images of one split, or of one section of the settings, are."""
 

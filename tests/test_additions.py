@@ -67,7 +67,7 @@ def added(tmp_path_factory):
     register.write_text(text)
     make_pool(folder / "pool")
     (folder / "my.yaml").write_text(yaml.safe_dump(SETTINGS))
-    rayqc_in(folder, "-m", "rayqc.cli", "run", "my.yaml", "--out", "run", "--num-cpus", "2")
+    rayqc_in(folder, "-m", "rayqc", "run", "my.yaml", "--out", "run", "--num-cpus", "2")
     return folder
 
 
@@ -109,15 +109,15 @@ def test_a_score_is_part_of_the_evidence(added):
     thresholds = json.loads((added / "run" / "result.json").read_text())["regions"]["thresholds"]
     assert set(thresholds) == {"label", "quality", "nearness", "brightness", "joint"}
     assert "label, quality, detail, nearness, texture, brightness or joint" in " ".join(
-        rayqc_in(added, "-m", "rayqc.cli", "refilter", "--help").split()
+        rayqc_in(added, "-m", "rayqc", "refilter", "--help").split()
     )
 
 
 def test_a_stage_is_a_command_a_section_and_a_key(added):
     assert "list the rejected images that lie farthest outside" in " ".join(
-        rayqc_in(added, "-m", "rayqc.cli", "--help").split()
+        rayqc_in(added, "-m", "rayqc", "--help").split()
     )
-    shown = rayqc_in(added, "-m", "rayqc.cli", "farthest", "--help")
+    shown = rayqc_in(added, "-m", "rayqc", "farthest", "--help")
     assert "farthest.count (default: 10): How many are listed." in " ".join(shown.split())
     page = rayqc_in(added, "-m", "rayqc.cli.settings_page")
     assert "## farthest\n" in page
@@ -125,14 +125,12 @@ def test_a_stage_is_a_command_a_section_and_a_key(added):
     result = json.loads((added / "run" / "result.json").read_text())
     order = sorted(scores(added), key=lambda row: (-row["score"], row["id"]))
     assert result["farthest"] == {"ids": [row["id"] for row in order[:3]]}
-    assert (
-        rayqc_in(added, "-m", "rayqc.cli", "farthest", "run").split() == result["farthest"]["ids"]
-    )
+    assert rayqc_in(added, "-m", "rayqc", "farthest", "run").split() == result["farthest"]["ids"]
 
 
 def test_a_changed_setting_undoes_its_stage_alone(added):
     (added / "my.yaml").write_text(yaml.safe_dump({**SETTINGS, "farthest": {"count": 2}}))
-    command = [sys.executable, "-m", "rayqc.cli", "run", "my.yaml", "--out", "run"]
+    command = [sys.executable, "-m", "rayqc", "run", "my.yaml", "--out", "run"]
     environment = {**os.environ, "PYTHONPATH": str(added)}
     done = subprocess.run(command, cwd=added, env=environment, capture_output=True, text=True)
     assert done.returncode == 2

@@ -104,7 +104,7 @@ def package_files() -> list[Path]:
     return [
         path
         for path in PACKAGE.rglob("*.py")
-        if path.name != "__init__.py" or path.parent != PACKAGE
+        if path.name not in ("__init__.py", "__main__.py") or path.parent != PACKAGE
     ]
 
 

@@ -33,7 +33,7 @@ def contest(name: str, trial: Trial, out: Path) -> Measured:
     """One contestant from start to exit; its steady rate is in `said`."""
     pool, run_folder, cpus = str(trial.pool), str(trial.run), str(trial.cpus)
     if name == "rayqc":
-        words = ["-m", "rayqc.cli", "filter", run_folder, "--pool", pool, "--out", str(out)]
+        words = ["-m", "rayqc", "filter", run_folder, "--pool", pool, "--out", str(out)]
         found = run([sys.executable, *words, "--num-cpus", cpus, "-q"], trial.most_seconds)
         found.said.update(pace(out, trial.cpus))
         return found

@@ -47,7 +47,7 @@ def contest(name: str, trial: Trial, out: Path) -> Row:
     """One contestant from start to exit."""
     pool, run_folder, cpus = str(trial.pool), str(trial.run), str(trial.cpus)
     if name == "rayqc":
-        words = ["-m", "rayqc.cli", "filter", run_folder, "--pool", pool, "--out", str(out)]
+        words = ["-m", "rayqc", "filter", run_folder, "--pool", pool, "--out", str(out)]
         words += ["--num-cpus", cpus, "-q"]
     else:
         words = ["-m", "benchmarks.speed.photograph_scripts", name, pool, run_folder, str(out)]

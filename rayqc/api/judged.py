@@ -5,17 +5,21 @@ Neither needs Ray.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from rayqc.config.base import Statistic
 from rayqc.errors import ConfigError, InputError
+from rayqc.ledger.judged import Picked, judged_folder, judged_tables, write_csv
 from rayqc.ledger.owner import own, refuse_mixing
 from rayqc.pipeline.inspect import inspect_image
 from rayqc.pipeline.judging import conclude
 from rayqc.pipeline.refilter import decide_again
 from rayqc.pipeline.run import Run
 from rayqc.pipeline.run_folder import CONFIG, Trust, open_run
-from rayqc.results import FilterResult, InspectResult
+from rayqc.results import FilterResult, InspectResult, ListResult
 from rayqc.storage import Folder
 
 
@@ -66,24 +70,67 @@ def inspect(
     run: str | None = None,
     trust: Trust = None,
 ) -> InspectResult:
-    """Say why an image was judged as it was, and show it beside its nearest references.
+    """Say why an image was judged as it was, and show it beside references.
+
+    They are the nearest ones of its class and of the class that it is most like.
 
     Args:
         source: a run whose `filter` is done, or what `filter_pool` wrote.
-        id_: the image's id, as in the shards.
+        id_: the image's id, as in the shards, or the path of its file.
         picture: PNG file to write; None writes `inspect.png` in the working directory.
         run: the run that judged `source`, unless `source` is a run.
         trust: as for `fit`.
 
     Returns:
-        The image's row, and the path of the picture.
+        The image's row, its class and why it was judged so in words, and the path of the picture.
     """
     folder, filtered = _folders_of(source, run)
     judging_run = Run(folder, open_run(folder, None, False, trust=trust))
     judged_image, png = inspect_image(judging_run, filtered, id_)
     picture_path = Path(picture or "inspect.png")
     picture_path.write_bytes(png)
-    return {**judged_image.row, "picture": str(picture_path)}
+    words = {"class": judged_image.own, "why": judged_image.why}
+    return {**words, **judged_image.row, "picture": str(picture_path)}
+
+
+def list_images(
+    source: str,
+    *,
+    verdicts: Sequence[str] = (),
+    classes: Sequence[str] = (),
+    reasons: Sequence[str] = (),
+    first: int | None = None,
+    csv: str | None = None,
+) -> ListResult:
+    """List judged images, and why each was judged as it was, in words.
+
+    Args:
+        source: a run whose `filter` is done, or what `filter_pool` or `refilter` wrote.
+        verdicts: `accepted`, `rejected`, `error`; none of them asks for all.
+        classes: names of classes; none asks for all.
+        reasons: as in the column `reason`; none asks for all.
+        first: most rows to return; None returns all.
+        csv: file to write all of them to, local, whatever `first` says.
+
+    Returns:
+        Rows of the columns `ledger.judged.LISTED`, how many there are, and the file written.
+
+    Raises:
+        InputError: nothing was judged there, or no class or reason of that name.
+    """
+    filtered = judged_folder(source)
+    picked = Picked(verdicts=tuple(verdicts), classes=tuple(classes), reasons=tuple(reasons))
+    rows: list[dict[str, Any]] = []
+    count = 0
+    with contextlib.ExitStack() as stack:
+        writer = stack.enter_context(write_csv(csv)) if csv else None
+        for table in judged_tables(filtered, picked):
+            wanted = table.num_rows if first is None else max(0, first - len(rows))
+            rows += table.slice(0, wanted).to_pylist()
+            count += table.num_rows
+            if writer is not None:
+                writer.write_table(table)
+    return {"rows": rows, "count": count, "csv": csv}
 
 
 def _folders_of(source: str, run: str | None) -> tuple[Folder, Folder]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from rayqc.config.base import JOINT
 from rayqc.kinds import SCORES
+from rayqc.verdicts import ACCEPTED, ERROR, REJECTED
 
 ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "config": ("CONFIG.yaml", {"help": "YAML file of settings"}),
@@ -15,7 +16,8 @@ ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
         "PATH",
         {"help": "any pool, any folder of images, or a YAML file of settings"},
     ),
-    "id": ("ID", {"help": "an image's id, as in the shards"}),
+    "judged": ("DIR", {"help": "run folder, or what `filter --out` or `refilter` wrote"}),
+    "id": ("ID", {"help": "an image's id, as in the shards, or the path of its file"}),
     "evaluation": ("CONFIG.yaml", {"nargs": "?", "help": "YAML file (default: bundled digits)"}),
     "out": ("DIR", {"required": True, "help": "folder to write, a path or URL"}),
     "out?": ("DIR", {"help": "folder for what --pool or --until gives"}),
@@ -47,6 +49,22 @@ ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
         },
     ),
     "coverage": ("SHARE", {"type": float, "help": "of fresh real images to hold, such as 0.9"}),
+    **{
+        flag: (
+            "",
+            {
+                "action": "append_const",
+                "dest": "verdicts",
+                "const": verdict,
+                "help": f"{flag} images; flags add up",
+            },
+        )
+        for flag, verdict in (("accepted", ACCEPTED), ("rejected", REJECTED), ("errors", ERROR))
+    },
+    "class": ("NAME", {"action": "append", "help": "of this class; may stand several times"}),
+    "reason": ("NAME", {"action": "append", "help": "of this reason; may stand several times"}),
+    "first": ("N", {"default": 20, "help": "show so many (default: 20)"}),
+    "csv": ("FILE.csv", {"help": "write all of them to this file"}),
     "dry-run": ("", {"action": "store_true", "help": "only say what would be deleted"}),
     "scores-only": ("", {"action": "store_true", "help": "write no images"}),
     "trust": (
@@ -58,8 +76,8 @@ ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 """Name of each argument to its placeholder and its options in argparse."""
 
-POSITIONAL = ("config", "run", "path", "id", "evaluation")
-COUNTS = ("limit", "draws", "actors", "until", "budget")
+POSITIONAL = ("config", "run", "path", "judged", "id", "evaluation")
+COUNTS = ("limit", "draws", "actors", "until", "budget", "first")
 
 
 def add_argument(parser: argparse.ArgumentParser, name: str, as_flags: bool) -> None:

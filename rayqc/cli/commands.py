@@ -128,6 +128,17 @@ def _inspect(arguments: Arguments, common: Common) -> Any:
     )
 
 
+def _list(arguments: Arguments, common: Common) -> Any:
+    return rayqc.list_images(
+        arguments.judged,
+        verdicts=arguments.verdicts or (),
+        classes=getattr(arguments, "class") or (),
+        reasons=arguments.reason or (),
+        first=arguments.first,
+        csv=arguments.csv,
+    )
+
+
 def _evaluate(arguments: Arguments, common: Common) -> Any:
     settings = rayqc.load_evaluation(arguments.evaluation, arguments.set)
     session_arguments = {name: common[name] for name in ("address", "num_cpus", "progress")}
@@ -221,6 +232,12 @@ COMMANDS: dict[str, Command] = {
         arguments=("run", "id", "picture", "judged-by", "trust"),
         work=_inspect,
         show=show.inspected,
+    ),
+    "list": Command(
+        help="list judged images, and why each was judged so; --csv writes them to a file",
+        arguments=("judged", "accepted", "rejected", "errors", "class", "reason", "first", "csv"),
+        work=_list,
+        show=show.listed,
     ),
     "evaluate": Command(
         help="measure the filter itself on real data, draw by draw",

@@ -12,6 +12,7 @@ from rayqc.results import (
     EvaluateResult,
     InspectResult,
     Interval,
+    ListResult,
     RunResult,
     Table3,
     UntilResult,
@@ -72,6 +73,29 @@ def inspected(result: InspectResult, folder: str) -> Shown:
     return [
         f"{name:>18}: {'-' if value is None else plain(value)}" for name, value in result.items()
     ]
+
+
+def listed(result: ListResult, folder: str) -> Shown:
+    """A line for each image: id, class, verdict, score, why."""
+    rows = [
+        (
+            row["id"],
+            row["class"] or "-",
+            row["verdict"],
+            "-" if row["score"] is None else f"{row['score']:.2f}",
+            row["why"],
+        )
+        for row in result["rows"]
+    ]
+    if not rows:
+        return ["no image is like that"]
+    width = [max(len(row[column]) for row in rows) for column in range(5)]
+    lines = ["  ".join(cell.ljust(width[n]) for n, cell in enumerate(row)).rstrip() for row in rows]
+    more = result["count"] - len(rows)
+    said = f"all {result['count']:,} in {result['csv']}" if result["csv"] else ""
+    if more and not said:
+        said = f"{more:,} more; --first N shows more, --csv FILE writes all {result['count']:,}"
+    return [*lines, *([said] if said else [])]
 
 
 def evaluated(result: EvaluateResult, folder: str) -> Shown:

@@ -146,8 +146,8 @@ def _error_line(details: dict[str, Any], kind: type[BaseModel]) -> str:
     path = ".".join(keys) or "settings"
     message = str(details["msg"]).removeprefix("Value error, ")
     if details["type"] == "extra_forbidden":
-        similar_names = difflib.get_close_matches(keys[-1], _setting_names(kind), n=1)
-        hint = f"; did you mean `{similar_names[0]}`?" if similar_names else ""
+        like = _setting_like(keys, kind)
+        hint = f"; did you mean `{like}`?" if like else ""
         return f"unknown setting `{path}`{hint}"
     if details["type"] == "missing":
         return f"setting `{path}` is missing"
@@ -160,5 +160,24 @@ def _is_setting(key: str) -> bool:
     return key.islower() and "[" not in key
 
 
-def _setting_names(kind: type[BaseModel]) -> list[str]:
-    return [name for section in (kind, *sections(kind).values()) for name in section.model_fields]
+def _setting_like(keys: list[str], kind: type[BaseModel]) -> str | None:
+    """The setting that an unknown one most likely means: in its own section if there is one."""
+    inside = ".".join(key for key in keys[:-1] if not key.isdecimal())
+    by_section = {"": kind, **sections(kind)}
+    own = [
+        field
+        for section, settings in by_section.items()
+        if section.partition(":")[0] == inside
+        for field in settings.model_fields
+    ]
+    like = difflib.get_close_matches(keys[-1], own, n=1)
+    if like:
+        return like[0]
+    elsewhere = {
+        field: f"{section}.{field}"
+        for section, settings in by_section.items()
+        if section and ":" not in section
+        for field in settings.model_fields
+    }
+    like = difflib.get_close_matches(keys[-1], elsewhere, n=1)
+    return elsewhere[like[0]] if like else None

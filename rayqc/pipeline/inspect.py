@@ -8,16 +8,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rayqc.encoders.batches import LatentEncoder
-from rayqc.errors import InputError
 from rayqc.images.decode import ImageError, decode
 from rayqc.ledger.commit import Part
+from rayqc.ledger.judged import find_id, why
 from rayqc.ledger.manifest import load_files
 from rayqc.pipeline.run import Run
 from rayqc.report.comparison import Shown, comparison
 from rayqc.results import ScoreRow
 from rayqc.storage import Folder, read_table
 
-NEAREST = 5
+NEAREST = 3
+"""References shown of a class."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,20 +26,30 @@ class JudgedImage:
     """A judged image: its row in `scores/`, and its encoded bytes if it has any."""
 
     row: ScoreRow
+    own: str | None
+    """Name of its class; None where it has none."""
+    why: str
+    """In words."""
     image: bytes | None
 
 
-def inspect_image(run: Run, filtered: Folder, id_: str) -> tuple[JudgedImage, bytes]:
-    """One judged image, and a picture of it beside its nearest references (PNG bytes).
+def inspect_image(run: Run, filtered: Folder, name: str) -> tuple[JudgedImage, bytes]:
+    """One judged image, and a picture of it (PNG bytes).
+
+    Beside it are the nearest references of its class and of the class that it is most like.
+
+    Args:
+        name: id of the image, or path of its file.
 
     Raises:
-        InputError: no image of this id was judged.
+        InputError: no image of this name was judged.
     """
-    judged = find(filtered, id_)
+    judged = _find(filtered, name)
     encoder, fitted = run.encoder, run.regions
+    classes = fitted.regions.classes
     reference_rows = run.references.select(["id", "image", "label"]).to_pylist()
     reference_by_id = {row["id"]: row for row in reference_rows}
-    panels = [Shown(image=judged.image, caption=_caption(judged.row, fitted.regions.classes))]
+    panels = [Shown(image=judged.image, caption=_caption(judged.row, judged.own))]
     try:
         pixels = decode(judged.image, encoder.input, run.limits)
     except ImageError:
@@ -46,26 +57,22 @@ def inspect_image(run: Run, filtered: Folder, id_: str) -> tuple[JudgedImage, by
     batches = LatentEncoder(encoder.network, 1, precision=run.config.encoder.precision)
     latent_ND = batches.encode(pixels[None].copy())
     neighbours = fitted.neighbours
-    for reference_number, distance in neighbours.ranked(latent_ND[0], NEAREST):
-        row = reference_by_id[neighbours.ids[reference_number]]
-        class_name = fitted.regions.classes[row["label"]]
-        caption = [row["id"][-22:], f"class {class_name}", f"distance {distance:.2f}"]
-        panels.append(Shown(image=row["image"]["bytes"], caption=caption))
+    ranked = [
+        (reference_by_id[neighbours.ids[number]], distance)
+        for number, distance in neighbours.ranked(latent_ND[0], len(neighbours.ids))
+    ]
+    for class_name in dict.fromkeys((judged.own, judged.row["nearest_class"])):
+        own = [(row, away) for row, away in ranked if classes[row["label"]] == class_name]
+        for row, away in own[:NEAREST]:
+            caption = [row["id"][-22:], f"a reference of {class_name}", f"distance {away:.2f}"]
+            panels.append(Shown(image=row["image"]["bytes"], caption=caption))
     return judged, comparison(panels, run.limits)
 
 
-def find(filtered: Folder, id_: str) -> JudgedImage:
-    """The row of an id in `scores/`, and its image from the shards."""
-    files = load_files(filtered)
-    id_scalar = pa.scalar(id_, pa.string())
-    for part in files["scores"]:
-        ids = read_table(filtered, part.path, columns=["id"])["id"]
-        row_number = pc.index(ids, id_scalar).as_py()
-        if row_number >= 0:
-            row = read_table(filtered, part.path).slice(row_number, 1).to_pylist()[0]
-            return JudgedImage(row=row, image=_image(filtered, files, row["verdict"], id_scalar))
-    example = read_table(filtered, files["scores"][0].path, columns=["id"])["id"][:1].to_pylist()
-    raise InputError(f"{filtered} judged no image of id {id_!r}; ids are such as {example}")
+def _find(filtered: Folder, name: str) -> JudgedImage:
+    row, own = find_id(filtered, name)
+    image = _image(filtered, load_files(filtered), row["verdict"], pa.scalar(row["id"]))
+    return JudgedImage(row=row, own=own, why=why(row, own), image=image)
 
 
 def _image(
@@ -81,8 +88,8 @@ def _image(
     return None
 
 
-def _caption(row: ScoreRow, classes: tuple[str, ...]) -> list[str]:
-    class_line = "no class" if row["label"] is None else f"class {classes[row['label']]}"
+def _caption(row: ScoreRow, own: str | None) -> list[str]:
+    class_line = "no class" if own is None else f"class {own}"
     lines = [row["id"][-22:], class_line, row["verdict"]]
     if row["score"] is not None:
         lines.append(f"score {row['score']:.2f} ({row['decided_by']})")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass
 
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageOps
 
 from rayqc.images.decode import ImageError, Limits, open_image, to_mode
 from rayqc.printable import printable
@@ -36,7 +36,11 @@ def comparison(images: list[Shown], limits: Limits) -> bytes:
         draw.rectangle((left - 1, GAP - 1, left + SIDE, GAP + SIDE), outline=PALE)
         try:
             picture = to_mode(open_image(shown.image, limits), 3)
-            sheet.paste(picture.resize((SIDE, SIDE), Image.Resampling.NEAREST), (left, GAP))
+            enlarged = max(picture.size) < SIDE  # small ones keep their pixels, which one looks at
+            shown_at = Image.Resampling.NEAREST if enlarged else Image.Resampling.LANCZOS
+            picture = ImageOps.contain(picture, (SIDE, SIDE), shown_at)
+            middle = ((SIDE - picture.width) // 2, (SIDE - picture.height) // 2)
+            sheet.paste(picture, (left + middle[0], GAP + middle[1]))
         except ImageError as error:
             draw.text((left + 6, GAP + SIDE // 2), error.reason, PALE, font(10))
         for line, text in enumerate(shown.caption[:LINES]):

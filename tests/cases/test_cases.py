@@ -20,7 +20,7 @@ from rayqc.sources.select import read_all, select_references
 from tests.conftest import SHARED
 
 CASES = SHARED.parent / "cases"
-RAYQC = (sys.executable, "-m", "rayqc.cli")
+RAYQC = (sys.executable, "-m", "rayqc")
 
 
 @pytest.fixture(scope="session")

@@ -60,7 +60,7 @@ def test_a_run_over_classes_of_such_names(tmp_path):
     (tmp_path / "config.yaml").write_text(json.dumps(config))
     words = ["run", str(tmp_path / "config.yaml"), "--out", str(tmp_path / "work" / "run")]
     found = subprocess.run(
-        [sys.executable, "-m", "rayqc.cli", *words, "--num-cpus", "2"],
+        [sys.executable, "-m", "rayqc", *words, "--num-cpus", "2"],
         capture_output=True,
         text=True,
         env={**os.environ, "FORCE_COLOR": "", "NO_COLOR": "1"},

@@ -31,9 +31,7 @@ def train(folder: Path) -> subprocess.Popen[str]:
         "--num-cpus",
         "1",
     ]
-    return subprocess.Popen(
-        [*PYTHON, "-m", "rayqc.cli", *command], stderr=subprocess.PIPE, text=True
-    )
+    return subprocess.Popen([*PYTHON, "-m", "rayqc", *command], stderr=subprocess.PIPE, text=True)
 
 
 def wait_for_a_checkpoint(folder: Path) -> None:

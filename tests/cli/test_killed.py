@@ -44,7 +44,7 @@ def undisturbed(run):
 def start(run, out, **variables) -> subprocess.Popen[str]:
     words = ["filter", str(run), "--pool", str(BUNDLED), "--out", str(out)]
     return subprocess.Popen(
-        [*PYTHON, "-m", "rayqc.cli", *words, "--limit", str(COUNT), "--num-cpus", "2"],
+        [*PYTHON, "-m", "rayqc", *words, "--limit", str(COUNT), "--num-cpus", "2"],
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, **variables},
@@ -135,7 +135,7 @@ def test_a_whole_run_killed_between_its_stages(tiny_run, tmp_path, point):
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(TINY))
     words = ["run", str(tmp_path / "config.yaml"), "--out", str(tmp_path / "run")]
     process = subprocess.Popen(
-        [sys.executable, "-m", "rayqc.cli", *words, "--num-cpus", "2"],
+        [sys.executable, "-m", "rayqc", *words, "--num-cpus", "2"],
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "RAYQC_FAILPOINT": point},

@@ -110,7 +110,7 @@ def test_wrong_usage(capsys, tmp_path):
 
 def test_no_cluster_at_the_address(tmp_path):
     """In a process of its own: this one has a Ray already, which would be used."""
-    command = [sys.executable, "-m", "rayqc.cli", "demo", "--out", str(tmp_path / "run")]
+    command = [sys.executable, "-m", "rayqc", "demo", "--out", str(tmp_path / "run")]
     environment = {key: value for key, value in os.environ.items() if key != "RAY_ADDRESS"}
     found = subprocess.run(
         [*command, "--address", "127.0.0.1:1"],
@@ -179,7 +179,7 @@ def test_one_cpu_is_enough_and_local_joins_no_cluster(ray_session, tmp_path):
     command = [
         sys.executable,
         "-m",
-        "rayqc.cli",
+        "rayqc",
         "demo",
         "--out",
         str(tmp_path / "run"),

@@ -15,7 +15,7 @@ from rayqc.distributed.machine import (
 )
 
 ALLOWED = "from rayqc.distributed.machine import cpus_allowed; print(cpus_allowed())"
-DOCTOR = (sys.executable, "-m", "rayqc.cli", "doctor")
+DOCTOR = (sys.executable, "-m", "rayqc", "doctor")
 
 
 def run(*command, **environment):

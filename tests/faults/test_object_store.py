@@ -287,7 +287,7 @@ def accepted(folder):
 
 
 def run_tiny(out, config, environment):
-    command = [sys.executable, "-m", "rayqc.cli", "run", str(config), "--out", out]
+    command = [sys.executable, "-m", "rayqc", "run", str(config), "--out", out]
     return subprocess.run(
         [*command, "--num-cpus", "2"], env=environment, capture_output=True, text=True, timeout=900
     )
@@ -319,7 +319,7 @@ def test_a_filter_whose_store_hangs_stops_when_told(proxy, tmp_path):
     config = tmp_path / "tiny.yaml"
     config.write_text(yaml.safe_dump(TINY))
     url = f"{proxy.new_bucket()}/run"
-    command = [sys.executable, "-m", "rayqc.cli", "run", str(config), "--out", url]
+    command = [sys.executable, "-m", "rayqc", "run", str(config), "--out", url]
     environment = {**os.environ, **proxy.environment()}
     with subprocess.Popen(
         [*command, "--num-cpus", "2"], env=environment, stderr=subprocess.PIPE, text=True

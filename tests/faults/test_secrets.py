@@ -35,7 +35,7 @@ def short_folder():
 
 def command(words, variables):
     return subprocess.run(
-        [sys.executable, "-m", "rayqc.cli", *words, "--num-cpus", "2", "-v"],
+        [sys.executable, "-m", "rayqc", *words, "--num-cpus", "2", "-v"],
         capture_output=True,
         text=True,
         timeout=300,

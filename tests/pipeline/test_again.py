@@ -123,5 +123,5 @@ def test_an_image_is_explained_beside_its_references(tiny_run, tmp_path):
     with Image.open(place) as image:
         assert image.width > 5 * image.height / 2
         assert len(np.unique(np.asarray(image))) > 20
-    with pytest.raises(InputError, match="judged no image of id 'nobody'"):
+    with pytest.raises(InputError, match="judged no image of id or path 'nobody'"):
         rayqc.inspect(str(tiny_run), "nobody", picture=str(place))

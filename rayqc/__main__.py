@@ -1,4 +1,4 @@
-"""`python -m rayqc.cli` is the `rayqc` command."""
+"""`python -m rayqc` is the `rayqc` command."""
 
 import sys
 
