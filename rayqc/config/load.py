@@ -170,14 +170,13 @@ def _setting_like(keys: list[str], kind: type[BaseModel]) -> str | None:
         if section.partition(":")[0] == inside
         for field in settings.model_fields
     ]
-    like = difflib.get_close_matches(keys[-1], own, n=1)
-    if like:
-        return like[0]
     elsewhere = {
         field: f"{section}.{field}"
         for section, settings in by_section.items()
         if section and ":" not in section
         for field in settings.model_fields
     }
-    like = difflib.get_close_matches(keys[-1], elsewhere, n=1)
-    return elsewhere[like[0]] if like else None
+    if keys[-1] in elsewhere:
+        return elsewhere[keys[-1]]
+    like = difflib.get_close_matches(keys[-1], own, n=1)
+    return like[0] if like else None
