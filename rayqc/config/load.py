@@ -161,22 +161,14 @@ def _is_setting(key: str) -> bool:
 
 
 def _setting_like(keys: list[str], kind: type[BaseModel]) -> str | None:
-    """The setting that an unknown one most likely means: in its own section if there is one."""
+    """What an unknown setting most likely means: the same name elsewhere, or one of its section."""
     inside = ".".join(key for key in keys[:-1] if not key.isdecimal())
-    by_section = {"": kind, **sections(kind)}
-    own = [
-        field
-        for section, settings in by_section.items()
-        if section.partition(":")[0] == inside
-        for field in settings.model_fields
-    ]
-    elsewhere = {
-        field: f"{section}.{field}"
-        for section, settings in by_section.items()
-        if section and ":" not in section
-        for field in settings.model_fields
-    }
-    if keys[-1] in elsewhere:
-        return elsewhere[keys[-1]]
-    like = difflib.get_close_matches(keys[-1], own, n=1)
-    return like[0] if like else None
+    own: list[str] = []
+    elsewhere: list[str] = []
+    for section, settings in {"": kind, **sections(kind)}.items():
+        if section.partition(":")[0] == inside:
+            own += settings.model_fields
+        elif keys[-1] in settings.model_fields and section and ":" not in section:
+            elsewhere.append(f"{section}.{keys[-1]}")
+    like = elsewhere or difflib.get_close_matches(keys[-1], own, n=1)
+    return "` or `".join(like) or None

@@ -34,7 +34,10 @@ def test_settings_are_frozen():
     [
         (BUNDLED + "encoder: {stepz: 4}", "unknown setting `encoder.stepz`; did you mean `steps`"),
         (BUNDLED + "pools: []", "unknown setting `pools`; did you mean `pool`"),
-        (BUNDLED + "steps: 5", "unknown setting `steps`; did you mean `encoder.steps`"),
+        (
+            BUNDLED + "steps: 5",
+            "unknown setting `steps`; did you mean `encoder.steps` or `classify.steps`",
+        ),
         (BUNDLED + "quux: 5", "unknown setting `quux`$"),
         (BUNDLED + "encoder: {width: -1}", "`encoder.width`: .* found -1"),
         (BUNDLED + "pool: [{kind: augmen, path: x}]", "`pool.0.kind`: .* found 'augmen'"),
