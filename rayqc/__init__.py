@@ -17,6 +17,9 @@ from typing import TYPE_CHECKING, Any
 from rayqc.imports import no_collection
 
 if TYPE_CHECKING:
+    from rayqc.api.exported import export as export
+    from rayqc.api.exported import hf_dataset as hf_dataset
+    from rayqc.api.exported import torch_dataset as torch_dataset
     from rayqc.api.judged import inspect as inspect
     from rayqc.api.judged import list_images as list_images
     from rayqc.api.judged import refilter as refilter
@@ -53,6 +56,7 @@ _MODULE_BY_NAME = {
     "classify": "api.runs",
     "clean": "api.tools",
     "evaluate": "experiments.evaluate",
+    "export": "api.exported",
     "demo": "api.runs",
     "doctor": "api.tools",
     "filter": "api.runs",
@@ -60,10 +64,12 @@ _MODULE_BY_NAME = {
     "fit": "api.runs",
     "generate": "api.runs",
     "generate_until": "api.pools",
+    "hf_dataset": "api.exported",
     "inspect": "api.judged",
     "list_images": "api.judged",
     "refilter": "api.judged",
     "run": "api.runs",
+    "torch_dataset": "api.exported",
     "train": "api.runs",
 }
 

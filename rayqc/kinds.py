@@ -154,11 +154,21 @@ REGIONS = Kinds(
 OUTPUTS = Kinds(
     "output",
     **{
+        "README.md": "rayqc.report.data_card:OUTPUT",
         "acceptance.png": "rayqc.report.acceptance_curve:OUTPUT",
         "contact_sheet.png": "rayqc.report.contact_sheet:OUTPUT",
     },
 )
 """Files for people to look at, by name, written when a filter ends: `report.base.Output`."""
+
+EXPORTS = Kinds(
+    "layout",
+    imagefolder="rayqc.exports.imagefolder:KIND",
+    webdataset="rayqc.exports.webdataset:KIND",
+    csv="rayqc.exports.listed:KIND",
+    hf="rayqc.exports.hub:KIND",
+)
+"""Layouts that `rayqc export` writes: `exports.base.ExportKind`."""
 
 STAGES = Kinds(
     "stage",

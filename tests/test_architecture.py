@@ -25,6 +25,7 @@ FLOORS = {
     "pipeline": 8,
     "distributed": 7,
     "report": 7,
+    "exports": 7,
     "work": 6,
     "regions": 5,
     "generators": 5,
@@ -44,6 +45,7 @@ FLOORS = {
     "printable": 0,
     "progress": 0,
     "results": 0,
+    "tool_results": 0,
     "seeds": 0,
     "shown": 0,
     "targets": 0,
@@ -65,12 +67,14 @@ GROUND_FLOOR_ORDER = (
     "schema",
     "progress",
     "results",
+    "tool_results",
     "shown",
     "config",
 )
 LONGEST_FILE = 350
 LONGEST_MEDIAN = 110
 TABLES = {
+    "EXPORTS": "exports",
     "SOURCES": "sources",
     "ENCODERS": "encoders",
     "GENERATORS": "generators",
@@ -197,17 +201,21 @@ def test_public_names():
         "demo",
         "doctor",
         "evaluate",
+        "export",
         "filter",
         "filter_pool",
         "fit",
         "generate",
         "generate_until",
+        "hf_dataset",
         "inspect",
+        "list_images",
         "load_config",
         "load_evaluation",
         "make_config",
         "refilter",
         "run",
+        "torch_dataset",
         "train",
     ]
     assert all(getattr(rayqc, name) is not None for name in rayqc.__all__)

@@ -19,8 +19,9 @@ from rayqc.pipeline.judging import conclude
 from rayqc.pipeline.refilter import decide_again
 from rayqc.pipeline.run import Run
 from rayqc.pipeline.run_folder import CONFIG, Trust, open_run
-from rayqc.results import FilterResult, InspectResult, ListResult
+from rayqc.results import FilterResult, InspectResult
 from rayqc.storage import Folder
+from rayqc.tool_results import ListResult
 
 
 def refilter(

@@ -15,8 +15,8 @@ from rayqc.pipeline.check import check_config, check_images
 from rayqc.pipeline.run_folder import CONFIG
 from rayqc.pipeline.settings import load_config
 from rayqc.progress import Progress
-from rayqc.results import CheckResult, CleanResult, DoctorResult
 from rayqc.storage import Folder
+from rayqc.tool_results import CheckResult, CleanResult, DoctorResult
 
 YAML = (".yaml", ".yml")
 """Endings of files of settings."""

@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from rayqc.config.base import JOINT
-from rayqc.kinds import SCORES
+from rayqc.kinds import EXPORTS, SCORES
 from rayqc.verdicts import ACCEPTED, ERROR, REJECTED
 
 ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -61,6 +61,18 @@ ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
         )
         for flag, verdict in (("accepted", ACCEPTED), ("rejected", REJECTED), ("errors", ERROR))
     },
+    "to": (
+        "LAYOUT",
+        {
+            "choices": EXPORTS.names,
+            "required": True,
+            "help": f"the layout: {', '.join(EXPORTS.names)}",
+        },
+    ),
+    "link": (
+        "",
+        {"action": "store_true", "help": "hard links to the pool's own files instead of copies"},
+    ),
     "class": ("NAME", {"action": "append", "help": "of this class; may stand several times"}),
     "reason": ("NAME", {"action": "append", "help": "of this reason; may stand several times"}),
     "first": ("N", {"default": 20, "help": "show so many (default: 20)"}),

@@ -17,6 +17,7 @@ from rayqc.config.base import Settings
 from rayqc.errors import UserError
 from rayqc.pipeline.stage import Stage, all_stages
 from rayqc.shown import Shown, filter_lines
+from rayqc.verdicts import ACCEPTED
 
 Arguments = argparse.Namespace
 Common = dict[str, Any]
@@ -139,6 +140,17 @@ def _list(arguments: Arguments, common: Common) -> Any:
     )
 
 
+def _export(arguments: Arguments, common: Common) -> Any:
+    return rayqc.export(
+        arguments.judged,
+        arguments.out,
+        to=arguments.to,
+        verdicts=arguments.verdicts or (ACCEPTED,),
+        link=arguments.link,
+        progress=common["progress"],
+    )
+
+
 def _evaluate(arguments: Arguments, common: Common) -> Any:
     settings = rayqc.load_evaluation(arguments.evaluation, arguments.set)
     session_arguments = {name: common[name] for name in ("address", "num_cpus", "progress")}
@@ -238,6 +250,12 @@ COMMANDS: dict[str, Command] = {
         arguments=("judged", "accepted", "rejected", "errors", "class", "reason", "first", "csv"),
         work=_list,
         show=show.listed,
+    ),
+    "export": Command(
+        help="write what was accepted as class folders, tars, CSV or for the Hugging Face Hub",
+        arguments=("judged", "to", "out", "accepted", "rejected", "errors", "link"),
+        work=_export,
+        show=show.exported,
     ),
     "evaluate": Command(
         help="measure the filter itself on real data, draw by draw",

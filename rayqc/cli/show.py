@@ -6,13 +6,10 @@ from collections.abc import Mapping
 
 from rayqc.results import (
     Acceptance,
-    CleanResult,
-    DoctorResult,
     EncoderRecord,
     EvaluateResult,
     InspectResult,
     Interval,
-    ListResult,
     RunResult,
     Table3,
     UntilResult,
@@ -26,6 +23,7 @@ from rayqc.shown import (
     plain,
     points,
 )
+from rayqc.tool_results import CleanResult, DoctorResult, ExportResult, ListResult
 
 
 def whole_run(result: RunResult, folder: str) -> Shown:
@@ -96,6 +94,11 @@ def listed(result: ListResult, folder: str) -> Shown:
     if more and not said:
         said = f"{more:,} more; --first N shows more, --csv FILE writes all {result['count']:,}"
     return [*lines, *([said] if said else [])]
+
+
+def exported(result: ExportResult, folder: str) -> Shown:
+    """How many images were written, and how they are read."""
+    return [f"{result['images']:,} images in {result['out']}", result["read_with"]]
 
 
 def evaluated(result: EvaluateResult, folder: str) -> Shown:

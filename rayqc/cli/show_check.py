@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from rayqc.results import CheckedSection, CheckResult, Duplicates
 from rayqc.shown import Shown, Table
+from rayqc.tool_results import CheckedSection, CheckResult, Duplicates
 
 MOST_NAMED = 10
 """Names shown of the images that fail for one reason."""

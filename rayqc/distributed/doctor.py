@@ -16,7 +16,7 @@ from ray._raylet import (  # type: ignore[attr-defined]
 )
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from rayqc.results import DoctorResult, NodeFacts, NodeRow
+from rayqc.tool_results import DoctorResult, NodeFacts, NodeRow
 from rayqc.version import __version__
 
 PACKAGES = ("ray", "torch", "torchvision", "pyarrow", "numpy")

@@ -20,7 +20,6 @@ from rayqc.images.guarded import guarded_decoder
 from rayqc.pipeline.check_counts import CheckCounts
 from rayqc.pipeline.inputs import look_at_inputs
 from rayqc.progress import Progress
-from rayqc.results import CheckResult
 from rayqc.schema import image_bytes
 from rayqc.sources import detect, open_source
 from rayqc.sources.base import Source, Split
@@ -29,6 +28,7 @@ from rayqc.sources.places import say_left_out
 from rayqc.sources.problems import problems_of
 from rayqc.sources.reading import read_file
 from rayqc.storage import Folder
+from rayqc.tool_results import CheckResult
 from rayqc.units import slices
 
 logger = logging.getLogger(__name__)

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 from rayqc.images.decode import Wrong
 from rayqc.images.facts import ImageFacts
-from rayqc.results import CheckCountsResult, CheckedSection, Duplicates
 from rayqc.storage import digest
+from rayqc.tool_results import CheckCountsResult, CheckedSection, Duplicates
 
 EXAMPLES = 100
 """Names kept of each reason, and of duplicates."""

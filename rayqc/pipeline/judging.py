@@ -16,6 +16,7 @@ from rayqc.ledger.plan import LEDGER
 from rayqc.pipeline.making import compare_making, record_making, recorded_making
 from rayqc.pipeline.run import Run
 from rayqc.pipeline.same_content import go_on_with_copies
+from rayqc.regions import Regions
 from rayqc.regions.calibrated import CalibratedRegions
 from rayqc.regions.statistic_choice import StatisticChoice
 from rayqc.report.acceptance import acceptance_facts, starved
@@ -117,6 +118,7 @@ def conclude(
         classes=fitted.regions.classes,
         acceptance=facts,
         coverage=coverage,
+        promise=_promise(fitted.regions, coverage),
         limits=run.limits,
         has_images=run.config.filter.keep_pool != "none",
     )
@@ -124,11 +126,19 @@ def conclude(
     for file_name, record in OUTPUTS.items():
         output: Output = record
         if output.suits(own, pool.has_images):
-            picture_folder.write(file_name, output.make(pool))
+            folder = judged if output.beside_shards else picture_folder
+            folder.write(file_name, output.make(pool))
     made_otherwise = recorded_making(judged)
     if made_otherwise:
         facts["made_otherwise"] = made_otherwise
     return cast("FilterResult", {**asdict(totals), "acceptance": facts})
+
+
+def _promise(regions: Regions, coverage: float) -> str:
+    """What is promised at a coverage, in words; empty where it is not the regions' own."""
+    if isinstance(regions, CalibratedRegions) and regions.guarantee.coverage == coverage:
+        return regions.guarantee.says
+    return ""
 
 
 def refuse_many_errors(totals: Totals, run: Run) -> None:

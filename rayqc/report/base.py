@@ -21,6 +21,8 @@ class JudgedPool:
     acceptance: Acceptance
     coverage: float
     """Coverage that the pool was judged at."""
+    promise: str
+    """What the regions promise of fresh real images, in words; empty where they say nothing."""
     limits: Limits
     """Limits of the images that are decoded."""
     has_images: bool
@@ -34,6 +36,8 @@ class Output:
     of_runs_only: bool = False
     """Is the file made for a run's own pool only?"""
     needs_images: bool = False
+    beside_shards: bool = False
+    """Does it lie with the filter's output, of a run as well, and not in the run folder?"""
 
     def suits(self, own: bool, has_images: bool) -> bool:
         """Is the file made for a pool? `own`: the pool is the run's own."""

@@ -1,0 +1,38 @@
+"""Layout `imagefolder`: a folder of images for each class, as torchvision's ImageFolder reads."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+from rayqc.exports.base import ExportKind, ExportTask
+from rayqc.exports.files import safe_name, write_files, write_list
+
+logger = logging.getLogger(__name__)
+
+LIST = "metadata.csv"
+"""The list beside the folders; Hugging Face's `imagefolder` takes its columns."""
+
+
+def write(task: ExportTask) -> str:
+    """See `ExportKind.write`."""
+    folders = [safe_name(name) for name in task.classes]
+    full: set[str] = set()
+
+    def noted() -> Iterator[dict[str, Any]]:
+        for row in write_files(task, folders):
+            full.add(row["label"])
+            yield row
+
+    write_list(task, LIST, noted())
+    empty = [name for name in task.classes if name not in full]
+    if empty:
+        logger.warning(
+            "no image of class %s, and so no folder: ImageFolder numbers the classes that have one",
+            ", ".join(empty[:8]),
+        )
+    return f"torchvision.datasets.ImageFolder({str(task.out)!r})"
+
+
+KIND = ExportKind(write=write, images_a_file=True)

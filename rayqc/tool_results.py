@@ -1,0 +1,110 @@
+"""What the commands beside the stages return: lists, exports, checks; plain values."""
+
+from __future__ import annotations
+
+from typing import Any, NotRequired, TypedDict
+
+
+class ListResult(TypedDict):
+    """Judged images, and why each was judged as it was."""
+
+    rows: list[dict[str, Any]]
+    """Of the columns `ledger.judged.LISTED`."""
+    count: int
+    """All that were asked for, of which `rows` may be the first few."""
+    csv: str | None
+
+
+class ExportResult(TypedDict):
+    """An export of judged images."""
+
+    images: int
+    out: str
+    read_with: str
+    """A line of Python that reads it."""
+
+
+class CheckedSection(TypedDict):
+    """What the images of one split, or of one section of the settings, are."""
+
+    images: int
+    decoded: int
+    classes: dict[str, int]
+    """Class to images; those without a label have the empty name."""
+    sizes: dict[str, int]
+    """`WIDTH x HEIGHT` to images, the most frequent first."""
+    modes: dict[str, int]
+    """Format and mode to images, such as `JPEG RGB` or `TIFF I;16`, the most frequent first."""
+    ranges: dict[str, list[float]]
+    """`whole numbers` or `floats` to least and largest value, of images of more than 8 bits."""
+
+
+class Duplicates(TypedDict):
+    """Images that have the bytes of another one that was looked at before."""
+
+    images: int
+    across: dict[str, int]
+    """Two sections, such as `references and test`, to how many of the latter's images."""
+    of_other_classes: int
+    """Those whose class is another than that of the image before."""
+    examples: list[str]
+
+
+class CheckCountsResult(TypedDict):
+    """Counts of all images at a path, or of a configuration."""
+
+    images: int
+    decoded: int
+    reasons: dict[str, int]
+    examples: dict[str, list[str]]
+    """Reason to the first names, each with the decoder's message."""
+    sections: dict[str, CheckedSection]
+    """By split, or by section of the settings; of a path without splits one, called `images`."""
+    duplicates: Duplicates
+
+
+class CheckResult(CheckCountsResult):
+    """What decoding all images at a path, or of a configuration, gave."""
+
+    images_a_second: float
+    peak_memory_mb: float
+
+
+class CleanResult(TypedDict):
+    """Files that dead attempts left."""
+
+    files: list[str]
+    deleted: NotRequired[int]
+    would_delete: NotRequired[int]
+
+
+class NodeFacts(TypedDict, total=False):
+    """What a process finds out about its machine."""
+
+    versions: dict[str, str]
+    """Of Python, rayqc and the packages that matter."""
+    asks_for_token: bool
+    clock: float
+    """Seconds since 1970."""
+    gpu_names: list[str]
+    shm_bytes: int | None
+    """Size of /dev/shm; None where there is none."""
+    temporary_bytes_free: int
+
+
+class NodeRow(NodeFacts):
+    """What Ray says of a node; also the facts of its machine, where a task runs there."""
+
+    host: str
+    cpus: float
+    gpus: float
+    memory_bytes: float
+    object_store_bytes: float
+
+
+class DoctorResult(TypedDict):
+    """What a Ray session offers, and warnings of what is wrong with it."""
+
+    versions: dict[str, str]
+    nodes: list[NodeRow]
+    warnings: list[str]
