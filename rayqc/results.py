@@ -163,6 +163,8 @@ class ClassifyResult(TypedDict, total=False):
     arms: dict[str, ArmResult]
     differences: dict[str, Interval]
     """Differences between arms, such as `accepted - random`, paired by seed."""
+    kind: str
+    """`cnn`, or what probes are of; missing in results of before."""
     trainings: list[TrainingRecord]
     test_images: int
 

@@ -26,7 +26,7 @@ SETTINGS = {
     "pool": [{"path": "pool/digits.npz", "name": "arrays"}],
     "encoder": {"kind": "thumbnail"},
     "regions": {"views": ["edges", "coarse"], "folds": 3, "measure_images": 50},
-    "classify": {"arms": ["real"], "seeds": 1, "steps": 10, "width": 4},
+    "classify": {"kind": "probe", "arms": ["real"], "seeds": 2},
     "farthest": {"count": 3},
 }
 
@@ -98,6 +98,7 @@ def test_an_encoder_and_a_view_are_used(added):
     assert model["kind"] == "thumbnail"
     result = json.loads((added / "run" / "result.json").read_text())
     assert result["encoder"] == {"latent_dim": 64}
+    assert result["classify"]["kind"] == "probe of latents"
     arrays = (added / "run" / "regions" / "regions.safetensors").read_bytes()
     assert b"scorer0.label.coarse.weight_FK" in arrays
 

@@ -33,7 +33,7 @@ def whole_run(result: RunResult, folder: str) -> Shown:
     copy_share = acceptance["near_copy_share"]
     return [
         acceptance_table(acceptance),
-        _arms_table(table3_row),
+        *([_arms_table(table3_row)] if table3_row["seeds"] else []),
         *(f"{name}: {percent(value)}" for name, value in other_arms if value),
         *(f"{name}: {points(value)}" for name, value in table3_row["differences"].items()),
         *_control_lines(table3_row["differences"]),
@@ -128,7 +128,7 @@ def examined(result: DoctorResult, folder: str) -> Shown:
 def _arms_table(row: Table3) -> Table:
     """The paper's Table 3 and its control."""
     low, high = row["images_a_class"]["min"], row["images_a_class"]["max"]
-    title = f"test accuracy, mean over {row['seeds']} seeds, 95% interval" if row["seeds"] else None
+    title = f"test accuracy, mean over {row['seeds']} seeds, 95% interval"
     figures = (
         str(low) if low == high else f"{low} to {high}",
         f"{row['pool']:,}",

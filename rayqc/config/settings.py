@@ -108,8 +108,10 @@ class Encoder(NamesCode):
     """Factor on the paper's channel counts (512, 1024) and hidden units (400). 1.0 is the paper."""
     latent_dim: PositiveInt = 100
     """Latent dimensions D; the paper's 100 at every width."""
-    steps: PositiveInt = 2000
-    """Optimiser steps. The paper names no figure."""
+    steps: PositiveInt | None = None
+    """Optimiser steps; the paper names no figure. Null takes 2000, and 100 of a VAE of images above
+    32 pixels that decides nothing: where regions are `calibrated`, and no pool entry is of kind
+    `vae`. Near copies and nearest references are then rougher."""
     batch_size: PositiveInt = 32
     """Images a step, over all training workers together."""
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
@@ -178,17 +180,18 @@ class Filter(Settings):
 class Classify(Settings):
     """The classifier stage: does the filter help?"""
 
-    kind: Literal["cnn", "probe"] = "cnn"
+    kind: Literal["auto", "cnn", "probe"] = "auto"
     """`cnn`: a small convolutional network is trained for each arm and seed. `probe`: a linear
-    classifier on the encoder's latents, in seconds for a hundred seeds; each seed draws its
-    training images anew with replacement. For photographs, with a pretrained encoder."""
+    classifier, in seconds for a hundred seeds, on latents of an encoder that was trained elsewhere,
+    or on edge histograms; each seed draws its training images anew with replacement. `auto`: `cnn`
+    up to 32 pixels, where it takes minutes, and `probe` above, where it would take an hour."""
     arms: list[Arm] = ["real", "all", "random", "accepted", "rejected"]
     """Training sets to compare. `real` the references alone; the others add to them: `all` the
     pool, `accepted` what was kept, `random` as many per class drawn at random, `rejected` the
     rest, `each` what was kept of each pool entry by itself. An empty list skips the stage."""
-    seeds: Annotated[int, Field(ge=1)] = 5
+    seeds: Annotated[int, Field(ge=1)] | None = None
     """Trainings an arm, each with its own initial weights, batches and random subset, or its own
-    draw of training images."""
+    draw of training images. Null takes 5, and 20 of probes."""
     steps: Annotated[int, Field(ge=10)] = 600
     """Optimiser steps, the same in each arm."""
     batch_size: PositiveInt = 64

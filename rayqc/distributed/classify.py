@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import quote
 
 import numpy as np
@@ -15,17 +14,15 @@ import pyarrow as pa
 import torch
 
 from rayqc.config import Config
+from rayqc.config.settings import Classify
 from rayqc.config.settings_from import settings_from
-from rayqc.distributed.judged_pool import judged_of, pool_tables
-from rayqc.distributed.probe import put_latents
+from rayqc.distributed.arm_images import put_images
+from rayqc.distributed.probe import put_features
 from rayqc.distributed.resources import gpus_wanted
-from rayqc.distributed.tasks import put_shared, run_tasks
-from rayqc.images.decode import Limits, decode_batch, limits_of
+from rayqc.distributed.tasks import run_tasks
 from rayqc.images.look import ImageShape
-from rayqc.images.references import decode_real
 from rayqc.progress import Progress
 from rayqc.results import TrainingRecord
-from rayqc.schema import image_bytes
 from rayqc.storage import Folder, read_json, write_json
 from rayqc.training.arms import (
     Images,
@@ -37,8 +34,19 @@ from rayqc.training.arms import (
 from rayqc.training.classifier import ClassifierSettings, accuracy, train_classifier
 from rayqc.training.probe import probe_accuracy, train_probe
 
-PROBE = "probe"
-"""The setting `classify.kind` of a linear classifier on the encoder's latents."""
+CNN, PROBE = "cnn", "probe"
+"""The kinds of classifiers; see the setting `classify.kind`."""
+SEEDS = {CNN: 5, PROBE: 20}
+"""Trainings an arm, where the settings name no number."""
+LARGEST_OF_CNN = 32
+"""Pixels up to which `auto` takes the network."""
+
+
+def kind_of(settings: Classify, image: ImageShape) -> str:
+    """`cnn` or `probe`: that of the settings, or for `auto` what suits the images' size."""
+    if settings.kind != "auto":
+        return settings.kind
+    return CNN if image.size <= LARGEST_OF_CNN else PROBE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +69,7 @@ def run_arms(
     results: Folder,
     image: ImageShape,
     model: Folder,
+    seen: bool,
     classes: int,
     config: Config,
     progress: Progress,
@@ -71,13 +80,17 @@ def run_arms(
         references: columns id, label, image; so is `test`.
         filtered: a finished filter's output.
         results: folder of one record file for each training.
+        image: the run's size and channels.
         model: of the encoder, which probes take their latents from.
+        seen: was the encoder trained on the references? Probes then take edge histograms.
 
     Returns:
         One record for each training: arm, seed, accuracy, images added to the references.
     """
     arms = arms_of(config)
-    jobs = [Job(arm=arm, seed=seed) for seed in range(config.classify.seeds) for arm in arms]
+    kind = kind_of(config.classify, image)
+    seeds = config.classify.seeds or SEEDS[kind]
+    jobs = [Job(arm=arm, seed=seed) for seed in range(seeds) for arm in arms]
     finished_names = set(results.names())
     unfinished = [job for job in jobs if job.name not in finished_names]
     with progress.stage("classify", len(jobs), "trainings") as stage:
@@ -85,12 +98,14 @@ def run_arms(
             stage.skip(len(jobs) - len(unfinished))
         if unfinished:
             minutes = config.resources.stuck_minutes
-            if config.classify.kind == PROBE:
-                latent_refs = put_latents(references, test, filtered, model, config, progress)
+            if kind == PROBE:
+                latent_refs = put_features(
+                    references, test, filtered, image, model, seen, config, progress
+                )
                 probe_jobs = [(job, *latent_refs, classes, config, results) for job in unfinished]
                 run_tasks(probe_arm, probe_jobs, stage, minutes=minutes)
             else:
-                image_refs = _put_images(references, test, filtered, image, config)
+                image_refs = put_images(references, test, filtered, image, config)
                 gpu = gpus_wanted(config.resources.use_gpu)
                 jobs_left = [
                     (job, *image_refs, classes, config, gpu, results) for job in unfinished
@@ -165,40 +180,6 @@ def _write_record(results: Folder, job: Job, share_right: float, rows: np.ndarra
         "added": int(rows.size),
     }
     write_json(results, job.name, record)
-
-
-def _put_images(
-    references: pa.Table, test: pa.Table, filtered: Folder, image: ImageShape, config: Config
-) -> tuple[Any, Any, Any]:
-    """Pixels of references, test images and pool, put in Ray's object store once for all jobs."""
-    limits = limits_of(config.image)
-    pool = _load_pool(filtered, image, limits, config)
-    return (
-        put_shared(_pixels(references, image, limits)),
-        put_shared(_pixels(test, image, limits)),
-        put_shared(pool),
-    )
-
-
-def _pixels(table: pa.Table, image: ImageShape, limits: Limits) -> Images:
-    data = image_bytes(table)
-    images_NHWC = decode_real(table["id"].to_pylist(), data, image, limits)
-    return Images(images_NHWC=images_NHWC, label_N=np.asarray(table["label"]))
-
-
-def _load_pool(filtered: Folder, image: ImageShape, limits: Limits, config: Config) -> LabelledPool:
-    images = [np.zeros((0, *image.pixels), np.uint8)]
-    judged_tables = []
-    for table in pool_tables(filtered, config):
-        images.append(decode_batch(image_bytes(table), image, limits)[0])
-        judged_tables.append(table.select(["id", "label", "verdict"]))
-    judged = judged_of(judged_tables, config)
-    return LabelledPool(
-        images_NHWC=np.concatenate(images),
-        label_N=judged.label_N,
-        accepted_N=judged.accepted_N,
-        entry_N=judged.entry_N,
-    )
 
 
 def _seed(run_seed: int, job_seed: int) -> int:

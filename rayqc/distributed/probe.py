@@ -1,4 +1,4 @@
-"""Latents for linear probes: of references, test images and the judged pool.
+"""What linear probes are trained on: features of references, test images and the judged pool.
 
 Shape suffixes: N images, D latent.
 """
@@ -9,18 +9,76 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import torch
 
 from rayqc.config import Config
+from rayqc.distributed.arm_images import pixels_of, pool_pixels
 from rayqc.distributed.encode import encode_images, in_order
 from rayqc.distributed.judged_pool import judged_of, pool_tables
 from rayqc.distributed.tasks import put_shared
+from rayqc.images.look import ImageShape
+from rayqc.models.features import edge_histograms
+from rayqc.models.vae import pixels_to_input
 from rayqc.progress import Progress
 from rayqc.storage import Folder
-from rayqc.training.arms import LatentPool, Latents
+from rayqc.training.arms import Images, LatentPool, Latents
 from rayqc.work.latent_columns import latent_matrix
 
+BATCH = 256
+"""Images whose edge histograms are taken at once."""
 
-def put_latents(
+
+def put_features(
+    references: pa.Table,
+    test: pa.Table,
+    filtered: Folder,
+    image: ImageShape,
+    model: Folder,
+    seen: bool,
+    config: Config,
+    progress: Progress,
+) -> tuple[Any, Any, Any]:
+    """Features of references, test images and pool, put in Ray's object store once for all jobs.
+
+    They are the encoder's latents where it was trained elsewhere. Where it was trained on the few
+    references its latents tell classes apart badly, and edge histograms are taken.
+    """
+    if seen:
+        return _put_edges(references, test, filtered, image, config)
+    return _put_latents(references, test, filtered, model, config, progress)
+
+
+def _put_edges(
+    references: pa.Table, test: pa.Table, filtered: Folder, image: ImageShape, config: Config
+) -> tuple[Any, Any, Any]:
+    def edges(images: Images) -> Latents:
+        return Latents(latent_ND=_edges(images.images_NHWC), label_N=images.label_N)
+
+    pool = pool_pixels(filtered, image, config)
+    of_pool = LatentPool(
+        latent_ND=_edges(pool.images_NHWC),
+        label_N=pool.label_N,
+        accepted_N=pool.accepted_N,
+        entry_N=pool.entry_N,
+    )
+    return (
+        put_shared(edges(pixels_of(references, image, config))),
+        put_shared(edges(pixels_of(test, image, config))),
+        put_shared(of_pool),
+    )
+
+
+@torch.inference_mode()
+def _edges(images_NHWC: np.ndarray) -> np.ndarray:
+    """(N, F) float32 edge histograms."""
+    parts = [
+        edge_histograms(pixels_to_input(torch.from_numpy(images_NHWC[start : start + BATCH])))
+        for start in range(0, max(1, len(images_NHWC)), BATCH)
+    ]
+    return torch.cat(parts).numpy()
+
+
+def _put_latents(
     references: pa.Table,
     test: pa.Table,
     filtered: Folder,
@@ -28,7 +86,6 @@ def put_latents(
     config: Config,
     progress: Progress,
 ) -> tuple[Any, Any, Any]:
-    """Latents of references, test images and pool, put in Ray's object store once for all jobs."""
 
     def latents(table: pa.Table, name: str) -> Latents:
         encoded = encode_images(table, model, config, progress, name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -14,7 +15,7 @@ from rayqc.distributed.trainer import Training, Worker, resume, run_trainer
 from rayqc.encoders.base import MadeEncoder
 from rayqc.encoders.batches import LatentEncoder
 from rayqc.encoders.store import TrainedEncoder, load_encoder, save_encoder
-from rayqc.encoders.vae import measure
+from rayqc.encoders.vae import LONG, SHORT, measure, steps_of
 from rayqc.images.look import ImageShape
 from rayqc.models.vae import VAE, VAEShape
 from rayqc.progress import Progress
@@ -23,6 +24,8 @@ from rayqc.training.checkpoint import load_checkpoint, save_checkpoint
 from rayqc.training.holdout import choose_holdout
 from rayqc.training.vae import TrainingState, VAESettings, bare_model, train_vae
 from rayqc.units import evenly
+
+logger = logging.getLogger(__name__)
 
 MOST_MEASURED = 1000
 """References that the trained VAE is measured on, at most."""
@@ -43,7 +46,15 @@ def train_vae_encoder(
     Args:
         references: columns id, label, image.
     """
-    training = Training(name="train", steps=config.encoder.steps, folder=model)
+    steps = steps_of(config, image.size)
+    if config.encoder.steps is None and steps == SHORT:
+        logger.info(
+            "train: %d steps, since no verdict depends on this VAE; near copies and nearest "
+            "references are found better after encoder.steps=%d, or by encoder.kind: pretrained",
+            steps,
+            LONG,
+        )
+    training = Training(name="train", steps=steps, folder=model)
     plan = VAEPlan(image=image, classes=classes, config=config)
     run_trainer(train_loop, plan, image, references, training, config, progress)
     return load_encoder(model, None)
@@ -77,7 +88,8 @@ def train_loop(plan: VAEPlan, worker: Worker) -> None:
     def record(state: TrainingState) -> None:
         worker.tell_step(state.step)
 
-    train_vae(state, images_NHWC[~held_N], _settings(config), workers, report, record, str(device))
+    settings = _settings(config, image.size)
+    train_vae(state, images_NHWC[~held_N], settings, workers, report, record, str(device))
     if workers.rank == 0:
         vae = bare_model(state.model)
         sampled_rows = evenly(len(label_N), MOST_MEASURED)
@@ -99,6 +111,11 @@ def _fresh_state(image: ImageShape, config: Config, device: torch.device) -> Tra
     )
 
 
-def _settings(config: Config) -> VAESettings:
-    augment = config.encoder.augment == "affine"
-    return settings_from(VAESettings, config.encoder, augment=augment, seed=config.encoder_seed())
+def _settings(config: Config, size: int) -> VAESettings:
+    return settings_from(
+        VAESettings,
+        config.encoder,
+        steps=steps_of(config, size),
+        augment=config.encoder.augment == "affine",
+        seed=config.encoder_seed(),
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rayqc.encoders.base import EncoderTask, MadeEncoder, Shape
+from rayqc.encoders.vae import LONG
 from rayqc.models.backbone import Backbone
 from rayqc.training.classifier import ClassifierSettings
 
@@ -19,7 +20,7 @@ def training_of(task: EncoderTask) -> ClassifierSettings:
     """How a backbone is trained, from the settings of an encoder."""
     settings = task.settings
     return ClassifierSettings(
-        steps=settings.steps,
+        steps=settings.steps or LONG,
         batch_size=settings.batch_size,
         learning_rate=settings.learning_rate,
         width=max(4, round(settings.width * FULL_WIDTH)),

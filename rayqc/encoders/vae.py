@@ -13,16 +13,51 @@ from typing import Any
 import numpy as np
 import torch
 
+from rayqc.config import Config, Latent
 from rayqc.encoders.base import EncoderKind
 from rayqc.encoders.batches import LatentEncoder
-from rayqc.errors import CollapsedEncoderError
+from rayqc.errors import CollapsedEncoderError, ConfigError
 from rayqc.models.losses import ACTIVE_KL, kl_to_standard_normal, reconstruction_loss
 from rayqc.models.vae import VAE, VAEShape, pixels_to_input
 
 LEAST_ACTIVE = 2
 """With fewer active latent units than this, images can no longer be told apart."""
+LONG, SHORT = 2000, 100
+"""Steps of a VAE that decides something, and of one of large images that does not."""
+SMALL = 32
+"""Pixels of images whose VAE is trained long in any case: that takes a minute or two."""
 LEAST_CONTRAST = 32
 """Of 255 levels; images of less are nearly of one level."""
+
+
+def steps_of(config: Config, size: int) -> int:
+    """Optimiser steps of a VAE of images of `size` pixels; see the setting `encoder.steps`."""
+    if config.encoder.steps is not None:
+        return config.encoder.steps
+    decides = config.regions.kind != "calibrated" or any(
+        isinstance(entry, Latent) for entry in config.pool
+    )
+    return LONG if decides or size <= SMALL else SHORT
+
+
+def refuse_short(record: Mapping[str, Any], config: Config, size: int) -> None:
+    """Refuse what is decided by a VAE that was trained while it decided nothing.
+
+    Args:
+        record: of the encoder, with its `steps` if it is a VAE.
+        size: pixels of its images.
+
+    Raises:
+        ConfigError: settings that have changed since ask for a longer training.
+    """
+    if config.encoder.kind != "vae" or config.encoder.steps is not None:
+        return
+    done, wanted = int(record.get("steps", LONG)), steps_of(config, size)
+    if done < wanted:
+        raise ConfigError(
+            f"the VAE was trained in {done:,} steps, which is enough where nothing is decided by "
+            f"it, and these settings do; train it anew: --set encoder.steps={wanted} --redo"
+        )
 
 
 @torch.inference_mode()

@@ -89,4 +89,4 @@ def test_a_missing_file_is_named(tmp_path):
 def test_differences_name_paths_and_values():
     old = make_config({"references": {"kind": "bundled"}}).model_dump()
     new = make_config({"references": {"kind": "bundled"}, "encoder": {"steps": 5}}).model_dump()
-    assert differences(old, new) == ["encoder.steps: 2000 -> 5"]
+    assert differences(old, new) == ["encoder.steps: None -> 5"]

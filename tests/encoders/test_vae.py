@@ -4,10 +4,40 @@ import numpy as np
 import pytest
 import torch
 
+from rayqc.config import make_config
 from rayqc.encoders.batches import LatentEncoder
-from rayqc.encoders.vae import measure, refuse_collapse
-from rayqc.errors import CollapsedEncoderError
+from rayqc.encoders.vae import LONG, SHORT, measure, refuse_collapse, refuse_short, steps_of
+from rayqc.errors import CollapsedEncoderError, ConfigError
 from rayqc.models.vae import VAE, VAEShape
+
+
+@pytest.mark.parametrize(
+    ("sections", "size", "steps"),
+    [
+        ({}, 64, SHORT),
+        ({}, 32, LONG),
+        ({"encoder": {"steps": 7}}, 64, 7),
+        ({"regions": {"kind": "sphere"}}, 64, LONG),
+        ({"regions": {"kind": "sphere_loo"}}, 64, LONG),
+        ({"pool": [{"kind": "augment"}, {"kind": "vae"}]}, 64, LONG),
+    ],
+)
+def test_a_vae_is_trained_long_where_something_depends_on_it(sections, size, steps):
+    config = make_config({"references": {"kind": "bundled"}, **sections})
+    assert steps_of(config, size) == steps
+
+
+def test_what_comes_to_depend_on_a_short_training_is_refused():
+    record = {"steps": SHORT}
+    refuse_short(record, make_config({"references": {"kind": "bundled"}}), 64)
+    spheres = {"references": {"kind": "bundled"}, "regions": {"kind": "sphere"}}
+    with pytest.raises(ConfigError, match=r"in 100 steps, .* --set encoder.steps=2000 --redo"):
+        refuse_short(record, make_config(spheres), 64)
+    refuse_short({"steps": LONG}, make_config(spheres), 64)
+    refuse_short(record, make_config({**spheres, "encoder": {"steps": SHORT}}), 64)
+    refuse_short(
+        {"latent_dim": 4}, make_config({**spheres, "encoder": {"kind": "contrastive"}}), 64
+    )
 
 
 def collapsed() -> VAE:

@@ -3,8 +3,12 @@
 import json
 
 import numpy as np
+import pytest
 
 import rayqc
+from rayqc.config.settings import Classify
+from rayqc.distributed.classify import kind_of
+from rayqc.images.look import ImageShape
 from rayqc.training.arms import Latents
 from rayqc.training.probe import probe_accuracy, resampled, train_probe
 from tests.conftest import tiny
@@ -41,6 +45,14 @@ def test_probes_of_a_seed_draw_the_same_references(rng):
     assert probe_accuracy(train_probe(known, wrong, 3, 0), test) < 0.5
 
 
+@pytest.mark.parametrize(
+    ("kind", "size", "taken"),
+    [("auto", 32, "cnn"), ("auto", 64, "probe"), ("cnn", 64, "cnn"), ("probe", 28, "probe")],
+)
+def test_large_images_get_probes(kind, size, taken):
+    assert kind_of(Classify(kind=kind), ImageShape(size=size, channels=3)) == taken
+
+
 def test_a_classifier_stage_of_probes(ray_session, tmp_path):
     config = rayqc.make_config(tiny(classify={"kind": "probe", "seeds": 4}))
     result = rayqc.run(config, str(tmp_path / "run"))
@@ -50,7 +62,8 @@ def test_a_classifier_stage_of_probes(ray_session, tmp_path):
     for arm in arms.values():
         assert arm["seeds"] == 4
         assert 0 < arm["accuracy"]["mean"] <= 1
-    assert arms["real"]["accuracy"]["mean"] > 0.15  # 0.1 is chance
+    assert arms["real"]["accuracy"]["mean"] > 0.4  # 0.1 is chance
+    assert result["classify"]["kind"] == "probe of edge histograms"
     assert len(list((tmp_path / "run/classify").glob("*.json"))) == 20
     saved = json.loads((tmp_path / "run/classify.json").read_text())
     assert saved["arms"]["real"]["accuracy"] == arms["real"]["accuracy"]

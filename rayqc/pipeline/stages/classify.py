@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def work(run: Run) -> ClassifyResult:
     """Train and test a classifier of each arm and seed; none where the settings name no arms."""
-    from rayqc.distributed.classify import run_arms
+    from rayqc.distributed.classify import PROBE, kind_of, run_arms
     from rayqc.errors import InputError
     from rayqc.report.intervals import summarise
     from rayqc.storage import write_json
@@ -33,11 +33,15 @@ def work(run: Run) -> ClassifyResult:
             run.folder.sub("classify"),
             run.encoder.image,
             run.model,
+            run.encoder.seen,
             len(run.encoder.classes),
             run.config,
             run.progress,
         )
-        summary = {**summarise(records), "test_images": test.num_rows}
+        kind = kind_of(run.config.classify, run.encoder.image)
+        if kind == PROBE:
+            kind += " of edge histograms" if run.encoder.seen else " of latents"
+        summary = {**summarise(records), "kind": kind, "test_images": test.num_rows}
     write_json(run.folder, "classify.json", summary)
     return summary
 
@@ -46,6 +50,7 @@ def show(summary: ClassifyResult, folder: str) -> Shown:
     """Accuracy of each arm, and differences between arms."""
     arms, differences = summary.get("arms", {}), summary.get("differences", {})
     return [
+        *([f"classifier: {summary['kind']}"] if "kind" in summary else []),
         *(
             f"{name}: {percent(arm['accuracy'])}, {arm['added']:,} images added"
             for name, arm in arms.items()

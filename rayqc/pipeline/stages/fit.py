@@ -22,7 +22,7 @@ def work(run: Run) -> FitResult:
 
     from rayqc.distributed.encode import encode_images, in_order
     from rayqc.distributed.fit import fit_regions
-    from rayqc.encoders.vae import refuse_collapse
+    from rayqc.encoders.vae import refuse_collapse, refuse_short
     from rayqc.pipeline.leaks import know_images
     from rayqc.pipeline.measured import measured_coverage, separation_warnings
     from rayqc.pipeline.run import REFERENCES
@@ -34,6 +34,7 @@ def work(run: Run) -> FitResult:
 
     config, encoder, references = run.config, run.encoder, run.references
     refuse_collapse(encoder.record, config.encoder.allow_collapse)
+    refuse_short(encoder.record, config, encoder.image.size)
     know_images(run)  # again, since the test images may have changed since training
     latents = encode_images(references, run.model, config, run.progress, "fit")
     ordered_latents = in_order(latents, references)

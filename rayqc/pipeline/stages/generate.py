@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 def work(run: Run) -> GenerateResult:
     """Train the GANs, and make the pool unless the filter's actors are to make it."""
     from rayqc.distributed.generate import generate_pool
+    from rayqc.encoders.vae import refuse_short
     from rayqc.generators.sampled import SampledSource
     from rayqc.pipeline.generators import (
         on_devices,
@@ -25,6 +26,7 @@ def work(run: Run) -> GenerateResult:
     from rayqc.pipeline.pool import plan_pool, pool_on_disk
 
     refuse_unnamed(run)
+    refuse_short(run.encoder.record, run.config, run.encoder.image.size)
     accuracy_by_name = train_generators(run)
     summary: GenerateResult = {"made": 0}
     if accuracy_by_name:
