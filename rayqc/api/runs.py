@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, cast
@@ -30,6 +31,8 @@ from rayqc.results import (
     RunResult,
 )
 from rayqc.storage import Folder
+
+logger = logging.getLogger(__name__)
 
 DEMO = Path(__file__).parent.parent / "data" / "demo.yaml"
 
@@ -246,7 +249,16 @@ def do_one_stage(
 
 
 def _settings(config: Config | str) -> Config:
-    return load_config(config) if isinstance(config, str) else config
+    """The settings; without test images they have no arms, unless they name some."""
+    settings = load_config(config) if isinstance(config, str) else config
+    if settings.test_data() is not None or "arms" in settings.classify.model_fields_set:
+        return settings
+    logger.warning(
+        "no test images are named: no classifier is trained, and whether the filter helps is not "
+        "measured; set `test: {path: ...}` to real images held back"
+    )
+    classify = settings.classify.model_copy(update={"arms": []})
+    return settings.model_copy(update={"classify": classify})
 
 
 def _session_for(

@@ -170,6 +170,8 @@ def make(task: EncoderTask) -> MadeEncoder:
         ConfigError: there is no such model, or no weights for it.
     """
     name, path = str(task.settings.name), task.settings.weights
+    if path is not None and not Path(path).is_file():
+        raise ConfigError(f"encoder.weights: there is no file {path}")
     network = _create(name, num_classes=0, pretrained=path is None)
     if path is not None:
         try:

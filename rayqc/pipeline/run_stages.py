@@ -7,7 +7,8 @@ import time
 from collections.abc import Iterable
 from typing import Any, cast
 
-from rayqc.pipeline.records import begin, done, is_done, summary_of
+from rayqc.errors import ConfigError, InputError, UntrustedCodeError
+from rayqc.pipeline.records import begin, clear_stages, done, is_done, status, summary_of
 from rayqc.pipeline.run import Run
 from rayqc.pipeline.stage import all_stages, stage
 from rayqc.report.result import build_result, table3
@@ -25,17 +26,26 @@ REPORTED = ("train", "fit", "filter", "classify")
 def do_stage(run: Run, name: str) -> Any:
     """Do a stage unless it is done; returns its summary.
 
+    A first stage that fails for its settings or its images has done nothing: it counts as not
+    begun, so that what is put right is not refused as a change.
+
     Raises:
         InputError: a stage that it needs is not done.
     """
     if is_done(run.folder, name):
         logger.info("%s: done before, nothing to do", name)
     else:
+        is_first, is_new = not stage(name).needs, status(run.folder, name) is None
         begin(run.folder, name)
-        if not stage(name).needs:
+        if is_first:
             run.forget()
         started = time.monotonic()
-        summary = stage(name).work(run)
+        try:
+            summary = stage(name).work(run)
+        except (ConfigError, InputError, UntrustedCodeError):
+            if is_first and is_new:
+                clear_stages(run.folder, [name])
+            raise
         _write_result(run, name, summary)
         done(run.folder, name, time.monotonic() - started, summary)
     return summary_of(run.folder, name)

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import ray
+import yaml
 
 from rayqc.cli.main import main
 from rayqc.version import __version__
@@ -89,9 +90,31 @@ def test_a_broken_reference_is_named(capsys, config, tmp_path, ray_session):
 
 def test_arms_need_test_images(capsys, config, tmp_path):
     pq.write_table(pa.table({"image": [b"x"], "label": [0]}), tmp_path / "refs.parquet")
-    text = f"references: {{path: {tmp_path}/refs.parquet}}"
+    text = f"references: {{path: {tmp_path}/refs.parquet}}\nclassify: {{arms: [real]}}"
     line = mistake(capsys, "run", config(text), "--out", str(tmp_path / "run"))
     assert "needs real test images" in line and "arms: []" in line
+
+
+def test_without_test_images_the_classifier_stage_is_left_out_and_this_is_said(
+    capsys, config, tmp_path, ray_session
+):
+    pq.write_table(pa.table({"image": [b"x"], "label": [0]}), tmp_path / "refs.parquet")
+    text = f"references: {{path: {tmp_path}/refs.parquet}}"
+    assert main(["run", config(text), "--out", str(tmp_path / "run")]) == 2  # a broken reference
+    assert "warning: no test images are named: no classifier" in capsys.readouterr().err
+    settings = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
+    assert settings["classify"]["arms"] == []
+
+
+def test_a_start_that_failed_claims_nothing(capsys, config, tmp_path, ray_session):
+    """What was wrong is put right, and the run folder takes it."""
+    bundled = "references: {kind: bundled, per_class: 2}\n"
+    out = str(tmp_path / "run")
+    for weights in ("nowhere.pth", "elsewhere.pth"):
+        encoder = f"encoder: {{kind: timm, name: resnet10t, weights: {tmp_path}/{weights}}}"
+        line = mistake(capsys, "train", config(bundled + encoder), "--out", out)
+        assert f"encoder.weights: there is no file {tmp_path}/{weights}" in line
+        assert not list((tmp_path / "run" / "stages").glob("*.json"))
 
 
 def test_wrong_usage(capsys, tmp_path):
