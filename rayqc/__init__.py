@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from rayqc.api.tools import check as check
     from rayqc.api.tools import clean as clean
     from rayqc.api.tools import doctor as doctor
+    from rayqc.api.tools import init as init
     from rayqc.config import Config as Config
     from rayqc.config import load_evaluation as load_evaluation
     from rayqc.errors import RayqcError as RayqcError
@@ -65,6 +66,7 @@ _MODULE_BY_NAME = {
     "generate": "api.runs",
     "generate_until": "api.pools",
     "hf_dataset": "api.exported",
+    "init": "api.tools",
     "inspect": "api.judged",
     "list_images": "api.judged",
     "refilter": "api.judged",

@@ -24,6 +24,14 @@ class ExportResult(TypedDict):
     """A line of Python that reads it."""
 
 
+class InitResult(TypedDict):
+    """Settings that were written."""
+
+    settings: str
+    found: list[str]
+    """What they are for, in lines."""
+
+
 class CheckedSection(TypedDict):
     """What the images of one split, or of one section of the settings, are."""
 

@@ -208,6 +208,7 @@ def test_public_names():
         "generate",
         "generate_until",
         "hf_dataset",
+        "init",
         "inspect",
         "list_images",
         "load_config",

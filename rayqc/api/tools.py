@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import cast
 
 from rayqc.config import Data, parse_config
 from rayqc.distributed.doctor import examine
 from rayqc.distributed.session import session
-from rayqc.errors import InputError
+from rayqc.errors import ConflictError, InputError
 from rayqc.ledger.clean import orphans, remove
 from rayqc.ledger.owner import own
 from rayqc.ledger.plan import LEDGER
 from rayqc.pipeline.check import check_config, check_images
+from rayqc.pipeline.first_settings import first_settings
 from rayqc.pipeline.run_folder import CONFIG
 from rayqc.pipeline.settings import load_config
 from rayqc.progress import Progress
 from rayqc.storage import Folder
-from rayqc.tool_results import CheckResult, CleanResult, DoctorResult
+from rayqc.tool_results import CheckResult, CleanResult, DoctorResult, InitResult
 
 YAML = (".yaml", ".yml")
 """Endings of files of settings."""
@@ -52,6 +54,39 @@ def check(
     settings = parse_config(text, overrides, origin="check").image
     data = Data(path=path, image_column=image_column, label_column=label_column)
     return check_images(data, settings, progress or Progress())
+
+
+def init(
+    folder: str,
+    *,
+    settings: str = "rayqc.yaml",
+    pool: str | None = None,
+    test: str | None = None,
+) -> InitResult:
+    """Look at a folder and write a commented file of settings that runs as it is.
+
+    Args:
+        folder: the references, or a folder that holds them beside a pool and test images, in
+            folders named so (real, pool, test and their like).
+        settings: the file to write; one that is there is left alone.
+        pool: where the pool is; None looks for it in the folder, or else augments.
+        test: where test images are; None looks for them in the folder and the references' splits.
+
+    Returns:
+        The file, and what was found.
+
+    Raises:
+        ConflictError: the file exists.
+        InputError: no labelled images there.
+    """
+    place = Path(settings)
+    if place.exists():
+        raise ConflictError(f"{settings} exists already; name another file with --settings")
+    text, found = first_settings(folder, pool, test)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with place.open("x", encoding="utf-8") as file:
+        file.write(text)
+    return {"settings": settings, "found": found}
 
 
 def clean(place: str, *, dry_run: bool = False) -> CleanResult:

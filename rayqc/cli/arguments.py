@@ -12,6 +12,12 @@ from rayqc.verdicts import ACCEPTED, ERROR, REJECTED
 ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "config": ("CONFIG.yaml", {"help": "YAML file of settings"}),
     "run": ("RUN", {"help": "run folder"}),
+    "images": ("DIR", {"help": "the real images, or a folder of them beside a pool (and test)"}),
+    "test": ("PATH", {"help": "real images held back"}),
+    "settings": (
+        "FILE.yaml",
+        {"default": "rayqc.yaml", "help": "file to write (default: rayqc.yaml)"},
+    ),
     "path": (
         "PATH",
         {"help": "any pool, any folder of images, or a YAML file of settings"},
@@ -88,7 +94,7 @@ ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 """Name of each argument to its placeholder and its options in argparse."""
 
-POSITIONAL = ("config", "run", "path", "judged", "id", "evaluation")
+POSITIONAL = ("config", "images", "run", "path", "judged", "id", "evaluation")
 COUNTS = ("limit", "draws", "actors", "until", "budget", "first")
 
 

