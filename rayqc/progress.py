@@ -10,12 +10,16 @@ from typing import Self
 logger = logging.getLogger(__name__)
 
 SECONDS_BETWEEN_LINES = 5.0
+FEW = 40
+"""Units after the first advance from which on the rate leaves out what came before it."""
 
 
 class Stage:
     """One stage's counter; logs done/total, rate and time left every few seconds.
 
-    Rate and time left are measured from the first advance on, since workers take time to start.
+    Rate and time left are measured from the first advance on, since workers take time to start;
+    but from the stage's start on while few units are done, each of which may have taken as long as
+    all the time before the first.
     """
 
     def __init__(self, name: str, total: int, unit: str) -> None:
@@ -52,18 +56,22 @@ class Stage:
         self.moved(now)
 
     def rate(self, now: float) -> float | None:
-        """Units per second since the first advance; None in the first half second after it."""
+        """Units per second; None in the first half second after the first advance."""
         if self._first_advance is None or now - self._first_advance[0] < 0.5:
             return None
-        return (self.done - self._first_advance[1]) / (now - self._first_advance[0])
+        since, before = self._first_advance
+        if self.done - before < FEW:
+            since, before = self._started_at, self._skipped
+        return (self.done - before) / (now - since)
 
     def describe(self, now: float) -> str:
         """Units done, rate and time left, in words."""
         text = f"{self.done:,}/{self.total:,} {self.unit}"
         rate = self.rate(now)
         if rate:
-            seconds_left = max(self.total - self.done, 0) / rate
-            text += f", {rate:,.1f} {self.unit}/s, {seconds_left:.0f} s left"
+            left = max(self.total - self.done, 0) / rate
+            words = f"{left:.0f} s" if left < 120 else f"{left / 60:.0f} min"
+            text += f", {rate:,.1f} {self.unit}/s, {words} left"
         return text
 
     def moved(self, now: float) -> None:

@@ -58,7 +58,10 @@ class Watchdog:
             if stuck and self._running and not still_there(self._running()):
                 raise StoppedError(f"{self._say(quiet)}; all dead, stopped, run again to resume")
             self._say_after = 2 * quiet
-            logger.warning(self._say(quiet))
+            # Jobs that take long are no reason for an alarm.
+            running = self._running() if self._running else ()
+            level = logging.INFO if running and still_there(running) else logging.WARNING
+            logger.log(level, self._say(quiet))
 
     def _say(self, quiet: float) -> str:
         return f"{self._name}: nothing has moved for {quiet:.0f} s; {self._describe()}"

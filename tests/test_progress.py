@@ -1,0 +1,50 @@
+"""The time that a stage says is left."""
+
+import pytest
+
+import rayqc.progress
+from rayqc.progress import FEW, Progress
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that stands until it is moved."""
+    now = [1000.0]
+    monkeypatch.setattr(rayqc.progress.time, "monotonic", lambda: now[0])
+
+    def move(seconds: float) -> float:
+        now[0] += seconds
+        return now[0]
+
+    return move
+
+
+def test_few_long_units_are_measured_from_the_start(clock):
+    """Two trainings at once, each of 160 s: the second ends a second after the first."""
+    stage = Progress().stage("classify", 25, "trainings")
+    clock(160)
+    stage.advance(1)
+    now = clock(1)
+    stage.advance(1)
+    assert stage.rate(now) == pytest.approx(2 / 161)
+    assert stage.describe(now).endswith(", 31 min left")
+
+
+def test_many_short_units_leave_out_the_start_of_workers(clock):
+    stage = Progress().stage("filter", 10_000)
+    clock(20)
+    stage.advance(100)
+    now = clock(10)
+    stage.advance(5 * FEW)
+    assert stage.rate(now) == pytest.approx(5 * FEW / 10)
+
+
+def test_what_was_done_before_is_no_part_of_the_rate(clock):
+    stage = Progress().stage("classify", 25, "trainings")
+    stage.skip(20)
+    clock(50)
+    stage.advance(1)
+    assert stage.rate(clock(0.2)) is None
+    now = clock(49.8)
+    stage.advance(1)
+    assert stage.rate(now) == pytest.approx(2 / 100)
