@@ -81,6 +81,10 @@ __all__ = list(_MODULE_BY_NAME)
 def __getattr__(name: str) -> Any:
     if name not in _MODULE_BY_NAME:
         raise AttributeError(f"module 'rayqc' has no attribute {name!r}")
+    if _MODULE_BY_NAME[name].startswith(("api.", "experiments.")):
+        from rayqc.progress import speak  # noqa: PLC0415
+
+        speak()
     with no_collection():
         return getattr(importlib.import_module(f"rayqc.{_MODULE_BY_NAME[name]}"), name)
 

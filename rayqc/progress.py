@@ -71,7 +71,8 @@ class Stage:
         if rate:
             left = max(self.total - self.done, 0) / rate
             words = f"{left:.0f} s" if left < 120 else f"{left / 60:.0f} min"
-            text += f", {rate:,.1f} {self.unit}/s, {words} left"
+            speed = f"{rate:,.1f} {self.unit}/s" if rate >= 0.1 else f"{1 / rate:.0f} s each"
+            text += f", {speed}, {words} left"
         return text
 
     def moved(self, now: float) -> None:
@@ -85,6 +86,22 @@ class Stage:
         seconds = time.monotonic() - self._started_at
         count = f"{self.done - self._skipped:,}"
         logger.info("%s: %s %s in %.1f s", self.name, count, self.unit, seconds)
+
+
+def speak() -> None:
+    """Show lines of progress on standard error, unless the program has set up logging itself.
+
+    `logging.getLogger("rayqc").setLevel("ERROR")` keeps rayqc quiet.
+    """
+    package = logging.getLogger("rayqc")
+    if package.handlers or logging.getLogger().handlers:
+        return
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    package.addHandler(handler)
+    package.propagate = False
+    if package.level == logging.NOTSET:
+        package.setLevel(logging.INFO)
 
 
 class Progress:

@@ -1,5 +1,8 @@
 """The time that a stage says is left."""
 
+import subprocess
+import sys
+
 import pytest
 
 import rayqc.progress
@@ -27,7 +30,7 @@ def test_few_long_units_are_measured_from_the_start(clock):
     now = clock(1)
     stage.advance(1)
     assert stage.rate(now) == pytest.approx(2 / 161)
-    assert stage.describe(now).endswith(", 31 min left")
+    assert stage.describe(now) == "2/25 trainings, 80 s each, 31 min left"
 
 
 def test_many_short_units_leave_out_the_start_of_workers(clock):
@@ -48,3 +51,16 @@ def test_what_was_done_before_is_no_part_of_the_rate(clock):
     now = clock(49.8)
     stage.advance(1)
     assert stage.rate(now) == pytest.approx(2 / 100)
+
+
+def test_the_python_interface_is_not_silent():
+    """Lines of progress are shown unless the program has set up logging, or asked for quiet."""
+    code = (
+        "import logging\n{}\nimport rayqc; rayqc.init; logging.getLogger('rayqc.x').info('moved')"
+    )
+    quiet = "logging.getLogger('rayqc').setLevel('ERROR')"
+    shown = []
+    for first in ("", quiet, "logging.basicConfig(format='own %(message)s', level='INFO')"):
+        command = [sys.executable, "-c", code.format(first)]
+        shown.append(subprocess.run(command, capture_output=True, text=True, check=True).stderr)
+    assert shown == ["moved\n", "", "own moved\n"]

@@ -93,7 +93,8 @@ def start_or_resume(folder: Folder, work: Work, units: list[Unit]) -> list[Unit]
     if inputs_digest(plan) != inputs:
         raise ConflictError(
             f"{folder.path(PLAN)} is not the plan of the work in {LEDGER}, as when two commands "
-            "started there at once; choose another folder, or --redo to do it anew"
+            "started there at once; choose another folder, or --redo (redo=True in Python) to do "
+            "it anew"
         )
     if not has_moved:
         return plan
@@ -110,7 +111,7 @@ def claim(folder: Folder, work: Work) -> None:
     if differing_settings:
         raise ConflictError(
             f"{folder} holds work made otherwise ({'; '.join(differing_settings)}); "
-            "choose another folder, or --redo to do it anew"
+            "choose another folder, or --redo (redo=True in Python) to do it anew"
         )
 
 

@@ -89,7 +89,8 @@ def open_run(
     if undone_stages and not redo:
         raise ConflictError(
             f"{run} was made with other settings or images ({'; '.join(changes)}); this affects "
-            f"{', '.join(undone_stages)}. Use another --out, or --redo to do these stages anew"
+            f"{', '.join(undone_stages)}. Use another --out, or --redo (redo=True in Python) "
+            "to do these stages anew"
         )
     clear_stages(run, undone_stages)
     _write(run, config, inputs)
