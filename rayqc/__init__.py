@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from rayqc.api.tools import clean as clean
     from rayqc.api.tools import doctor as doctor
     from rayqc.api.tools import init as init
+    from rayqc.api.tools import status as status
     from rayqc.config import Config as Config
     from rayqc.config import load_evaluation as load_evaluation
     from rayqc.errors import RayqcError as RayqcError
@@ -71,6 +72,7 @@ _MODULE_BY_NAME = {
     "list_images": "api.judged",
     "refilter": "api.judged",
     "run": "api.runs",
+    "status": "api.tools",
     "torch_dataset": "api.exported",
     "train": "api.runs",
 }

@@ -32,6 +32,41 @@ class InitResult(TypedDict):
     """What they are for, in lines."""
 
 
+class StageState(TypedDict):
+    """Where a stage of a run stands."""
+
+    name: str
+    status: str
+    """`done`, `begun`, or `not begun`."""
+    at: str | None
+    """When it ended, or began; UTC."""
+    seconds: float | None
+
+
+class LedgerState(TypedDict):
+    """How much of a pool is made or judged."""
+
+    units: int
+    units_done: int
+    images: int
+    images_done: int
+    outcomes: dict[str, int]
+    """Verdict to images."""
+    whole: bool
+    """Is it finished, with its files named in a manifest?"""
+
+
+class StateResult(TypedDict):
+    """Where a run, or a filter's output, stands."""
+
+    owner: str | None
+    """The command at work in it, or one that died there, in words; None where there is none."""
+    stages: list[StageState]
+    """Of a run, in order; empty for a filter's output."""
+    ledgers: dict[str, LedgerState]
+    """By folder in the run; of a filter's output, by its path."""
+
+
 class CheckedSection(TypedDict):
     """What the images of one split, or of one section of the settings, are."""
 

@@ -216,6 +216,7 @@ def test_public_names():
         "make_config",
         "refilter",
         "run",
+        "status",
         "torch_dataset",
         "train",
     ]

@@ -16,9 +16,10 @@ from rayqc.pipeline.check import check_config, check_images
 from rayqc.pipeline.first_settings import first_settings
 from rayqc.pipeline.run_folder import CONFIG
 from rayqc.pipeline.settings import load_config
+from rayqc.pipeline.state import state_of
 from rayqc.progress import Progress
 from rayqc.storage import Folder
-from rayqc.tool_results import CheckResult, CleanResult, DoctorResult, InitResult
+from rayqc.tool_results import CheckResult, CleanResult, DoctorResult, InitResult, StateResult
 
 YAML = (".yaml", ".yml")
 """Endings of files of settings."""
@@ -87,6 +88,21 @@ def init(
     with place.open("x", encoding="utf-8") as file:
         file.write(text)
     return {"settings": settings, "found": found}
+
+
+def status(place: str) -> StateResult:
+    """Where a run, or a filter's output, stands, also while a command is at work there.
+
+    Args:
+        place: a run folder, or what `filter_pool` or `refilter` wrote.
+
+    Returns:
+        Its stages, how much of each pool is done, and who is at work.
+
+    Raises:
+        InputError: there is nothing of rayqc's.
+    """
+    return state_of(place)
 
 
 def clean(place: str, *, dry_run: bool = False) -> CleanResult:

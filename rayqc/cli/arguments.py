@@ -123,6 +123,7 @@ def add_common(parser: argparse.ArgumentParser, address: str) -> None:
     parser.add_argument("--address", default=address, help=f"{text} (default: {address})")
     text = "CPUs of a local Ray (default: all)"
     parser.add_argument("--num-cpus", type=_positive, metavar="N", help=text)
+    parser.add_argument("--json", action="store_true", help="the result as one JSON document")
     parser.add_argument("-q", "--quiet", action="store_true", help="errors and the result only")
     parser.add_argument("-v", "--verbose", action="store_true", help="tracebacks of every error")
 

@@ -135,6 +135,10 @@ def _init(arguments: Arguments, common: Common) -> Any:
     )
 
 
+def _status(arguments: Arguments, common: Common) -> Any:
+    return rayqc.status(arguments.judged)
+
+
 def _list(arguments: Arguments, common: Common) -> Any:
     return rayqc.list_images(
         arguments.judged,
@@ -274,6 +278,12 @@ COMMANDS: dict[str, Command] = {
         arguments=("evaluation", "out", "set", "draws"),
         work=_evaluate,
         show=show.evaluated,
+    ),
+    "status": Command(
+        help="say which stages are done, how much is judged, and who is at work; without Ray",
+        arguments=("judged",),
+        work=_status,
+        show=show.stood,
     ),
     "check": Command(
         help="say what the images of a path or of settings are, and which cannot be decoded",

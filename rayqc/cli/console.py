@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from typing import Any
 
@@ -41,6 +42,10 @@ class Console:
         """Print one line, or with `lines` a traceback; text is neither wrapped nor marked up."""
         text = printable(f"rayqc: {message}", keep="\n" if lines else "")
         self._err.print(text, style="bold red", markup=False, soft_wrap=True)
+
+    def document(self, result: Any) -> None:
+        """Print a result as one JSON document: all of it, as the functions of Python return it."""
+        self._out.print(json.dumps(result, indent=1), markup=False, soft_wrap=True)
 
     def show(self, shown: Shown) -> None:
         """Print a result's lines and tables."""

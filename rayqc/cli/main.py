@@ -58,7 +58,10 @@ def _execute(arguments: argparse.Namespace) -> int:
     try:
         command = COMMANDS[arguments.command]
         result = command.work(arguments, common)
-        console.show(command.show_of(arguments)(result, _results_path(arguments)))
+        if arguments.json:
+            console.document(result)
+        else:
+            console.show(command.show_of(arguments)(result, _results_path(arguments)))
     except RayqcError as error:
         console.error(str(error))
         if isinstance(error, StoppedError):

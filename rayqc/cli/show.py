@@ -24,7 +24,14 @@ from rayqc.shown import (
     plain,
     points,
 )
-from rayqc.tool_results import CleanResult, DoctorResult, ExportResult, InitResult, ListResult
+from rayqc.tool_results import (
+    CleanResult,
+    DoctorResult,
+    ExportResult,
+    InitResult,
+    ListResult,
+    StateResult,
+)
 
 
 def whole_run(result: RunResult, folder: str) -> Shown:
@@ -85,6 +92,21 @@ def begun(result: InitResult, folder: str) -> Shown:
         f"  rayqc run {name} --out {run} --limit 500   a sample of the pool first",
         f"  rayqc run {name} --out {run} --redo        all of it",
     ]
+
+
+def stood(result: StateResult, folder: str) -> Shown:
+    """A line for each stage and each ledger, and who is at work."""
+    lines = []
+    for stage in result["stages"]:
+        took = f" in {stage['seconds']:,.0f} s" if stage["seconds"] is not None else ""
+        when = f", {stage['at']}" if stage["at"] else ""
+        lines.append(f"{stage['name']:>9}: {stage['status']}{took}{when}")
+    for name, ledger in result["ledgers"].items():
+        outcomes = ", ".join(f"{count:,} {kind}" for kind, count in ledger["outcomes"].items())
+        end = "whole" if ledger["whole"] else f"{ledger['units_done']:,}/{ledger['units']:,} units"
+        images = f"{ledger['images_done']:,}/{ledger['images']:,} images"
+        lines.append(f"{name}: {images}, {outcomes or '-'}; {end}")
+    return [*lines, *([result["owner"]] if result["owner"] else [])]
 
 
 def listed(result: ListResult, folder: str) -> Shown:

@@ -61,6 +61,19 @@ def is_owned(folder: Folder) -> bool:
     return found is not None and not _is_dead(found)
 
 
+def owner_of(folder: Folder) -> str | None:
+    """The command that is at work in a folder, or that died there, in words; None for none."""
+    found = _read(folder)
+    if found is None:
+        return None
+    if _is_dead(found):
+        return f"process {found['pid']} on {found['host']}, which is gone: run again to go on"
+    return (
+        f"process {found['pid']} on {found['host']} is at work, last heard of "
+        f"{time.time() - found['beat']:.0f} s ago"
+    )
+
+
 def refuse_mixing(run: Folder, pool: Folder, out: Folder) -> None:
     """Refuse an output folder that could mix with anything that lies there.
 

@@ -186,8 +186,7 @@ def command(argv, timeout=300, **env):
     )
 
 
-@pytest.mark.long
-@pytest.mark.ci
+@pytest.mark.long  # tests/distributed/test_machine.py has its kind in CI
 def test_17_long_tmpdir(case):
     folder = case("17")
     done = command([*RAYQC, "doctor"], TMPDIR=(folder / "tmpdir.txt").read_text().strip())

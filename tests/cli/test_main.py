@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 import ray
 import yaml
 
+import rayqc
 from rayqc.cli.main import main
 from rayqc.version import __version__
 
@@ -243,3 +245,21 @@ def test_deciding_again_and_looking_closer_from_the_command_line(capsys, tiny_ru
 def test_an_evaluation_needs_settings_it_can_read(capsys, tmp_path):
     assert main(["evaluate", str(tmp_path / "no.yaml"), "--out", str(tmp_path / "e")]) == 2
     assert "cannot read configuration" in capsys.readouterr().err
+
+
+def test_any_result_is_one_json_document_where_it_is_asked_for(capsys, tiny_run):
+    for argv, expected in (
+        (["status", str(tiny_run)], rayqc.status(str(tiny_run))),
+        (["list", str(tiny_run), "--first", "2"], rayqc.list_images(str(tiny_run), first=2)),
+    ):
+        assert main([*argv, "--json"]) == 0
+        assert json.loads(capsys.readouterr().out) == expected
+    assert main(["status", str(tiny_run / "model"), "--json"]) == 2
+    assert capsys.readouterr().out == ""
+
+
+def test_a_list_is_shown_in_lines(capsys, tiny_run):
+    assert main(["list", str(tiny_run), "--rejected", "--class", "3", "--first", "2"]) == 0
+    first, _, last = capsys.readouterr().out.splitlines()
+    assert "  3  rejected  " in first
+    assert last.endswith("--csv FILE writes all 30") or "more; --first N shows more" in last

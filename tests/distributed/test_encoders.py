@@ -33,12 +33,13 @@ def settings_of(kind, region):
     )
 
 
+MARKS = {"python": (), "pretrained": (pytest.mark.long, pytest.mark.ci)}
+"""Of kinds that are not left to demand."""
+
+
 @pytest.mark.parametrize(
     "kind",
-    [
-        pytest.param(kind, marks=() if kind == "python" else (pytest.mark.long, pytest.mark.ci))
-        for kind in KINDS
-    ],
+    [pytest.param(kind, marks=MARKS.get(kind, pytest.mark.long)) for kind in KINDS],
 )
 def test_regions_on_another_encoder(kind, ray_session, tmp_path):
     out = str(tmp_path / kind)

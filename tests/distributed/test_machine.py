@@ -57,8 +57,9 @@ def test_ray_starts_below_a_long_folder(tmp_path):
 
 
 @pytest.mark.long
-@pytest.mark.ci
-@pytest.mark.parametrize("home", ["readonly", "readonly/absent"])
+@pytest.mark.parametrize(
+    "home", ["readonly", pytest.param("readonly/absent", marks=pytest.mark.ci)]
+)
 def test_a_user_without_name_and_home(tmp_path, home):
     unshare = ("unshare", "--user", "--map-user=12345", "--map-group=12345", "--")
     if shutil.which("unshare") is None or run(*unshare, "true").returncode:

@@ -98,7 +98,6 @@ def test_a_gan_goes_on_to_the_very_weights(ray_session, tmp_path):
 
 
 @pytest.mark.long
-@pytest.mark.ci
 def test_two_workers_train_a_gan(ray_session, tmp_path):
     gan = {"kind": "gan", "steps": 12, "checkpoint_every": 6, "per_class": 1, "width": 4}
     config = rayqc.make_config(tiny(pool=[gan], resources={"train_workers": 2}))
