@@ -20,7 +20,7 @@ from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 from rayqc.config.settings import Image as ImageSettings
 from rayqc.images.deep import PNG_DEPTH, DeepPixels, Levels, deep_pixels
 from rayqc.images.look import ImageShape, Look
-from rayqc.images.plain import plain_pixels
+from rayqc.images.plain import factor_of, plain_pixels
 from rayqc.images.tiff import layout_of, quiet_libtiff
 
 SIGNATURES = {
@@ -93,10 +93,14 @@ def decode(data: bytes | None, shape: ImageShape, limits: Limits) -> np.ndarray:
 def decode_looks(data: bytes | None, looks: Sequence[Look], limits: Limits) -> list[np.ndarray]:
     """Pixels of an encoded image for each of several looks; it is decoded once.
 
+    A JPEG is scaled while it is decoded where that is enough for all looks.
+
     Raises:
         ImageError: as `decode`.
     """
-    pixels = fast_pixels(data, limits)
+    wanted = [look.enough for look in looks]
+    enough = None if None in wanted else max(side for side in wanted if side is not None)
+    pixels = fast_pixels(data, limits, enough)
     image: Image.Image | None = None
     by_channels: dict[int, Image.Image] = {}
     found = []
@@ -107,7 +111,7 @@ def decode_looks(data: bytes | None, looks: Sequence[Look], limits: Limits) -> l
             continue
         if look.channels not in by_channels:
             if image is None:
-                image = open_image(data, limits) if pixels is None else _as_image(pixels)
+                image = open_image(data, limits, enough) if pixels is None else _as_image(pixels)
             by_channels[look.channels] = to_mode(image, look.channels)
         found.append(look.cut(by_channels[look.channels]))
     return found
@@ -163,12 +167,16 @@ def decode_native(data: bytes | None, limits: Limits) -> np.ndarray:
     return pixels.reshape(image.height, image.width, channels)
 
 
-def fast_pixels(data: bytes | None, limits: Limits) -> np.ndarray | None:
-    """Pixels of an image that needs no Pillow, (H, W, 1) or (H, W, 3) uint8; else None."""
+def fast_pixels(data: bytes | None, limits: Limits, enough: int | None = None) -> np.ndarray | None:
+    """Pixels of an image that needs no Pillow, (H, W, 1) or (H, W, 3) uint8; else None.
+
+    Args:
+        enough: as for `plain_pixels`.
+    """
     if not data or len(data) > limits.max_bytes:
         return None
     try:
-        return plain_pixels(data, limits.formats, limits.max_pixels)
+        return plain_pixels(data, limits.formats, limits.max_pixels, enough)
     except Exception:  # whatever a fast decoder makes of it, Pillow is asked
         return None
 
@@ -177,14 +185,17 @@ def _as_image(pixels: np.ndarray) -> Image.Image:
     return Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
 
 
-def open_image(data: bytes | None, limits: Limits) -> Image.Image:
+def open_image(data: bytes | None, limits: Limits, enough: int | None = None) -> Image.Image:
     """The first frame of an encoded image, of 8 bits a channel and with its EXIF orientation.
+
+    Args:
+        enough: as for `plain_pixels`.
 
     Raises:
         ImageError: `empty`, `too_large`, `unsupported_format`, `unsupported_mode`, `nonfinite` or
             `decode_error`.
     """
-    return opened(data, limits).image
+    return opened(data, limits, enough).image
 
 
 def values_of(data: bytes | None, limits: Limits) -> DeepPixels | None:
@@ -214,8 +225,8 @@ class Opened:
     mode: str
 
 
-def opened(data: bytes | None, limits: Limits) -> Opened:
-    """The first frame of an encoded image, and what is known of it; raises as `open_image`."""
+def opened(data: bytes | None, limits: Limits, enough: int | None = None) -> Opened:
+    """The first frame of an encoded image, and what is known of it; as `open_image`."""
     if not data:
         raise ImageError("empty", "no bytes")
     if len(data) > limits.max_bytes:
@@ -223,7 +234,7 @@ def opened(data: bytes | None, limits: Limits) -> Opened:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # an odd file is decoded or refused, without warnings
-            return _decoded(data, limits)
+            return _decoded(data, limits, enough)
     except ImageError:
         raise
     except Image.DecompressionBombError as error:
@@ -234,13 +245,16 @@ def opened(data: bytes | None, limits: Limits) -> Opened:
         raise ImageError("decode_error", f"{type(error).__name__}: {error}") from error
 
 
-def _decoded(data: bytes, limits: Limits) -> Opened:
+def _decoded(data: bytes, limits: Limits, enough: int | None) -> Opened:
     if data.startswith(SIGNATURES["TIFF"]):
         quiet_libtiff()
     file = Image.open(io.BytesIO(data), formats=limits.formats)
     if file.width * file.height > limits.max_pixels:
         message = f"{file.width} x {file.height} pixels, limit {limits.max_pixels:,}"
         raise ImageError("too_large", message)
+    factor = factor_of(file.width, file.height, enough)
+    if factor > 1:  # of a JPEG; other formats have no draft
+        file.draft(None, (file.width // factor, file.height // factor))
     file.load()
     deep = deep_pixels(file, data)
     image: Image.Image = file

@@ -36,6 +36,11 @@ class Tiles:
         """(T, H, W, C)."""
         return (GRID * GRID, SIDE, SIDE, self.channels)
 
+    @property
+    def enough(self) -> None:
+        """See `Look`: the marks of an image's making are in all of its pixels."""
+        return None
+
     def cut(self, image: Image.Image) -> np.ndarray:
         """The tiles, (T, H, W, C) uint8, of an image in the mode that `channels` asks for.
 

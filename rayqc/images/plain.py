@@ -21,16 +21,22 @@ CHUNK_FRAME = 12
 """Bytes of a chunk's length, type and checksum."""
 HARMLESS = frozenset({b"pHYs", b"gAMA", b"sRGB", b"cHRM", b"tIME", b"bKGD"})
 """Chunks that change no pixel in either decoder."""
+MOST_SCALED = 8
+"""The smallest scale of a JPEG's decoder is one in so many."""
 TURNS = (b"Exif", b"Orientation")
 """Bytes that stand in a JPEG whose metadata may give an orientation."""
 
 
-def plain_pixels(data: bytes, formats: tuple[str, ...], max_pixels: int) -> np.ndarray | None:
+def plain_pixels(
+    data: bytes, formats: tuple[str, ...], max_pixels: int, enough: int | None = None
+) -> np.ndarray | None:
     """Pixels of a plain PNG or JPEG; None where the image is left to Pillow.
 
     Args:
         formats: formats that are admitted, as Pillow names them.
         max_pixels: most pixels (H * W); a larger image is not decoded.
+        enough: pixels of the shorter side to which a JPEG may be scaled while it is decoded; None
+            for all of them.
 
     Returns:
         (H, W, 1) gray or (H, W, 3) RGB uint8, or None.
@@ -38,8 +44,27 @@ def plain_pixels(data: bytes, formats: tuple[str, ...], max_pixels: int) -> np.n
     if data.startswith(PNG) and "PNG" in formats:
         return _png(data, max_pixels)
     if data.startswith(JPEG) and "JPEG" in formats:
-        return _jpeg(data, max_pixels)
+        return _jpeg(data, max_pixels, enough or 0)
     return None
+
+
+def factor_of(width: int, height: int, enough: int | None) -> int:
+    """How many times smaller a JPEG may be decoded: 1, 2, 4 or 8, which divides both sides.
+
+    A side that is not divided would be continued, and the image stretched.
+
+    Args:
+        enough: least pixels of the shorter side that are to be left; None or 0 for all.
+    """
+    factor = 1
+    while (
+        enough
+        and factor < MOST_SCALED
+        and min(width, height) >= 2 * factor * enough
+        and not (width % (2 * factor) or height % (2 * factor))
+    ):
+        factor *= 2
+    return factor
 
 
 def _png(data: bytes, max_pixels: int) -> np.ndarray | None:
@@ -79,14 +104,20 @@ def _is_plain_header(header: bytes, max_pixels: int) -> bool:
     )
 
 
-def _jpeg(data: bytes, max_pixels: int) -> np.ndarray | None:
+def _jpeg(data: bytes, max_pixels: int, enough: int) -> np.ndarray | None:
     if any(sign in data for sign in TURNS):
         return None
     try:
         height, width, colour, _ = simplejpeg.decode_jpeg_header(data)
         if colour not in ("Gray", "YCbCr") or width * height > max_pixels:
             return None
-        pixels: np.ndarray = simplejpeg.decode_jpeg(data, "GRAY" if colour == "Gray" else "RGB")
+        factor = factor_of(width, height, enough)
+        pixels: np.ndarray = simplejpeg.decode_jpeg(
+            data,
+            "GRAY" if colour == "Gray" else "RGB",
+            min_height=height // factor,
+            min_width=width // factor,
+        )
     except ValueError:
         return None
     return pixels

@@ -136,7 +136,10 @@ def test_any_model_of_timm_with_a_file_of_weights(tmp_path):
     ("settings", "message"),
     [
         ({"name": "nosuchnet"}, "timm gives no nosuchnet: Unknown model"),
-        ({"name": "resnet10t", "weights": "/nowhere.pth"}, "weights: cannot read /nowhere.pth"),
+        (
+            {"name": "resnet10t", "weights": "/nowhere.pth"},
+            "weights: there is no file /nowhere.pth",
+        ),
     ],
 )
 def test_what_timm_does_not_give_is_said(settings, message):

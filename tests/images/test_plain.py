@@ -9,9 +9,10 @@ import pytest
 from PIL import Image
 
 from rayqc.images import decode as decoder
-from rayqc.images.decode import ImageError, Limits, decode
+from rayqc.images.decode import ImageError, Limits, decode, decode_looks
+from rayqc.images.detail import Tiles
 from rayqc.images.look import ImageShape
-from rayqc.images.plain import plain_pixels
+from rayqc.images.plain import factor_of, plain_pixels
 from rayqc.sources import open_source
 from tests.conftest import shared
 from tests.images.corpus import bad_images, encoded
@@ -136,3 +137,57 @@ def test_real_pools(name, by_pillow):
     for data in image_bytes(source.read(unit)):
         assert plain_pixels(data, LIMITS.formats, LIMITS.max_pixels) is not None
         assert outcome(data, shape) == by_pillow(data, shape)
+
+
+def grainy(width, height):
+    """A photograph's stand-in: smooth colours with a grain."""
+    rng = np.random.default_rng(0)
+    coarse = Image.fromarray(rng.integers(0, 256, (6, 8, 3), dtype=np.uint8))
+    smooth = np.asarray(coarse.resize((width, height), Image.Resampling.BICUBIC)).astype(float)
+    pixels = np.clip(smooth + rng.normal(0, 4, smooth.shape), 0, 255)
+    return Image.fromarray(pixels.astype(np.uint8))
+
+
+@pytest.mark.parametrize("size", [(640, 480), (488, 1208), (1040, 520)])
+def test_large_jpegs_are_scaled_while_they_are_decoded(size, by_pillow, monkeypatch):
+    """By either decoder to the same pixels, and hardly other ones than those of the whole image."""
+    shape = ImageShape(size=32, channels=3)
+    data = encoded(grainy(*size), "JPEG", quality=92)
+    pixels = plain_pixels(data, ("JPEG",), 10**9, shape.enough)
+    assert shape.enough <= min(pixels.shape[:2]) < 2 * shape.enough
+    found = decode(data, shape, LIMITS)
+    assert by_pillow(data, shape) == found.tobytes()
+    whole = plain_pixels(data, ("JPEG",), 10**9)
+    assert whole.shape[:2] == size[::-1]
+    expected = shape.cut(Image.fromarray(whole))
+    away = np.abs(found.astype(int) - expected.astype(int))
+    assert away.mean() < 0.5
+    assert away.max() <= 4
+
+
+@pytest.mark.parametrize(
+    ("size", "enough", "factor"),
+    [
+        ((4000, 3000), 512, 4),
+        ((4000, 3000), 128, 8),
+        ((4000, 3000), None, 1),
+        ((4001, 3000), 128, 1),
+        ((4002, 3000), 128, 2),
+        ((500, 375), 128, 1),
+        ((510, 256), 128, 2),
+        ((510, 254), 128, 1),
+    ],
+)
+def test_a_side_that_is_not_divided_is_not_scaled(size, enough, factor):
+    """It would be continued to a whole block, and the image stretched."""
+    assert factor_of(*size, enough) == factor
+
+
+def test_tiles_are_of_all_pixels():
+    """Beside tiles, views are made of the whole image, too: it is decoded once."""
+    data = encoded(grainy(640, 480), "JPEG", quality=92)
+    tiles = Tiles(channels=3)
+    view, found = decode_looks(data, (ImageShape(size=32, channels=3), tiles), LIMITS)
+    whole = Image.fromarray(plain_pixels(data, ("JPEG",), 10**9))
+    np.testing.assert_array_equal(found, tiles.cut(whole))
+    np.testing.assert_array_equal(view, ImageShape(size=32, channels=3).cut(whole))
