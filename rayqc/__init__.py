@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from rayqc.api.tools import check as check
     from rayqc.api.tools import clean as clean
     from rayqc.api.tools import doctor as doctor
+    from rayqc.api.tools import explain as explain
     from rayqc.api.tools import init as init
     from rayqc.api.tools import status as status
     from rayqc.config import Config as Config
@@ -58,6 +59,7 @@ _MODULE_BY_NAME = {
     "classify": "api.runs",
     "clean": "api.tools",
     "evaluate": "experiments.evaluate",
+    "explain": "api.tools",
     "export": "api.exported",
     "demo": "api.runs",
     "doctor": "api.tools",

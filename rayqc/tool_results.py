@@ -32,6 +32,18 @@ class InitResult(TypedDict):
     """What they are for, in lines."""
 
 
+class SettingFacts(TypedDict):
+    """What a setting is."""
+
+    name: str
+    """With its section, such as `encoder.steps`."""
+    default: str
+    """As YAML, or `required`."""
+    changes: str
+    """Stages that do their work anew when it changes."""
+    means: str
+
+
 class StageState(TypedDict):
     """Where a stage of a run stands."""
 

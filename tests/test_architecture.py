@@ -201,6 +201,7 @@ def test_public_names():
         "demo",
         "doctor",
         "evaluate",
+        "explain",
         "export",
         "filter",
         "filter_pool",

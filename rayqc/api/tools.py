@@ -13,13 +13,21 @@ from rayqc.ledger.clean import orphans, remove
 from rayqc.ledger.owner import own
 from rayqc.ledger.plan import LEDGER
 from rayqc.pipeline.check import check_config, check_images
+from rayqc.pipeline.explain import explained
 from rayqc.pipeline.first_settings import first_settings
 from rayqc.pipeline.run_folder import CONFIG
 from rayqc.pipeline.settings import load_config
 from rayqc.pipeline.state import state_of
 from rayqc.progress import Progress
 from rayqc.storage import Folder
-from rayqc.tool_results import CheckResult, CleanResult, DoctorResult, InitResult, StateResult
+from rayqc.tool_results import (
+    CheckResult,
+    CleanResult,
+    DoctorResult,
+    InitResult,
+    SettingFacts,
+    StateResult,
+)
 
 YAML = (".yaml", ".yml")
 """Endings of files of settings."""
@@ -88,6 +96,18 @@ def init(
     with place.open("x", encoding="utf-8") as file:
         file.write(text)
     return {"settings": settings, "found": found}
+
+
+def explain(key: str) -> list[SettingFacts]:
+    """What settings mean, their defaults, and which stages they change.
+
+    Args:
+        key: `encoder.steps`, a whole section `encoder`, or `steps` in every section.
+
+    Raises:
+        ConfigError: there is no such setting; says which are most like it.
+    """
+    return explained(key)
 
 
 def status(place: str) -> StateResult:

@@ -12,6 +12,7 @@ from rayqc.verdicts import ACCEPTED, ERROR, REJECTED
 ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "config": ("CONFIG.yaml", {"help": "YAML file of settings"}),
     "run": ("RUN", {"help": "run folder"}),
+    "key": ("KEY", {"help": "a setting such as encoder.steps, or a section such as encoder"}),
     "images": ("DIR", {"help": "the real images, or a folder of them beside a pool (and test)"}),
     "test": ("PATH", {"help": "real images held back"}),
     "settings": (
@@ -94,7 +95,7 @@ ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 """Name of each argument to its placeholder and its options in argparse."""
 
-POSITIONAL = ("config", "images", "run", "path", "judged", "id", "evaluation")
+POSITIONAL = ("config", "images", "key", "run", "path", "judged", "id", "evaluation")
 COUNTS = ("limit", "draws", "actors", "until", "budget", "first")
 
 

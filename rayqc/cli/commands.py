@@ -139,6 +139,10 @@ def _status(arguments: Arguments, common: Common) -> Any:
     return rayqc.status(arguments.judged)
 
 
+def _explain(arguments: Arguments, common: Common) -> Any:
+    return rayqc.explain(arguments.key)
+
+
 def _list(arguments: Arguments, common: Common) -> Any:
     return rayqc.list_images(
         arguments.judged,
@@ -290,6 +294,12 @@ COMMANDS: dict[str, Command] = {
         arguments=("path", "set", *COLUMNS),
         work=_check,
         show=checked,
+    ),
+    "explain": Command(
+        help="say what a setting means, its default, and which stages it changes",
+        arguments=("key",),
+        work=_explain,
+        show=show.meant,
     ),
     "clean": Command(
         help="delete what dead attempts left in a folder",

@@ -6,16 +6,13 @@ With `--schema`, as a JSON Schema: `... --schema > rayqc/data/settings.schema.js
 from __future__ import annotations
 
 import sys
-from typing import Any
 
-import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
-from pydantic_core import PydanticUndefined
 
 from rayqc.config.evaluation import Evaluation
 from rayqc.config.reach import enters, sections
-from rayqc.kinds import STAGES
+from rayqc.pipeline.explain import default_words, stage_words
 from rayqc.pipeline.first_settings import schema_text
 from rayqc.pipeline.settings import RunConfig
 
@@ -62,33 +59,19 @@ def _section(name: str, settings_class: type[BaseModel], stages: tuple[str, ...]
 
 def _row(key: str, field: FieldInfo, stages: tuple[str, ...] | None) -> str:
     description = " ".join((field.description or "").split()).replace("|", "\\|")
-    cells = [f"`{key}`", _default(field.default)]
+    cells = [f"`{key}`", _quoted(default_words(field.default))]
     if stages is not None:
         own_stages = enters(field)
-        cells.append(_stage_words(stages if own_stages is None else own_stages))
+        cells.append(stage_words(stages if own_stages is None else own_stages))
     return _line([*cells, description])
 
 
-def _stage_words(names: tuple[str, ...]) -> str:
-    """Names of stages, or one word for all or none of them."""
-    if not names:
-        return "nothing"
-    return "all" if set(names) >= set(STAGES.names) else ", ".join(names)
+def _quoted(words: str) -> str:
+    return words if words in ("required", "see below", "the bundled digits") else f"`{words}`"
 
 
 def _line(cells: list[str]) -> str:
     return f"| {' | '.join(cells)} |"
-
-
-def _default(value: Any) -> str:
-    if value is PydanticUndefined:
-        return "required"
-    if isinstance(value, BaseModel):
-        return "see below"
-    if isinstance(value, list) and value and isinstance(value[0], BaseModel):
-        return "the bundled digits"
-    text = yaml.safe_dump(value, default_flow_style=True).replace("\n...", "").strip()
-    return f"`{text}`"
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ from rayqc.tool_results import (
     ExportResult,
     InitResult,
     ListResult,
+    SettingFacts,
     StateResult,
 )
 
@@ -107,6 +108,18 @@ def stood(result: StateResult, folder: str) -> Shown:
         images = f"{ledger['images_done']:,}/{ledger['images']:,} images"
         lines.append(f"{name}: {images}, {outcomes or '-'}; {end}")
     return [*lines, *([result["owner"]] if result["owner"] else [])]
+
+
+def meant(result: list[SettingFacts], folder: str) -> Shown:
+    """Two lines for each setting: its name and default, and what it means."""
+    return [
+        line
+        for row in result
+        for line in (
+            f"{row['name']} (default: {row['default']}; changes: {row['changes']})",
+            f"    {row['means']}",
+        )
+    ]
 
 
 def listed(result: ListResult, folder: str) -> Shown:
