@@ -115,7 +115,7 @@ def test_results_have_every_arm_and_difference(tiny_run):
 
 def test_no_pickles_in_a_run(tiny_run):
     endings = {path.suffix for path in tiny_run.rglob("*") if path.is_file()}
-    assert endings <= {"", ".json", ".yaml", ".parquet", ".safetensors", ".png"}
+    assert endings <= {"", ".json", ".yaml", ".parquet", ".safetensors", ".png", ".md"}
 
 
 def test_a_second_call_does_nothing_anew_and_says_so(tiny_run, caplog):
@@ -291,7 +291,9 @@ def test_redo_takes_up_a_stage_that_had_only_begun(tiny_run, tmp_path, monkeypat
     labels[0] = 9 - labels[0]
     place = table.schema.get_field_index("label")
     pq.write_table(table.set_column(place, table.schema.field("label"), pa.array(labels)), path)
-    with pytest.raises(ConflictError, match="inputs: .*--redo to do it anew"):
+    with pytest.raises(
+        ConflictError, match=r"inputs: .*--redo \(redo=True in Python\) to do it anew"
+    ):
         rayqc.filter(str(run))  # one label is another
     path.write_bytes(before)  # the same bytes, another modification time
     assert rayqc.filter(str(run))["read"] == COUNT

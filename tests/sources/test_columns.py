@@ -1,5 +1,8 @@
 """Image columns of every make come out as the same images."""
 
+import contextlib
+import sys
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -182,33 +185,50 @@ def test_pixels_of_no_image_s_shape_are_said():
     )
 
 
+ARRAY_3D = "datasets.features.features.Array3DExtensionType"
+
+
 class Array3D(pa.ExtensionType):
     """Hugging Face's type of arrays, as its library registers it."""
 
     def __init__(self):
         lists = pa.list_(pa.list_(pa.list_(pa.uint8())))
-        super().__init__(lists, "datasets.features.features.Array3DExtensionType")
+        super().__init__(lists, ARRAY_3D)
 
     def __arrow_ext_serialize__(self):
-        return b"[[6, 6, 3], 'uint8']"
+        return b'[[6, 6, 3], "uint8"]'
 
     @classmethod
     def __arrow_ext_deserialize__(cls, storage_type, serialized):
         return cls()
 
 
-@pytest.mark.parametrize("registered", [True, False])
-def test_hugging_faces_arrays_are_read_with_and_without_its_library(tmp_path, registered):
+@pytest.fixture
+def unregistered():
+    """Without the library's type, which is registered again if another test has loaded it."""
+    loaded = sys.modules.get("datasets.features.features")
+    with contextlib.suppress(pa.ArrowKeyError):
+        pa.unregister_extension_type(ARRAY_3D)
+    yield
+    with contextlib.suppress(pa.ArrowKeyError):
+        pa.unregister_extension_type(ARRAY_3D)
+    if loaded is not None:
+        pa.register_extension_type(loaded.Array3DExtensionType((1, 3, 3), "uint8"))
+
+
+@pytest.mark.parametrize("known", ["by nobody", "by a like type", "by the library"])
+def test_hugging_faces_arrays_are_read_with_and_without_its_library(tmp_path, known, unregistered):
     storage = pa.array(PIXELS.tolist(), Array3D().storage_type)
     column = pa.ExtensionArray.from_storage(Array3D(), storage)
     pq.write_table(pa.table({"image": column, "label": [0, 1, 0]}), tmp_path / "a.parquet")
-    if registered:
+    if known == "by a like type":
         pa.register_extension_type(Array3D())
-    try:
-        source = open_parquet(str(tmp_path))
-        images = [row["image"]["bytes"] for row in source.read(source.units(9)[0]).to_pylist()]
-    finally:
-        if registered:
-            pa.unregister_extension_type("datasets.features.features.Array3DExtensionType")
+    if known == "by the library":
+        from datasets.features.features import Array3DExtensionType
+
+        with contextlib.suppress(pa.ArrowKeyError):  # registered when it was first loaded
+            pa.register_extension_type(Array3DExtensionType((1, 3, 3), "uint8"))
+    source = open_parquet(str(tmp_path))
+    images = [row["image"]["bytes"] for row in source.read(source.units(9)[0]).to_pylist()]
     for pixels, data in zip(PIXELS, images, strict=True):
         np.testing.assert_array_equal(decode_native(data, Limits()), pixels)

@@ -86,8 +86,8 @@ def decoding(patch):
 def encoding(patch):
     from rayqc.encoders.batches import LatentEncoder
 
-    method = failing(LatentEncoder.encode, lambda self, images: images)
-    patch.setattr(LatentEncoder, "encode", method)
+    method = failing(LatentEncoder.encode_all, lambda self, images: images)
+    patch.setattr(LatentEncoder, "encode_all", method)
 
 
 def statistics(patch):
