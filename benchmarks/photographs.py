@@ -41,8 +41,14 @@ from rayqc.sources.select import match_labels, read_all
 
 SIZE = 64
 """Pixels of the run's images: what `image.size` becomes for photographs."""
-ENCODERS = ("none", "pretrained")
-"""`none`: what an encoder that was trained on the references leaves the evidence, the default."""
+NONE, PRETRAINED, NO_TEXTURE = "none", "pretrained", "pretrained, no texture"
+WAYS: dict[str, tuple[bool, Regions]] = {
+    NONE: (True, Regions()),
+    PRETRAINED: (False, Regions()),
+    NO_TEXTURE: (False, Regions(scores=["label", "quality", "detail", "nearness"])),
+}
+"""Each way's encoder (was it trained on the references?) and settings. `none`: what such an encoder
+leaves the evidence, the default."""
 BURIED = 0.05
 
 
@@ -156,8 +162,8 @@ def measure(
     covered = look([test.images[row] for row in more], test.label_N[more])
     kinds = {name: look(*made) for name, made in faulty(fresh, others, rng).items()}
     return {
-        encoder: judged(references, covered, kinds, train.classes, encoder == "none", look.detail)
-        for encoder in ENCODERS
+        name: judged(references, covered, kinds, train.classes, seen, asked, look.detail)
+        for name, (seen, asked) in WAYS.items()
     }
 
 
@@ -167,10 +173,11 @@ def judged(
     kinds: dict[str, Candidates],
     classes: tuple[str, ...],
     seen: bool,
+    asked: Regions,
     detail: Detail,
 ) -> dict[str, Any]:
     """What regions of these references make of fresh and faulty images."""
-    settings = settings_of(Regions(), 3, seen)
+    settings = settings_of(asked, 3, seen)
     run = in_turn(references, len(classes), settings.scorer, 0)
     regions, _ = fit_calibrated(references, classes, settings, 0, "", run, detail)
     names = (*regions.scores, "joint")
@@ -203,7 +210,7 @@ def tables(out: Path, names: list[str]) -> list[str]:
     columns: dict[str, dict[str, float]] = {}
     for name in names:
         draws = [json.loads(path.read_text()) for path in sorted(out.glob(f"{name}-*.json"))]
-        for encoder in ENCODERS:
+        for encoder in WAYS:
             found = [draw[encoder] for draw in draws]
             kinds = list(found[0]["auroc"])
             joint = {k: _mean(f["auroc"][k]["joint"] for f in found) for k in kinds}
