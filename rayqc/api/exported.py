@@ -10,13 +10,12 @@ from rayqc.exports.base import CARD_PATTERN, ExportKind, ExportTask
 from rayqc.exports.images import AcceptedImages
 from rayqc.kinds import EXPORTS
 from rayqc.ledger.commit import Part
-from rayqc.ledger.judged import judged_folder
+from rayqc.ledger.judged import classes_of, judged_folder
 from rayqc.ledger.manifest import load_files
 from rayqc.ledger.owner import own
 from rayqc.ledger.plan import MANIFEST
 from rayqc.progress import Progress
 from rayqc.report.data_card import NAME, PATTERN, header
-from rayqc.schema import class_names
 from rayqc.storage import Folder, digest, read_json, read_table, write_json
 from rayqc.tool_results import ExportResult
 from rayqc.verdicts import ACCEPTED, VERDICTS
@@ -71,7 +70,7 @@ def export(
         task = ExportTask(
             judged=judged,
             shards=tuple(shards),
-            classes=_classes(judged, shards),
+            classes=classes_of(judged, shards[0]),
             out=target,
             link=link,
             card=_card(judged, verdicts, count),
@@ -96,7 +95,7 @@ def torch_dataset(source: str, *, transform: Callable[[Any], Any] | None = None)
     judged = judged_folder(source)
     shards = _shards(judged, (ACCEPTED,))
     tables = [read_table(judged, shard.path, ["image", "label"]) for shard in shards]
-    return AcceptedImages(tables, _classes(judged, shards), transform)
+    return AcceptedImages(tables, classes_of(judged, shards[0]), transform)
 
 
 def hf_dataset(source: str) -> Any:
@@ -130,10 +129,6 @@ def _shards(judged: Folder, verdicts: Sequence[str]) -> list[Part]:
             "and filter.keep_rejected, or --scores-only, left them out"
         )
     return [shard for verdict in kept for shard in files[verdict]]
-
-
-def _classes(judged: Folder, shards: Sequence[Part]) -> tuple[str, ...]:
-    return class_names(read_table(judged, shards[0].path, ["id", "label"]).schema, "label") or ()
 
 
 def _card(judged: Folder, verdicts: Sequence[str], count: int) -> str:

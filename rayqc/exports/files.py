@@ -11,6 +11,7 @@ from typing import Any
 
 from rayqc.exports.base import ExportTask, ending_of
 from rayqc.storage import digest
+from rayqc.storage.whole_file import whole_file
 
 FACTS = ("id", "verdict", "score", "decided_by", "nearest_class", "source")
 """Columns of the shards that go with each file's name and class."""
@@ -68,17 +69,10 @@ def write_files(task: ExportTask, folder_of: Sequence[str]) -> Iterator[dict[str
 
 def write_list(task: ExportTask, name: str, rows: Iterable[dict[str, Any]]) -> None:
     """Write a CSV of rows of `write_files`; it appears when it is whole."""
-    path = Path(task.out.location, name)
-    part = path.with_name(f"{name}.part")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with part.open("w", newline="") as file:
-            writer = csv.DictWriter(file, ["file_name", "label", *FACTS])
-            writer.writeheader()
-            writer.writerows(rows)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with whole_file(Path(task.out.location, name)) as part, part.open("w", newline="") as file:
+        writer = csv.DictWriter(file, ["file_name", "label", *FACTS])
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def _name(id_: str, data: bytes) -> str:
@@ -92,15 +86,9 @@ def _put(path: Path, data: bytes, source: str | None) -> None:
     with contextlib.suppress(FileNotFoundError):
         if path.stat().st_size == len(data):
             return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.part")
-    part.unlink(missing_ok=True)
-    try:
+    with whole_file(path) as part:
         if source is None or not _linked(source, part, data):
             part.write_bytes(data)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _linked(source: str, path: Path, data: bytes) -> bool:

@@ -14,11 +14,13 @@ from pyarrow import csv
 
 from rayqc.errors import InputError
 from rayqc.kinds import SCORES
+from rayqc.ledger.commit import Part
 from rayqc.ledger.compact import OVER_CAP
 from rayqc.ledger.manifest import is_finished, load_files, load_totals
 from rayqc.results import ScoreRow
 from rayqc.schema import class_names
 from rayqc.storage import Folder, read_table
+from rayqc.storage.whole_file import whole_file
 from rayqc.verdicts import ACCEPTED, ERROR, REJECTED
 
 OUTSIDE = "_outside_region"
@@ -85,8 +87,8 @@ def judged_tables(filtered: Folder, picked: Picked) -> Iterator[pa.Table]:
         InputError: no class, or no reason, of a name that is asked for.
     """
     shards = load_files(filtered)["scores"]
-    classes = class_names(read_table(filtered, shards[0].path, ["id", "label"]).schema, "label")
-    labels = [_number(name, classes or (), "class", filtered) for name in picked.classes]
+    classes = classes_of(filtered, shards[0])
+    labels = [_number(name, classes, "class", filtered) for name in picked.classes]
     known_reasons = sorted(load_totals(filtered).reasons)
     for reason in picked.reasons:
         _number(reason, known_reasons, "reason", filtered)
@@ -99,7 +101,7 @@ def judged_tables(filtered: Folder, picked: Picked) -> Iterator[pa.Table]:
         ):
             if values:
                 table = table.filter(pc.is_in(table[column], pa.array(values)))
-        rows = [_listed(row, classes or ()) for row in table.to_pylist()]
+        rows = [_listed(row, classes) for row in table.to_pylist()]
         yield pa.Table.from_pylist(rows, schema=LISTED)
 
 
@@ -119,17 +121,16 @@ def judged_folder(source: str) -> Folder:
     )
 
 
+def classes_of(filtered: Folder, shard: Part) -> tuple[str, ...]:
+    """Names of the labels of a shard."""
+    return class_names(read_table(filtered, shard.path, ["id", "label"]).schema, "label") or ()
+
+
 @contextlib.contextmanager
 def write_csv(path: str) -> Iterator[csv.CSVWriter]:
     """A writer of `LISTED` to a local file, which appears when it is whole."""
-    whole = Path(path)
-    part = whole.with_name(f"{whole.name}.part")
-    try:
-        with csv.CSVWriter(part, LISTED) as writer:
-            yield writer
-        part.replace(whole)
-    finally:
-        part.unlink(missing_ok=True)
+    with whole_file(Path(path)) as part, csv.CSVWriter(part, LISTED) as writer:
+        yield writer
 
 
 def _listed(row: ScoreRow, classes: Sequence[str]) -> dict[str, object]:
@@ -169,11 +170,12 @@ def find_id(filtered: Folder, name: str) -> tuple[ScoreRow, str | None]:
         InputError: no judged image has this name, or several have.
     """
     shards = load_files(filtered)["scores"]
-    found = _rows_of(filtered, [shard.path for shard in shards], [name])
+    alike = _rows_named(filtered, shards, name)
     parts = PurePath(name).parts
-    while not found and parts:  # the longest ending of the path that is an id's ending, too
-        found = _rows_of(filtered, [shard.path for shard in shards], ["/".join(parts)], whole=False)
-        parts = parts[1:]
+    found = [row for row in alike if row[0]["id"] == name]
+    for first in range(len(parts)):  # the longest ending of the path that is an id's ending, too
+        ending = "/".join(parts[first:])
+        found = found or [row for row in alike if f"/{row[0]['id']}".endswith(f"/{ending}")]
     if not found:
         example = read_table(filtered, shards[0].path, columns=["id"])["id"][:1].to_pylist()
         raise InputError(
@@ -185,20 +187,19 @@ def find_id(filtered: Folder, name: str) -> tuple[ScoreRow, str | None]:
     return found[0]
 
 
-def _rows_of(
-    filtered: Folder, paths: Sequence[str], names: Sequence[str], whole: bool = True
+def _rows_named(
+    filtered: Folder, shards: Sequence[Part], name: str
 ) -> list[tuple[ScoreRow, str | None]]:
-    """Rows whose id is one of `names`, or ends in a slash and one of them, with their classes."""
+    """Rows whose id is `name`, or ends in the last part of that path; with their classes."""
     rows: list[tuple[ScoreRow, str | None]] = []
-    for path in paths:
-        ids = read_table(filtered, path, columns=["id"])["id"]
-        hit = pc.is_in(ids, pa.array(names, pa.string()))
-        if not whole:
-            for name in names:
-                hit = pc.or_(hit, pc.ends_with(ids, f"/{name}"))
+    last = PurePath(name).name
+    for shard in shards:
+        ids = read_table(filtered, shard.path, columns=["id"])["id"]
+        hit = pc.is_in(ids, pa.array([name, last], pa.string()))
+        hit = pc.or_(hit, pc.ends_with(ids, f"/{last}"))
         if pc.any(hit).as_py():
-            table = read_table(filtered, path).filter(hit)
-            classes = class_names(table.schema, "label") or ()
+            table = read_table(filtered, shard.path).filter(hit)
+            classes = classes_of(filtered, shard)
             for row in table.to_pylist():
                 rows.append((row, None if row["label"] is None else classes[row["label"]]))
     return rows

