@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from rayqc.kinds import SCORES
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 NO_LABEL = -1
 
 IMAGE_TYPE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
@@ -47,6 +47,9 @@ SCORE_FIELDS = [
     pa.field("reason", pa.string()),
     pa.field("message", pa.string()),
 ]
+
+LATENT = "latent"
+"""The column of scores/ that holds latents, where they were kept: a list of D float16."""
 
 PROBLEM = pa.field(
     "problem", pa.struct([pa.field("reason", pa.string()), pa.field("message", pa.string())])
@@ -117,10 +120,22 @@ def verdict_schema(classes: tuple[str, ...]) -> pa.Schema:
     return _with_metadata(CANDIDATE_FIELDS + SCORE_FIELDS, classes, image=True)
 
 
-def score_schema(classes: tuple[str, ...]) -> pa.Schema:
-    """Columns of scores/: a verdict without the image."""
-    without_image = [field for field in CANDIDATE_FIELDS if field.name != "image"]
-    return _with_metadata(without_image + SCORE_FIELDS, classes, image=False)
+def score_schema(classes: tuple[str, ...], latent_dim: int | None = None) -> pa.Schema:
+    """Columns of scores/: a verdict without the image.
+
+    Args:
+        latent_dim: D of the latents that are kept beside it; None keeps none.
+    """
+    fields = [field for field in CANDIDATE_FIELDS if field.name != "image"] + SCORE_FIELDS
+    if latent_dim is not None:
+        fields.append(pa.field(LATENT, pa.list_(pa.float16(), latent_dim)))
+    return _with_metadata(fields, classes, image=False)
+
+
+def kept_latent_dim(schema: pa.Schema) -> int | None:
+    """D of the latents that a table of scores holds; None where it holds none."""
+    place = schema.get_field_index(LATENT)
+    return None if place < 0 else int(schema.field(place).type.list_size)
 
 
 def image_bytes(table: pa.Table) -> list[bytes | None]:

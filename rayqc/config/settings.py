@@ -169,6 +169,9 @@ class Filter(Settings):
     """`all`: generators write their candidates to `pool/` first. `accepted`: the filter's actors
     make them, and only accepted images are written. `none`: scores only, no image; the same seeds
     make each again."""
+    keep_latents: bool | Literal["auto"] = "auto"
+    """Latents of the pool's images, as float16, in `scores/`: probes and selection need no second
+    encoding. `auto` keeps those of up to a million images."""
     max_error_share: Annotated[Share, WorkOnly] = 0.01
     """A larger share of unreadable images ends the run with exit code 3, all written."""
     max_accepted_per_class: PositiveInt | None = None

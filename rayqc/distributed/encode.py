@@ -17,10 +17,10 @@ from rayqc.encoders.store import load_encoder
 from rayqc.images.decode import Limits, limits_of
 from rayqc.images.references import decode_real
 from rayqc.progress import Progress
-from rayqc.schema import image_bytes
+from rayqc.schema import LATENT, image_bytes
 from rayqc.storage import Folder
 from rayqc.units import slices
-from rayqc.work.latent_columns import LATENT, MIDDLE, vectors
+from rayqc.work.latent_columns import MIDDLE, vectors
 
 ROWS_A_BLOCK = 512
 

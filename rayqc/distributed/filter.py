@@ -30,6 +30,7 @@ def filter_pool(
     units: list[Unit],
     config: Config,
     statistics: StatisticChoice,
+    latent_dim: int | None,
     work: Work,
     classes: tuple[str, ...],
     progress: Progress,
@@ -41,6 +42,7 @@ def filter_pool(
         out: folder of the filter's ledger and shards.
         units: what to judge; their `entry` is an index into `sources`.
         statistics: which statistic judges which images.
+        latent_dim: D of the encoder's latents, if they are to be kept; None keeps none.
         work: settings and digests that decide the result besides the input; the ledger keeps them.
 
     Returns:
@@ -63,6 +65,7 @@ def filter_pool(
         micro_batch=settings.micro_batch,
         keep=tuple(kind for kind in VERDICTS if kind not in _dropped(settings)),
         statistics=statistics,
+        keep_latents=latent_dim is not None,
         device="cuda" if gpu else "cpu",
         threads=max(1, cpus_per_gpu() // a_gpu) if gpu else 1,
         precision=config.encoder.precision,
@@ -70,7 +73,7 @@ def filter_pool(
     make_worker = functools.partial(FilterWorker, spec)
     run_units(out, units, make_worker, config, a_gpu, progress, "filter")
     schemas = dict.fromkeys(spec.keep, verdict_schema(classes))
-    schemas["scores"] = score_schema(classes)
+    schemas["scores"] = score_schema(classes, latent_dim)
     return compact(
         out, units, schemas, classes, settings.shard_mb, settings.max_accepted_per_class, progress
     )

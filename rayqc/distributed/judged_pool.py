@@ -9,13 +9,16 @@ from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from rayqc.config import Config
+from rayqc.ledger.commit import Part
 from rayqc.ledger.manifest import load_files
+from rayqc.schema import LATENT, kept_latent_dim
 from rayqc.seeds import POOL_DRAW
 from rayqc.storage import Folder, read_table
 from rayqc.training.arms import Judged
-from rayqc.verdicts import ACCEPTED, REJECTED
+from rayqc.verdicts import ACCEPTED, ERROR, REJECTED
 
 
 def pool_tables(filtered: Folder, config: Config) -> Iterator[pa.Table]:
@@ -26,12 +29,35 @@ def pool_tables(filtered: Folder, config: Config) -> Iterator[pa.Table]:
     """
     files = load_files(filtered)
     shards = files.get(ACCEPTED, []) + files.get(REJECTED, [])
+    columns = ["id", "image", "label", "verdict"]
+    yield from _drawn(filtered, shards, columns, config)
+
+
+def latent_tables(filtered: Folder, config: Config) -> list[pa.Table]:
+    """Kept latents of the accepted and rejected images, or of a draw as in `pool_tables`.
+
+    Returns:
+        A table for each shard of scores: columns id, label, verdict, latent; none where the filter
+        kept no latents.
+    """
+    shards = load_files(filtered)["scores"]
+    columns = ["id", "label", "verdict", LATENT]
+    tables = list(_drawn(filtered, shards, columns, config))
+    if kept_latent_dim(tables[0].schema) is None:
+        return []
+    return [table.filter(pc.not_equal(table["verdict"], ERROR)) for table in tables]
+
+
+def _drawn(
+    filtered: Folder, shards: list[Part], columns: list[str], config: Config
+) -> Iterator[pa.Table]:
+    """Columns of each shard, of all rows or of about `classify.max_images` drawn over all."""
     total_rows = sum(shard.rows for shard in shards)
     drawn_share = (
         config.classify.max_images / total_rows if total_rows > config.classify.max_images else 1.0
     )
     for shard_number, shard in enumerate(shards):
-        table = read_table(filtered, shard.path, columns=["id", "image", "label", "verdict"])
+        table = read_table(filtered, shard.path, columns)
         if drawn_share < 1:
             rng = np.random.default_rng([config.seed, POOL_DRAW, shard_number])
             table = table.take(pa.array(np.flatnonzero(rng.random(table.num_rows) < drawn_share)))

@@ -14,7 +14,7 @@ import torch
 from rayqc.config import Config
 from rayqc.distributed.arm_images import pixels_of, pool_pixels
 from rayqc.distributed.encode import encode_images, in_order
-from rayqc.distributed.judged_pool import judged_of, pool_tables
+from rayqc.distributed.judged_pool import judged_of, latent_tables, pool_tables
 from rayqc.distributed.tasks import put_shared
 from rayqc.images.look import ImageShape
 from rayqc.models.features import edge_histograms
@@ -94,11 +94,15 @@ def _put_latents(
         )
 
     of_references = latents(references, "encode references")
-    tables = list(pool_tables(filtered, config))
+    tables = latent_tables(filtered, config)  # what the filter kept needs no second encoding
+    if tables:
+        latent_ND = latent_matrix(pa.concat_tables(tables)).astype(np.float32)
+    else:
+        tables = list(pool_tables(filtered, config))
+        latent_ND = np.zeros((0, of_references.latent_ND.shape[1]), np.float32)
+        if sum(table.num_rows for table in tables):
+            latent_ND = latents(pa.concat_tables(tables), "encode pool").latent_ND
     judged = judged_of(tables, config)
-    latent_ND = np.zeros((0, of_references.latent_ND.shape[1]), np.float32)
-    if judged.label_N.size:
-        latent_ND = latents(pa.concat_tables(tables), "encode pool").latent_ND
     pool = LatentPool(
         latent_ND=latent_ND,
         label_N=judged.label_N,

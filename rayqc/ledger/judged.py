@@ -18,7 +18,7 @@ from rayqc.ledger.commit import Part
 from rayqc.ledger.compact import OVER_CAP
 from rayqc.ledger.manifest import is_finished, load_files, load_totals
 from rayqc.results import ScoreRow
-from rayqc.schema import class_names
+from rayqc.schema import class_names, score_schema
 from rayqc.storage import Folder, read_table
 from rayqc.storage.whole_file import whole_file
 from rayqc.verdicts import ACCEPTED, ERROR, REJECTED
@@ -89,11 +89,12 @@ def judged_tables(filtered: Folder, picked: Picked) -> Iterator[pa.Table]:
     shards = load_files(filtered)["scores"]
     classes = classes_of(filtered, shards[0])
     labels = [_number(name, classes, "class", filtered) for name in picked.classes]
+    columns = score_schema(classes).names  # without the latents
     known_reasons = sorted(load_totals(filtered).reasons)
     for reason in picked.reasons:
         _number(reason, known_reasons, "reason", filtered)
     for shard in shards:
-        table = read_table(filtered, shard.path)
+        table = read_table(filtered, shard.path, columns)
         for column, values in (
             ("verdict", picked.verdicts),
             ("label", labels),
@@ -198,8 +199,8 @@ def _rows_named(
         hit = pc.is_in(ids, pa.array([name, last], pa.string()))
         hit = pc.or_(hit, pc.ends_with(ids, f"/{last}"))
         if pc.any(hit).as_py():
-            table = read_table(filtered, shard.path).filter(hit)
             classes = classes_of(filtered, shard)
+            table = read_table(filtered, shard.path, score_schema(classes).names).filter(hit)
             for row in table.to_pylist():
                 rows.append((row, None if row["label"] is None else classes[row["label"]]))
     return rows

@@ -21,7 +21,7 @@ from rayqc.regions import FittedRegions
 from rayqc.regions.base import verdicts_of
 from rayqc.regions.statistic_choice import StatisticChoice
 from rayqc.report.acceptance import stored_scores
-from rayqc.schema import score_schema, verdict_schema
+from rayqc.schema import kept_latent_dim, score_schema, verdict_schema
 from rayqc.storage import Folder, digest, read_json, read_table
 from rayqc.verdicts import ACCEPTED, ERROR, REJECTED, VERDICTS
 
@@ -150,7 +150,8 @@ def _scores(
     reasons: Counter[str] = Counter()
     by_class: dict[str, Counter[str]] = {}
     for shard_number, part in enumerate(parts):
-        table = judge(read_table(source, part.path)).cast(score_schema(classes))
+        table = judge(read_table(source, part.path))
+        table = table.cast(score_schema(classes, kept_latent_dim(table.schema)))
         shard_name = f"train-{shard_number:05d}-of-{len(parts):05d}.parquet"
         new_parts.append(write_part(out, "scores", shard_name, table))
         for row in (

@@ -23,6 +23,8 @@ class Judgement:
     """Verdict columns of a unit's N rows."""
 
     columns: dict[str, pa.Array]
+    latent_ND: np.ndarray
+    """float32; of images that could not be judged, whatever the encoder made of blank ones."""
     verdict_N: np.ndarray
     reason_N: np.ndarray
 
@@ -41,7 +43,7 @@ class VerdictColumns:
             empty_N = np.zeros(self.filled_N.size, value_N.dtype)
             self.values.setdefault(name, empty_N)[rows] = value_N
 
-    def judgement(self, error_N: list[Wrong | None]) -> Judgement:
+    def judgement(self, error_N: list[Wrong | None], latent_ND: np.ndarray) -> Judgement:
         """All verdict columns; a row with an error has its reason and message, and no score."""
         total = self.filled_N.size
         verdict_N = np.full(total, ERROR, object)
@@ -61,7 +63,9 @@ class VerdictColumns:
         columns["message"] = pa.array(
             [error[1] if error else None for error in error_N], pa.string()
         )
-        return Judgement(columns=columns, verdict_N=verdict_N, reason_N=reason_N)
+        return Judgement(
+            columns=columns, latent_ND=latent_ND, verdict_N=verdict_N, reason_N=reason_N
+        )
 
 
 def verdict_values(

@@ -24,13 +24,21 @@ from rayqc.ledger.commit import commit_unit
 from rayqc.ledger.plan import work_digest
 from rayqc.regions import Candidates, load_regions
 from rayqc.regions.statistic_choice import StatisticChoice
-from rayqc.schema import candidate_schema, image_bytes, score_schema, verdict_schema
+from rayqc.schema import (
+    LATENT,
+    candidate_schema,
+    image_bytes,
+    kept_latent_dim,
+    score_schema,
+    verdict_schema,
+)
 from rayqc.sources.problems import problems_of
 from rayqc.storage import Folder
 from rayqc.units import Unit
-from rayqc.verdicts import VERDICTS
+from rayqc.verdicts import ERROR, VERDICTS
 from rayqc.work.columns import Judgement, VerdictColumns, verdict_values
 from rayqc.work.known_images import KnownImages, content_of, digests_of
+from rayqc.work.latent_columns import kept_latents
 from rayqc.work.match_classes import UNKNOWN, PoolSource, own_labels
 from rayqc.work.sparing import Failures, failures_of, words_of
 
@@ -60,6 +68,7 @@ class FilterSpec:
     keep: tuple[str, ...]
     """Verdicts whose images are written; scores are written of all verdicts."""
     statistics: StatisticChoice
+    keep_latents: bool = False
     device: str = "cpu"
     threads: int = 1
     """Threads that decode and score. More than one beside a GPU only: an actor on CPUs has one
@@ -160,7 +169,7 @@ class FilterWorker:
             failures = self._score(columns, seen, rows, statistic)
             for failed_row, error in failures.items():
                 error_N[failed_row] = (SCORE_ERROR, words_of(error))
-        return columns.judgement(error_N)
+        return columns.judgement(error_N, seen.latent_ND)
 
     def _score(
         self, columns: VerdictColumns, candidates: Candidates, rows: np.ndarray, statistic: str
@@ -281,7 +290,11 @@ class FilterWorker:
             verdict: rows.filter(pa.array(judged.verdict_N == verdict))
             for verdict in self.spec.keep
         }
-        tables["scores"] = rows.drop_columns(["image"]).cast(score_schema(classes))
+        scores = rows.drop_columns(["image"])
+        if self.spec.keep_latents:
+            sound_N = judged.verdict_N != ERROR
+            scores = scores.append_column(LATENT, kept_latents(judged.latent_ND, sound_N))
+        tables["scores"] = scores.cast(score_schema(classes, kept_latent_dim(scores.schema)))
         by_class: dict[str, dict[str, int]] = {}
         label_verdicts = zip(label_N.tolist(), judged.verdict_N, strict=True)
         for (label, verdict), count in Counter(label_verdicts).items():

@@ -9,12 +9,22 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-LATENT, MIDDLE = "latent", "middle"
+from rayqc.schema import LATENT
+
+MIDDLE = "middle"
+LARGEST_HALF = 65504.0
+"""The largest number of float16."""
+
+
+def kept_latents(latent_ND: np.ndarray, kept_N: np.ndarray) -> pa.Array:
+    """A column of float16 latents, null where they are not to be kept; huge values are cut off."""
+    half_ND = np.clip(latent_ND, -LARGEST_HALF, LARGEST_HALF).astype(np.float16)
+    return pc.if_else(pa.array(kept_N), vectors(half_ND), None)
 
 
 def vectors(value_ND: np.ndarray) -> pa.FixedSizeListArray:
     """A column of N vectors."""
-    return pa.FixedSizeListArray.from_arrays(value_ND.ravel(), value_ND.shape[1])
+    return pa.FixedSizeListArray.from_arrays(pa.array(value_ND.ravel()), value_ND.shape[1])
 
 
 def latent_matrix(table: pa.Table) -> np.ndarray:

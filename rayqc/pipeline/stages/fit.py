@@ -29,8 +29,9 @@ def work(run: Run) -> FitResult:
     from rayqc.regions import save_regions
     from rayqc.regions.calibrated import CalibratedRegions
     from rayqc.regions.sphere import expected_coverage
+    from rayqc.schema import LATENT
     from rayqc.storage import write_table
-    from rayqc.work.latent_columns import LATENT, MIDDLE
+    from rayqc.work.latent_columns import MIDDLE
 
     config, encoder, references = run.config, run.encoder, run.references
     refuse_collapse(encoder.record, config.encoder.allow_collapse)
