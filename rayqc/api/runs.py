@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
 from typing import Any, cast
 
 from rayqc.config import Config
@@ -12,6 +11,7 @@ from rayqc.distributed.session import session
 from rayqc.kinds import STAGES
 from rayqc.ledger.manifest import load_totals
 from rayqc.ledger.owner import own
+from rayqc.pipeline.demos import DemoPool, demo_config
 from rayqc.pipeline.inputs import look_at_inputs
 from rayqc.pipeline.judging import refuse_many_errors
 from rayqc.pipeline.records import clear_stages
@@ -19,7 +19,7 @@ from rayqc.pipeline.run import Run
 from rayqc.pipeline.run_folder import SameSections, Trust, open_run
 from rayqc.pipeline.run_stages import all_done, do_stage, result_of
 from rayqc.pipeline.same_content import same_sections
-from rayqc.pipeline.settings import load_config, parse_config
+from rayqc.pipeline.settings import load_config
 from rayqc.pipeline.stage import downstream
 from rayqc.progress import Progress
 from rayqc.results import (
@@ -33,8 +33,6 @@ from rayqc.results import (
 from rayqc.storage import Folder
 
 logger = logging.getLogger(__name__)
-
-DEMO = Path(__file__).parent.parent / "data" / "demo.yaml"
 
 
 def run(
@@ -83,14 +81,19 @@ def _same_sections(folder: Folder, progress: Progress | None) -> SameSections:
 def demo(
     out: str,
     *,
+    pool: DemoPool = "generator",
     overrides: tuple[str, ...] = (),
     redo: bool = False,
     address: str = "local",
     num_cpus: int | None = None,
     progress: Progress | None = None,
 ) -> RunResult:
-    """Do a run with the demo's settings, on the package's real digits: minutes on 2 cores."""
-    config = parse_config(DEMO.read_text(encoding="utf-8"), overrides, origin="demo")
+    """Do a run with the demo's settings, on the package's real digits: minutes on 2 cores.
+
+    Args:
+        pool, overrides: see `demo_config`. Other arguments as for `run`.
+    """
+    config = demo_config(pool, overrides)
     return run(config, out, redo=redo, address=address, num_cpus=num_cpus, progress=progress)
 
 

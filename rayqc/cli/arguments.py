@@ -7,6 +7,7 @@ from typing import Any
 
 from rayqc.config.base import JOINT
 from rayqc.kinds import EXPORTS, SCORES
+from rayqc.pipeline.demos import DEMO_POOLS
 from rayqc.verdicts import ACCEPTED, ERROR, REJECTED
 
 ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -46,6 +47,14 @@ ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "draws": ("N", {"help": "measure N draws now; running again goes on"}),
     "actors": ("N", {"help": "encoding actors (default: the run's setting)"}),
     "pool": ("PATH", {"help": "Parquet, tars, class folders or a listing; matched by class name"}),
+    "pool?": (
+        "NAME",
+        {
+            "choices": DEMO_POOLS,
+            "default": DEMO_POOLS[0],
+            "help": f"what makes the pool: {' or '.join(DEMO_POOLS)} (default: {DEMO_POOLS[0]})",
+        },
+    ),
     "image-column": ("NAME", {"help": "the pool's or path's column of images, or of their paths"}),
     "label-column": ("NAME", {"help": "the pool's or path's column of classes"}),
     "statistic": (

@@ -22,6 +22,9 @@ from rayqc.config.base import (
 from rayqc.kinds import GENERATORS, SOURCES
 from rayqc.targets import load_target
 
+BUNDLED = "bundled:"
+"""Begins the path of a network that comes with the package, as `bundled:digits.pt` does."""
+
 PlainName = Annotated[str, Field(pattern=r"^[^/]+$")]
 
 
@@ -151,7 +154,7 @@ class Exported(Generator):
     """Says that a file's network makes candidates."""
     path: str
     """A TorchScript file, or *.pt2 of `torch.export.save`: takes noise (N, noise_dim) float32 and
-    labels (N,) int64 to pixels (N, C, H, W)."""
+    labels (N,) int64 to pixels (N, C, H, W). `bundled:NAME` is one of the package's own."""
     noise_dim: PositiveInt
     """Length of the standard normal noise."""
     low: Literal[0, -1] = 0

@@ -9,17 +9,22 @@ import io
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path, PurePath
 
 import numpy as np
 import torch
 
 from rayqc.config import Exported
+from rayqc.config.pool import BUNDLED
 from rayqc.errors import ArtefactError, ConfigError
 from rayqc.generators.base import EntryContext, GeneratorKind
 from rayqc.generators.gan import to_pixels
 from rayqc.generators.named import UNNAMED, named_code
 from rayqc.generators.sampled import SampledSource, normal, sampled_source
 from rayqc.storage import Folder, digest
+
+DATA = Path(__file__).parent.parent / "data"
+"""Where the package's own networks are."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,8 +49,10 @@ class ExportedMaker:
         if path is None:
             return ExportedMaker(path=None, sha256=UNNAMED, noise_dim=noise_dim, low=low)
         folder, name = _folder_and_name(path)
+        # Not the own file's place: nodes of a cluster may keep the package in different folders.
+        place = path if path.startswith(BUNDLED) else folder.path(name)
         return ExportedMaker(
-            path=folder.path(name), sha256=digest(_file_bytes(path)), noise_dim=noise_dim, low=low
+            path=place, sha256=digest(_file_bytes(path)), noise_dim=noise_dim, low=low
         )
 
     @property
@@ -122,6 +129,9 @@ def _file_bytes(path: str) -> bytes:
 
 
 def _folder_and_name(path: str) -> tuple[Folder, str]:
+    if path.startswith(BUNDLED):
+        name = PurePath(path.removeprefix(BUNDLED)).name
+        return Folder(str(DATA)), name
     parent, _, name = path.rpartition("/")
     return Folder(parent or ("/" if path.startswith("/") else ".")), name
 

@@ -9,6 +9,7 @@ import yaml
 
 from rayqc.config import Config, differences, dump_config
 from rayqc.config.base import FILES, NamesCode
+from rayqc.config.pool import BUNDLED
 from rayqc.errors import ConflictError, InputError
 from rayqc.kinds import SOURCES, STAGES
 from rayqc.pipeline.records import clear_stages, status
@@ -122,7 +123,8 @@ def _trusting(config: Config, trust: Trust) -> Config:
     trusted_code = (trust,) if isinstance(trust, str) else tuple(trust or ())
 
     def without_unnamed(section: Section) -> Section:
-        if section.code() in (None, *trusted_code):
+        code = section.code()
+        if code is None or code in trusted_code or code.startswith(BUNDLED):
             return section
         return section.model_copy(update={section.code_setting: None})
 
