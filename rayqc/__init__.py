@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from rayqc.api.judged import inspect as inspect
     from rayqc.api.judged import list_images as list_images
     from rayqc.api.judged import refilter as refilter
+    from rayqc.api.judged import write_report as write_report
     from rayqc.api.pools import filter_pool as filter_pool
     from rayqc.api.pools import generate_until as generate_until
     from rayqc.api.runs import classify as classify
@@ -71,6 +72,7 @@ _MODULE_BY_NAME = {
     "hf_dataset": "api.exported",
     "init": "api.tools",
     "inspect": "api.judged",
+    "write_report": "api.judged",
     "list_images": "api.judged",
     "refilter": "api.judged",
     "run": "api.runs",

@@ -157,6 +157,7 @@ OUTPUTS = Kinds(
         "README.md": "rayqc.report.data_card:OUTPUT",
         "acceptance.png": "rayqc.report.acceptance_curve:OUTPUT",
         "contact_sheet.png": "rayqc.report.contact_sheet:OUTPUT",
+        "report.html": "rayqc.report.page.render:OUTPUT",
     },
 )
 """Files for people to look at, by name, written when a filter ends: `report.base.Output`."""

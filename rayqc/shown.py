@@ -100,3 +100,17 @@ def coverage_lines(fitted: FitResult) -> list[str]:
             for name, part in shares.items()
         ),
     ]
+
+
+def control_words(differences: Mapping[str, Interval]) -> str:
+    """What the control `random` shows, in words; empty where there was none."""
+    gain = differences.get("accepted - random")
+    if gain is None or gain["mean"] is None or gain["half_width"] is None:
+        return ""
+    if gain["mean"] - gain["half_width"] > 0:
+        verdict = "the filter beat a random subset of the same size"
+    elif gain["mean"] + gain["half_width"] < 0:
+        verdict = "the filter did worse than a random subset of the same size"
+    else:
+        verdict = "no difference from a random subset of the same size was shown"
+    return f"{verdict} ({points(gain)})"

@@ -79,6 +79,13 @@ class StateResult(TypedDict):
     """By folder in the run; of a filter's output, by its path."""
 
 
+class ReportResult(TypedDict):
+    """What `report` wrote."""
+
+    report: str
+    """Path or URL of the page."""
+
+
 class CheckedSection(TypedDict):
     """What the images of one split, or of one section of the settings, are."""
 

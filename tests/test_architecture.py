@@ -220,6 +220,7 @@ def test_public_names():
         "status",
         "torch_dataset",
         "train",
+        "write_report",
     ]
     assert all(getattr(rayqc, name) is not None for name in rayqc.__all__)
     assert (PACKAGE / "py.typed").exists()

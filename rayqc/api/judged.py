@@ -16,12 +16,13 @@ from rayqc.ledger.judged import Picked, judged_folder, judged_tables, write_csv
 from rayqc.ledger.owner import own, refuse_mixing
 from rayqc.pipeline.inspect import inspect_image
 from rayqc.pipeline.judging import conclude
+from rayqc.pipeline.outputs import remake_outputs
 from rayqc.pipeline.refilter import decide_again
 from rayqc.pipeline.run import Run
 from rayqc.pipeline.run_folder import CONFIG, Trust, open_run
 from rayqc.results import FilterResult, InspectResult
 from rayqc.storage import Folder
-from rayqc.tool_results import ListResult
+from rayqc.tool_results import ListResult, ReportResult
 
 
 def refilter(
@@ -61,6 +62,22 @@ def refilter(
     with own(target):
         totals = decide_again(filtered, target, fitted, level, statistic, scores_only, redo)
         return conclude(judging_run, target, totals, coverage=level, own=False)
+
+
+def write_report(source: str, *, run: str | None = None, trust: Trust = None) -> ReportResult:
+    """Write `report.html` anew: one page to look at, without network, of what a filter found.
+
+    Args:
+        source: a run whose `filter` is done, or what `filter_pool` or `refilter` wrote.
+        run: the run that judged `source`, unless `source` is a run.
+        trust: as for `fit`.
+
+    Returns:
+        Where the page is.
+    """
+    folder, filtered = _folders_of(source, run)
+    judging_run = Run(folder, open_run(folder, None, False, trust=trust))
+    return {"report": remake_outputs(judging_run, filtered)[0]}
 
 
 def inspect(

@@ -51,7 +51,7 @@ class Command:
 
 
 def _demo(arguments: Arguments, common: Common) -> Any:
-    return rayqc.demo(arguments.out, overrides=_overrides(arguments), **common)
+    return rayqc.demo(arguments.out, pool=arguments.pool, overrides=_overrides(arguments), **common)
 
 
 def _run(arguments: Arguments, common: Common) -> Any:
@@ -127,6 +127,10 @@ def _inspect(arguments: Arguments, common: Common) -> Any:
         run=arguments.judged_by,
         trust=arguments.trust,
     )
+
+
+def _report(arguments: Arguments, common: Common) -> Any:
+    return rayqc.write_report(arguments.judged, run=arguments.judged_by, trust=arguments.trust)
 
 
 def _init(arguments: Arguments, common: Common) -> Any:
@@ -242,9 +246,9 @@ COMMANDS: dict[str, Command] = {
     ),
     "demo": Command(
         help="real digits through the whole job in a few minutes",
-        arguments=("out", "set", "limit"),
+        arguments=("out", "pool?", "set", "limit"),
         work=_demo,
-        show=show.whole_run,
+        show=show.demo,
     ),
     "run": Command(
         help="all stages of a configuration",
@@ -258,6 +262,12 @@ COMMANDS: dict[str, Command] = {
         arguments=("run", "out", "coverage", "statistic", "scores-only", "judged-by", "trust"),
         work=_refilter,
         show=filter_lines,
+    ),
+    "report": Command(
+        help="write the page report.html anew: open it in a browser, no network needed",
+        arguments=("judged", "judged-by", "trust"),
+        work=_report,
+        show=show.page_written,
     ),
     "inspect": Command(
         help="say why an image was judged as it was, and show it",

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import PurePath
 
+from rayqc.pipeline.demos import FAULTY
 from rayqc.results import (
     Acceptance,
     EncoderRecord,
     EvaluateResult,
     InspectResult,
-    Interval,
     RunResult,
     Table3,
     UntilResult,
@@ -19,6 +18,7 @@ from rayqc.shown import (
     Shown,
     Table,
     acceptance_table,
+    control_words,
     coverage_lines,
     percent,
     plain,
@@ -30,6 +30,7 @@ from rayqc.tool_results import (
     ExportResult,
     InitResult,
     ListResult,
+    ReportResult,
     SettingFacts,
     StateResult,
 )
@@ -40,20 +41,38 @@ def whole_run(result: RunResult, folder: str) -> Shown:
     table3_row, acceptance = result["table3"], result["acceptance"]
     other_arms = (("all", table3_row["all"]), ("rejected", table3_row["rejected"]))
     copy_share = acceptance["near_copy_share"]
+    control = control_words(table3_row["differences"])
     return [
         acceptance_table(acceptance),
         *([_arms_table(table3_row)] if table3_row["seeds"] else []),
         *(f"{name}: {percent(value)}" for name, value in other_arms if value),
         *(f"{name}: {points(value)}" for name, value in table3_row["differences"].items()),
-        *_control_lines(table3_row["differences"]),
+        *([f"control: {control}"] if control else []),
         *_entry_lines(acceptance),
         *_encoder_lines(result["encoder"]),
         *coverage_lines(result["regions"]),
         f"near copies of a reference: {copy_share:.1%} of the accepted",
         *_same_lines(acceptance),
-        f"images to look at: {folder}/contact_sheet.png; all figures: result.json",
+        f"to look at: {folder}/report.html in a browser; all figures: result.json",
         f"accepted images: {folder}/filtered/accepted/*.parquet",
     ]
+
+
+def demo(result: RunResult, folder: str) -> Shown:
+    """A whole run, and how many of the demo's faulty images were set aside."""
+    by_entry = result["acceptance"]["by_entry"]
+    lines = []
+    if set(FAULTY) <= set(by_entry):
+        faulty = [row for name, row in by_entry.items() if name in FAULTY]
+        sound = [row for name, row in by_entry.items() if name not in FAULTY]
+        found = sum(row["judged"] - row["accepted"] for row in faulty)
+        kept = sum(row["accepted"] for row in sound)
+        lines = [
+            f"faults, which the filter was not told of: {found:,} of "
+            f"{sum(row['judged'] for row in faulty):,} set aside; sound images: {kept:,} of "
+            f"{sum(row['judged'] for row in sound):,} kept"
+        ]
+    return [*whole_run(result, folder), *lines]
 
 
 def _same_lines(acceptance: Acceptance) -> list[str]:
@@ -80,6 +99,11 @@ def inspected(result: InspectResult, folder: str) -> Shown:
     return [
         f"{name:>18}: {'-' if value is None else plain(value)}" for name, value in result.items()
     ]
+
+
+def page_written(result: ReportResult, folder: str) -> Shown:
+    """Where the page is."""
+    return [f"page to open in a browser: {result['report']}"]
 
 
 def begun(result: InitResult, folder: str) -> Shown:
@@ -232,17 +256,3 @@ def _encoder_lines(record: EncoderRecord) -> list[str]:
     if "active_units" not in record:
         return []
     return [f"encoder: {record['active_units']} of {record['latent_dim']} latent units active"]
-
-
-def _control_lines(differences: Mapping[str, Interval]) -> list[str]:
-    """What the control `random` shows, in one line."""
-    gain = differences.get("accepted - random")
-    if gain is None or gain["mean"] is None or gain["half_width"] is None:
-        return []
-    if gain["mean"] - gain["half_width"] > 0:
-        verdict = "the filter beat a random subset of the same size"
-    elif gain["mean"] + gain["half_width"] < 0:
-        verdict = "the filter did worse than a random subset of the same size"
-    else:
-        verdict = "no difference from a random subset of the same size was shown"
-    return [f"control: {verdict} ({points(gain)})"]

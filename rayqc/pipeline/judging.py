@@ -4,28 +4,28 @@ from __future__ import annotations
 
 import logging
 from dataclasses import asdict
-from typing import cast
+from typing import Any, cast
 
 from rayqc.distributed.filter import filter_pool
 from rayqc.errors import ErrorBudgetExceeded
 from rayqc.images.guarded import POISON
-from rayqc.kinds import OUTPUTS
 from rayqc.ledger.compact import OVER_CAP
 from rayqc.ledger.manifest import Totals
-from rayqc.ledger.plan import LEDGER
-from rayqc.pipeline.making import compare_making, record_making, recorded_making
+from rayqc.pipeline.making import compare_making, record_making
+from rayqc.pipeline.outputs import facts_of, write_outputs
 from rayqc.pipeline.run import Run
 from rayqc.pipeline.same_content import go_on_with_copies
-from rayqc.regions import Regions
 from rayqc.regions.calibrated import CalibratedRegions
 from rayqc.regions.statistic_choice import StatisticChoice
-from rayqc.report.acceptance import acceptance_facts, starved
-from rayqc.report.base import JudgedPool, Output
+from rayqc.report.acceptance import starved
 from rayqc.results import FilterResult
-from rayqc.storage import Folder, read_json
+from rayqc.storage import Folder
 from rayqc.units import Unit
 from rayqc.verdicts import ERROR
 from rayqc.work.match_classes import PoolSource
+
+MOST_KEPT = 1_000_000
+"""Images of which `filter.keep_latents: auto` keeps the latents."""
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ def judge_sources(
     if isinstance(regions, CalibratedRegions):
         for statistic in {statistics.default, *statistics.by_entry.values()}:
             regions.refuse_unknown(statistic)
-    work = {
+    work: dict[str, Any] = {
         "stage": "filter",
         "encoder_digest": encoder.digest,
         "regions_digest": run.regions.digest,
@@ -63,6 +63,9 @@ def judge_sources(
         # Levels that no earlier version knew are left out, so that its work goes on.
         "limits": {name: value for name, value in asdict(run.limits).items() if value is not None},
     }
+    latent_dim = encoder.network.latent_dim if _keeps_latents(run, units) else None
+    if latent_dim is not None:
+        work["settings"]["keep_latents"] = True
     made_otherwise = {
         source.prefix or POOL: compare_making(
             run,
@@ -81,6 +84,7 @@ def judge_sources(
         units,
         run.config,
         statistics,
+        latent_dim,
         work,
         encoder.classes,
         run.progress,
@@ -88,6 +92,12 @@ def judge_sources(
     record_making(out, {name: found for name, found in made_otherwise.items() if found})
     logger.info("filter: %s", totals)
     return totals
+
+
+def _keeps_latents(run: Run, units: list[Unit]) -> bool:
+    """Whether the latents of these units' images are kept; see `filter.keep_latents`."""
+    asked = run.config.filter.keep_latents
+    return sum(unit.count() for unit in units) <= MOST_KEPT if asked == "auto" else asked
 
 
 def conclude(
@@ -100,9 +110,7 @@ def conclude(
         coverage: what it was judged at.
         own: whether it is the run's own pool: more pictures are made of it, in the run folder.
     """
-    statistics = StatisticChoice(**read_json(judged, LEDGER)["statistics"])
-    fitted = run.regions
-    facts = acceptance_facts(judged, fitted.regions, statistics, len(fitted.neighbours.ids))
+    facts = facts_of(run, judged)
     for line in starved(facts):
         logger.warning(line)
     if facts["same_as_test"]:
@@ -112,33 +120,8 @@ def conclude(
             "image",
             facts["same_as_test"],
         )
-    pool = JudgedPool(
-        folder=judged,
-        totals=totals,
-        classes=fitted.regions.classes,
-        acceptance=facts,
-        coverage=coverage,
-        promise=_promise(fitted.regions, coverage),
-        limits=run.limits,
-        has_images=run.config.filter.keep_pool != "none",
-    )
-    picture_folder = run.folder if own else judged
-    for file_name, record in OUTPUTS.items():
-        output: Output = record
-        if output.suits(own, pool.has_images):
-            folder = judged if output.beside_shards else picture_folder
-            folder.write(file_name, output.make(pool))
-    made_otherwise = recorded_making(judged)
-    if made_otherwise:
-        facts["made_otherwise"] = made_otherwise
+    write_outputs(run, judged, totals, facts, coverage=coverage, own=own)
     return cast("FilterResult", {**asdict(totals), "acceptance": facts})
-
-
-def _promise(regions: Regions, coverage: float) -> str:
-    """What is promised at a coverage, in words; empty where it is not the regions' own."""
-    if isinstance(regions, CalibratedRegions) and regions.guarantee.coverage == coverage:
-        return regions.guarantee.says
-    return ""
 
 
 def refuse_many_errors(totals: Totals, run: Run) -> None:

@@ -8,17 +8,17 @@ from collections.abc import Iterable
 from typing import Any, cast
 
 from rayqc.errors import ConfigError, InputError, UntrustedCodeError
+from rayqc.pipeline.outputs import remake_outputs
 from rayqc.pipeline.records import begin, clear_stages, done, is_done, status, summary_of
 from rayqc.pipeline.run import Run
 from rayqc.pipeline.stage import all_stages, stage
-from rayqc.report.result import build_result, table3
+from rayqc.report.result import RESULT, build_result, table3
 from rayqc.results import RunResult
 from rayqc.storage import read_json, write_json
 from rayqc.version import __version__
 
 logger = logging.getLogger(__name__)
 
-RESULT = "result.json"
 REPORTED = ("train", "fit", "filter", "classify")
 """Stages that `result.json` needs."""
 
@@ -46,8 +46,10 @@ def do_stage(run: Run, name: str) -> Any:
             if is_first and is_new:
                 clear_stages(run.folder, [name])
             raise
-        _write_result(run, name, summary)
+        is_whole = _write_result(run, name, summary)
         done(run.folder, name, time.monotonic() - started, summary)
+        if is_whole:
+            remake_outputs(run, run.filtered)
     return summary_of(run.folder, name)
 
 
@@ -61,15 +63,20 @@ def result_of(run: Run) -> RunResult:
     return cast("RunResult", read_json(run.folder, RESULT))
 
 
-def _write_result(run: Run, name: str, summary: Any) -> None:
-    """Write `result.json` with a stage's new summary, if all stages that it needs are done."""
+def _write_result(run: Run, name: str, summary: Any) -> bool:
+    """Write `result.json` with a stage's new summary, if all stages that it needs are done.
+
+    Returns:
+        Whether they are.
+    """
     summaries = {record.name: summary_of(run.folder, record.name) for record in all_stages()}
     summaries[name] = summary
     if any(summaries[reported] is None for reported in REPORTED):
-        return
+        return False
     table = table3(summaries["fit"], summaries["filter"], summaries["classify"])
     stage_results: dict[str, Any] = {}
     for record in all_stages():
         if summaries[record.name] is not None:
             stage_results |= record.result_of(summaries[record.name])
     write_json(run.folder, RESULT, build_result(table, stage_results, __version__))
+    return True

@@ -36,11 +36,12 @@ def state_of(place: str) -> StateResult:
     }
     if not is_run and not ledgers:
         raise InputError(f"{folder} is neither a run (no {CONFIG}) nor a filter's output")
-    stages = [_stage(folder, name) for name in STAGES.names] if is_run else []
+    stages = [stage_state(folder, name) for name in STAGES.names] if is_run else []
     return {"owner": owner_of(folder), "stages": stages, "ledgers": ledgers}
 
 
-def _stage(folder: Folder, name: str) -> StageState:
+def stage_state(folder: Folder, name: str) -> StageState:
+    """Where a stage of a run stands."""
     record: dict[str, Any] = status(folder, name) or {"status": NOT_BEGUN}
     return {
         "name": name,

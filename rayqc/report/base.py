@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
 
 from rayqc.images.decode import Limits
 from rayqc.ledger.manifest import Totals
+from rayqc.regions import FittedRegions
 from rayqc.results import Acceptance
 from rayqc.storage import Folder
+from rayqc.tool_results import StageState
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +31,15 @@ class JudgedPool:
     limits: Limits
     """Limits of the images that are decoded."""
     has_images: bool
+    fitted: FittedRegions
+    references: pa.Table
+    """Columns id, image, label."""
+    stages: Sequence[StageState] = ()
+    """Of the run, where the pool is the run's own."""
+    settings: str = ""
+    """Of the run, as YAML."""
+    result: Mapping[str, Any] | None = None
+    """The content of `result.json`, once it is written; of the run's own pool."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +50,8 @@ class Output:
     of_runs_only: bool = False
     """Is the file made for a run's own pool only?"""
     needs_images: bool = False
+    remade_at_end: bool = False
+    """Is it made once more when the run ends, with the accuracies that were measured?"""
     beside_shards: bool = False
     """Does it lie with the filter's output, of a run as well, and not in the run folder?"""
 

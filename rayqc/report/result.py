@@ -8,6 +8,7 @@ from typing import Any
 from rayqc.results import ClassifyResult, FilterResult, FitResult, Interval, Table3
 from rayqc.verdicts import ACCEPTED
 
+RESULT = "result.json"
 RESULT_FORMAT = 1
 
 

@@ -1,0 +1,105 @@
+"""Write the pictures and pages of a judged pool; the register says which there are."""
+
+from __future__ import annotations
+
+from rayqc.kinds import OUTPUTS, STAGES
+from rayqc.ledger.manifest import Totals, load_totals
+from rayqc.ledger.plan import LEDGER
+from rayqc.pipeline.making import recorded_making
+from rayqc.pipeline.run import Run
+from rayqc.pipeline.run_folder import CONFIG
+from rayqc.pipeline.state import stage_state
+from rayqc.regions import Regions
+from rayqc.regions.calibrated import CalibratedRegions
+from rayqc.regions.statistic_choice import StatisticChoice
+from rayqc.report.acceptance import acceptance_facts
+from rayqc.report.base import JudgedPool, Output
+from rayqc.report.result import RESULT
+from rayqc.results import Acceptance
+from rayqc.storage import Folder, read_json
+
+
+def facts_of(run: Run, judged: Folder) -> Acceptance:
+    """How many images were accepted in a finished filter's or refilter's output."""
+    statistics = StatisticChoice(**read_json(judged, LEDGER)["statistics"])
+    fitted = run.regions
+    facts = acceptance_facts(judged, fitted.regions, statistics, len(fitted.neighbours.ids))
+    made_otherwise = recorded_making(judged)
+    if made_otherwise:
+        facts["made_otherwise"] = made_otherwise
+    return facts
+
+
+def write_outputs(
+    run: Run,
+    judged: Folder,
+    totals: Totals,
+    facts: Acceptance,
+    *,
+    coverage: float,
+    own: bool,
+    remade: bool = False,
+) -> list[str]:
+    """Write what suits a judged pool.
+
+    Args:
+        judged: a finished filter's or refilter's output.
+        coverage: what it was judged at.
+        own: whether it is the run's own pool: more is made of it, in the run folder.
+        remade: make only what tells of accuracies, once more.
+
+    Returns:
+        Paths of what was written.
+    """
+    fitted = run.regions
+    result = dict(read_json(run.folder, RESULT)) if own and run.folder.exists(RESULT) else None
+    pool = JudgedPool(
+        folder=judged,
+        totals=totals,
+        classes=fitted.regions.classes,
+        acceptance=facts,
+        coverage=coverage,
+        promise=_promise(fitted.regions, coverage),
+        limits=run.limits,
+        has_images=run.config.filter.keep_pool != "none",
+        fitted=fitted,
+        references=run.references.select(["id", "image", "label"]),
+        stages=[stage_state(run.folder, name) for name in STAGES.names] if own else (),
+        settings=run.folder.read(CONFIG).decode(),
+        result=result,
+    )
+    written = []
+    for file_name, record in OUTPUTS.items():
+        output: Output = record
+        if output.suits(own, pool.has_images) and (output.remade_at_end or not remade):
+            in_run_folder = own and not output.beside_shards
+            folder = run.folder if in_run_folder else judged
+            folder.write(file_name, output.make(pool))
+            written.append(folder.path(file_name))
+    return written
+
+
+def remake_outputs(run: Run, judged: Folder) -> list[str]:
+    """Make once more what tells of the accuracies that a whole run measured.
+
+    Returns:
+        Paths of what was written.
+    """
+    own = judged.location == run.filtered.location
+    coverage = read_json(judged, LEDGER).get("coverage", run.config.regions.coverage)
+    return write_outputs(
+        run,
+        judged,
+        load_totals(judged),
+        facts_of(run, judged),
+        coverage=coverage,
+        own=own,
+        remade=True,
+    )
+
+
+def _promise(regions: Regions, coverage: float) -> str:
+    """What is promised at a coverage, in words; empty where it is not the regions' own."""
+    if isinstance(regions, CalibratedRegions) and regions.guarantee.coverage == coverage:
+        return regions.guarantee.says
+    return ""
