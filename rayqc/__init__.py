@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from rayqc.api.runs import generate as generate
     from rayqc.api.runs import run as run
     from rayqc.api.runs import train as train
+    from rayqc.api.selected import select as select
     from rayqc.api.tools import check as check
     from rayqc.api.tools import clean as clean
     from rayqc.api.tools import doctor as doctor
@@ -73,6 +74,7 @@ _MODULE_BY_NAME = {
     "init": "api.tools",
     "inspect": "api.judged",
     "write_report": "api.judged",
+    "select": "api.selected",
     "list_images": "api.judged",
     "refilter": "api.judged",
     "run": "api.runs",

@@ -171,6 +171,15 @@ EXPORTS = Kinds(
 )
 """Layouts that `rayqc export` writes: `exports.base.ExportKind`."""
 
+SELECTIONS = Kinds(
+    "way of choosing",
+    covariance="rayqc.selection.covariance:KIND",
+    coverage="rayqc.selection.coverage:KIND",
+    central="rayqc.selection.central:KIND",
+    random="rayqc.selection.random:KIND",
+)
+"""How a set is chosen from what was accepted: `selection.base.SelectionKind`."""
+
 STAGES = Kinds(
     "stage",
     train="rayqc.pipeline.stages.train:STAGE",

@@ -204,6 +204,45 @@ class RunResult(TypedDict):
     classify: ClassifyResult
 
 
+class SetFacts(TypedDict):
+    """What a set of images of a class is beside its references, in the space it was chosen in."""
+
+    precision: float
+    """Share of the images that lie within the references' surroundings."""
+    recall: float
+    """Share of the references that lie within the images' surroundings."""
+    density: float
+    """How many references' surroundings an image lies in, on average, over their neighbours."""
+    coverage: float
+    """Share of the references whose surroundings hold an image."""
+    different: float
+    """Effective number of different images (Vendi score), of at most 1,000."""
+
+
+class SelectedClass(TypedDict):
+    """What was chosen of a class."""
+
+    accepted: int
+    selected: int
+    set: SetFacts | None
+    """Of the chosen images; None where no latents were kept."""
+    random: SetFacts | None
+    """Of as many accepted ones at random."""
+    all: SetFacts | None
+    """Of all that was accepted."""
+
+
+class SelectResult(LedgerResult):
+    """What choosing a set returns, and `select.json` holds."""
+
+    by: str
+    per_class: int
+    sets: dict[str, SelectedClass]
+    classify: NotRequired[ClassifyResult]
+    """Where it was measured: arms `accepted` (the set), `random` of the same size from the same
+    accepted images, `all` of them, and `real`."""
+
+
 class DrawCost(TypedDict):
     """What the accepted images cost."""
 

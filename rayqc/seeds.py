@@ -3,6 +3,13 @@
 A stream's number decides results, and never changes.
 """
 
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+
+import numpy as np
+
 CLASSIFIER_BATCHES = 1
 """Which images a step of a classifier's training sees."""
 HOLDOUT = 2
@@ -21,3 +28,13 @@ SCORED_REFERENCES = 8
 """Which references scores are fitted on where there are more than `regions.most_references`."""
 CONTRASTIVE_BATCHES = 9
 """Which references a step of contrastive training sees."""
+
+
+def chance_of(ids: Iterable[str]) -> np.ndarray:
+    """A number of each id: as good as random, and always the same.
+
+    Returns:
+        (N,) uint64.
+    """
+    digests = b"".join(hashlib.blake2b(name.encode(), digest_size=8).digest() for name in ids)
+    return np.frombuffer(digests, np.uint64)

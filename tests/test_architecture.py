@@ -26,6 +26,7 @@ FLOORS = {
     "distributed": 7,
     "report": 7,
     "exports": 7,
+    "selection": 1,
     "work": 6,
     "regions": 5,
     "generators": 5,
@@ -83,6 +84,7 @@ TABLES = {
     "PROMISES": "regions",
     "REGIONS": "regions",
     "OUTPUTS": "report",
+    "SELECTIONS": "selection",
     "STAGES": "pipeline",
 }
 """Tables of the register, and the room that their kinds are at home in."""
@@ -217,6 +219,7 @@ def test_public_names():
         "make_config",
         "refilter",
         "run",
+        "select",
         "status",
         "torch_dataset",
         "train",

@@ -51,7 +51,7 @@ def refilter(
     Returns:
         The new totals, and what was accepted of each class.
     """
-    folder, filtered = _folders_of(source, run)
+    folder, filtered = folders_of(source, run)
     judging_run = Run(folder, open_run(folder, None, False, trust=trust))
     target = Folder(out)
     refuse_mixing(folder, filtered, target)
@@ -75,7 +75,7 @@ def write_report(source: str, *, run: str | None = None, trust: Trust = None) ->
     Returns:
         Where the page is.
     """
-    folder, filtered = _folders_of(source, run)
+    folder, filtered = folders_of(source, run)
     judging_run = Run(folder, open_run(folder, None, False, trust=trust))
     return {"report": remake_outputs(judging_run, filtered)[0]}
 
@@ -102,7 +102,7 @@ def inspect(
     Returns:
         The image's row, its class and why it was judged so in words, and the path of the picture.
     """
-    folder, filtered = _folders_of(source, run)
+    folder, filtered = folders_of(source, run)
     judging_run = Run(folder, open_run(folder, None, False, trust=trust))
     judged_image, png = inspect_image(judging_run, filtered, id_)
     picture_path = Path(picture or "inspect.png")
@@ -151,7 +151,7 @@ def list_images(
     return {"rows": rows, "count": count, "csv": csv}
 
 
-def _folders_of(source: str, run: str | None) -> tuple[Folder, Folder]:
+def folders_of(source: str, run: str | None) -> tuple[Folder, Folder]:
     """The folder of the run, and that of the filter's output."""
     folder = Folder(source)
     if run is None and not folder.exists(CONFIG):

@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from rayqc.config.base import JOINT
-from rayqc.kinds import EXPORTS, SCORES
+from rayqc.kinds import EXPORTS, SCORES, SELECTIONS
 from rayqc.pipeline.demos import DEMO_POOLS
 from rayqc.verdicts import ACCEPTED, ERROR, REJECTED
 
@@ -29,6 +29,19 @@ ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "evaluation": ("CONFIG.yaml", {"nargs": "?", "help": "YAML file (default: bundled digits)"}),
     "out": ("DIR", {"required": True, "help": "folder to write, a path or URL"}),
     "out?": ("DIR", {"help": "folder for what --pool or --until gives"}),
+    "per-class": ("N", {"required": True, "help": "images to choose of each class"}),
+    "by": (
+        "WAY",
+        {"choices": SELECTIONS.names, "required": True, "help": ", ".join(SELECTIONS.names)},
+    ),
+    "seed": ("N", {"default": 0, "type": int, "help": "of what is drawn (default: 0)"}),
+    "measure": (
+        "",
+        {
+            "action": "store_true",
+            "help": "train classifiers on the set and on a random one",
+        },
+    ),
     "until": ("N", {"help": "accepted images wanted of each class"}),
     "budget": ("N", {"help": "draw so many candidates at most, of all classes together"}),
     "floor": (
@@ -105,7 +118,7 @@ ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
 """Name of each argument to its placeholder and its options in argparse."""
 
 POSITIONAL = ("config", "images", "key", "run", "path", "judged", "id", "evaluation")
-COUNTS = ("limit", "draws", "actors", "until", "budget", "first")
+COUNTS = ("per-class", "limit", "draws", "actors", "until", "budget", "first")
 
 
 def add_argument(parser: argparse.ArgumentParser, name: str, as_flags: bool) -> None:

@@ -119,6 +119,20 @@ def _refilter(arguments: Arguments, common: Common) -> Any:
     )
 
 
+def _select(arguments: Arguments, common: Common) -> Any:
+    return rayqc.select(
+        arguments.judged,
+        arguments.out,
+        per_class=arguments.per_class,
+        by=arguments.by,
+        seed=arguments.seed,
+        measure=arguments.measure,
+        run=arguments.judged_by,
+        trust=arguments.trust,
+        **common,
+    )
+
+
 def _inspect(arguments: Arguments, common: Common) -> Any:
     return rayqc.inspect(
         arguments.run,
@@ -262,6 +276,12 @@ COMMANDS: dict[str, Command] = {
         arguments=("run", "out", "coverage", "statistic", "scores-only", "judged-by", "trust"),
         work=_refilter,
         show=filter_lines,
+    ),
+    "select": Command(
+        help="choose a set of each class from what was accepted",
+        arguments=("judged", "per-class", "by", "out", "seed", "measure", "judged-by", "trust"),
+        work=_select,
+        show=show.selected,
     ),
     "report": Command(
         help="write the page report.html anew: open it in a browser, no network needed",

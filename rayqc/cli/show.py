@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import PurePath
+from typing import Literal
 
 from rayqc.pipeline.demos import FAULTY
 from rayqc.results import (
@@ -11,6 +12,7 @@ from rayqc.results import (
     EvaluateResult,
     InspectResult,
     RunResult,
+    SelectResult,
     Table3,
     UntilResult,
 )
@@ -34,6 +36,15 @@ from rayqc.tool_results import (
     SettingFacts,
     StateResult,
 )
+
+SET_MEASURES: tuple[Literal["coverage", "recall", "different"], ...] = (
+    "coverage",
+    "recall",
+    "different",
+)
+"""Measures of a chosen set that are shown; `select.json` has all."""
+SET_ARMS = {"real": "real alone", "all": "all accepted", "random": "random", "accepted": "selected"}
+"""Arms of the classifier stage, as they are called of a chosen set."""
 
 
 def whole_run(result: RunResult, folder: str) -> Shown:
@@ -98,6 +109,34 @@ def inspected(result: InspectResult, folder: str) -> Shown:
     """An image's row."""
     return [
         f"{name:>18}: {'-' if value is None else plain(value)}" for name, value in result.items()
+    ]
+
+
+def selected(result: SelectResult, folder: str) -> Shown:
+    """What each class's set is beside a random one, and accuracies if they were measured."""
+    rows = []
+    for name, row in result["sets"].items():
+        chosen, random = row["set"], row["random"]
+        pairs = [
+            f"{chosen[key]:.2f} / {random[key]:.2f}" if chosen and random else "-"
+            for key in SET_MEASURES
+        ]
+        rows.append((name, f"{row['accepted']:,}", f"{row['selected']:,}", *pairs))
+    table = Table(
+        columns=("class", "accepted", "selected", *SET_MEASURES),
+        rows=rows,
+        title=f"by {result['by']} / as many at random",
+    )
+    measured = result.get("classify", {})
+    arms, differences = measured.get("arms", {}), measured.get("differences", {})
+    return [
+        table,
+        *(f"{SET_ARMS[name]}: {percent(arm['accuracy'])}" for name, arm in arms.items()),
+        *(
+            f"{' - '.join(SET_ARMS[part] for part in name.split(' - '))}: {points(value)}"
+            for name, value in differences.items()
+        ),
+        f"in {folder}",
     ]
 
 

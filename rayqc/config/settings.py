@@ -175,7 +175,8 @@ class Filter(Settings):
     max_error_share: Annotated[Share, WorkOnly] = 0.01
     """A larger share of unreadable images ends the run with exit code 3, all written."""
     max_accepted_per_class: PositiveInt | None = None
-    """Cap per class, the most central first; the others are rejected as `over_cap`."""
+    """Cap per class: so many at random; the others are rejected as `over_cap`. `rayqc select` has
+    other ways."""
     limit: Annotated[PositiveInt | None, Enters("generate", "filter")] = None
     """Take only this many of the pool's images, evenly spaced over all of it."""
 

@@ -14,11 +14,12 @@ import pyarrow.compute as pc
 from rayqc.config import Config
 from rayqc.ledger.commit import Part
 from rayqc.ledger.manifest import load_files
+from rayqc.ledger.plan import LEDGER
 from rayqc.schema import LATENT, kept_latent_dim
 from rayqc.seeds import POOL_DRAW
-from rayqc.storage import Folder, read_table
+from rayqc.storage import Folder, read_json, read_table
 from rayqc.training.arms import Judged
-from rayqc.verdicts import ACCEPTED, ERROR, REJECTED
+from rayqc.verdicts import ACCEPTED, ERROR, NOT_SELECTED, REJECTED
 
 
 def pool_tables(filtered: Folder, config: Config) -> Iterator[pa.Table]:
@@ -51,13 +52,21 @@ def latent_tables(filtered: Folder, config: Config) -> list[pa.Table]:
 def _drawn(
     filtered: Folder, shards: list[Part], columns: list[str], config: Config
 ) -> Iterator[pa.Table]:
-    """Columns of each shard, of all rows or of about `classify.max_images` drawn over all."""
+    """Columns of each shard, of all rows or of about `classify.max_images` drawn over all.
+
+    Of a chosen set the pool is what was accepted before.
+    """
+    is_set = read_json(filtered, LEDGER)["stage"] == "select"
     total_rows = sum(shard.rows for shard in shards)
     drawn_share = (
         config.classify.max_images / total_rows if total_rows > config.classify.max_images else 1.0
     )
     for shard_number, shard in enumerate(shards):
-        table = read_table(filtered, shard.path, columns)
+        table = read_table(filtered, shard.path, [*columns, "reason"])
+        if is_set:
+            accepted = pc.equal(table["verdict"], ACCEPTED)
+            table = table.filter(pc.or_(accepted, pc.equal(table["reason"], NOT_SELECTED)))
+        table = table.drop_columns(["reason"])
         if drawn_share < 1:
             rng = np.random.default_rng([config.seed, POOL_DRAW, shard_number])
             table = table.take(pa.array(np.flatnonzero(rng.random(table.num_rows) < drawn_share)))

@@ -181,7 +181,7 @@ def compact(
 
     Args:
         schemas: columns of each kind of part that is merged.
-        cap: the most accepted images of a class, of which the most central stay; None keeps all.
+        cap: the most accepted images of a class, drawn at random; None keeps all.
     """
     if is_finished(folder):
         return load_totals(folder)
@@ -230,6 +230,6 @@ def _cap(folder: Folder, parts: Parts, classes: tuple[str, ...], cap: int) -> _C
 
 
 def _smallest_of(folder: Folder, paths: list[str], cap: int) -> pa.Table:
-    columns = ["label", "score", "id", "verdict"]
+    columns = ["label", "id", "verdict"]
     tables = [read_table(folder, path, columns=columns) for path in paths]
     return smallest(pa.concat_tables(tables), cap)

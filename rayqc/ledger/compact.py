@@ -11,12 +11,13 @@ import pyarrow.compute as pc
 from rayqc.ledger.commit import Part, read_part, write_part
 from rayqc.ledger.manifest import Totals
 from rayqc.ledger.parts import Parts, groups, parts_of, parts_of_kinds
+from rayqc.seeds import chance_of
 from rayqc.storage import Folder
 
 OVER_CAP = "over_cap"
 
-Cut = dict[int, tuple[float, str]]
-"""Label to (score, id) of the last candidate within the cap."""
+Cut = dict[int, tuple[int, str]]
+"""Label to (chance, id) of the last candidate within the cap; see `seeds.chance_of`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,14 +77,16 @@ def write_shard(folder: Folder, plan: ShardPlan, schema: pa.Schema, cut: Cut) ->
 
 
 def smallest(table: pa.Table, most: int) -> pa.Table:
-    """The `most` accepted rows of each label that come first by (score, id).
+    """The `most` accepted rows of each label that come first by (chance, id): a random draw.
 
     Args:
-        table: columns label, score, id, verdict.
+        table: columns label, id, verdict, and chance if it was added before.
     """
     table = table.filter(pc.equal(table["verdict"], "accepted"))
+    if "chance" not in table.column_names:
+        table = table.append_column("chance", pa.array(chance_of(table["id"].to_pylist())))
     order = pc.sort_indices(
-        table, sort_keys=[("label", "ascending"), ("score", "ascending"), ("id", "ascending")]
+        table, sort_keys=[("label", "ascending"), ("chance", "ascending"), ("id", "ascending")]
     )
     table = table.take(order)
     label_N = np.asarray(table["label"])
@@ -99,17 +102,19 @@ def cut_of(table: pa.Table, most: int) -> Cut:
     count: dict[int, int] = {}
     for row in kept.to_pylist():  # sorted, so the last one of a label stands
         count[row["label"]] = count.get(row["label"], 0) + 1
-        cut[row["label"]] = (row["score"], row["id"])
+        cut[row["label"]] = (row["chance"], row["id"])
     return {label: last for label, last in cut.items() if count[label] == most}
 
 
 def apply_cut(table: pa.Table, cut: Cut) -> pa.Table:
     """Reject accepted rows that come after the cut."""
+    rows = table.select(["label", "id", "verdict"]).to_pylist()
+    chance_N = chance_of(row["id"] for row in rows).tolist()
     over = [
         row["verdict"] == "accepted"
         and row["label"] in cut
-        and (row["score"], row["id"]) > cut[row["label"]]
-        for row in table.select(["label", "score", "id", "verdict"]).to_pylist()
+        and (chance, row["id"]) > cut[row["label"]]
+        for row, chance in zip(rows, chance_N, strict=True)
     ]
     mask = pa.array(over, pa.bool_())
     for name, value in (("verdict", "rejected"), ("reason", OVER_CAP)):

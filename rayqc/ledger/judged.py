@@ -21,7 +21,7 @@ from rayqc.results import ScoreRow
 from rayqc.schema import class_names, score_schema
 from rayqc.storage import Folder, read_table
 from rayqc.storage.whole_file import whole_file
-from rayqc.verdicts import ACCEPTED, ERROR, REJECTED
+from rayqc.verdicts import ACCEPTED, ERROR, NOT_SELECTED, REJECTED
 
 OUTSIDE = "_outside_region"
 """Ending of a rejected image's reason; before it stands the score that decided."""
@@ -68,6 +68,8 @@ def why(row: ScoreRow, own: str | None) -> str:
         return f"{reason.replace('_', ' ')}: {row['message']}" if row["message"] else reason
     if reason == OVER_CAP:
         return "belongs to its class, which has enough"
+    if reason == NOT_SELECTED:
+        return "belongs to its class, and was not chosen for the set"
     score = reason.removesuffix(OUTSIDE)
     return words_of_score(score).format(own=own, other=row["nearest_class"])
 
@@ -154,7 +156,7 @@ def _number(name: str, names: Sequence[str], noun: str, where: object) -> int:
     if name in names:
         return names.index(name)
     like = difflib.get_close_matches(name, names, 1)
-    hint = f"; did you mean {like[0]!r}?" if like else ""
+    hint = f"; did you mean {like[0]!r}?" if like else "."
     more = ", ..." if len(names) > MOST_NAMED else ""
     raise InputError(
         f"{where} has no {noun} {name!r}{hint} It has {', '.join(names[:MOST_NAMED])}{more}"

@@ -21,7 +21,7 @@ from rayqc.report.acceptance import starved
 from rayqc.results import FilterResult
 from rayqc.storage import Folder
 from rayqc.units import Unit
-from rayqc.verdicts import ERROR
+from rayqc.verdicts import ERROR, NOT_SELECTED
 from rayqc.work.match_classes import PoolSource
 
 MOST_KEPT = 1_000_000
@@ -136,7 +136,7 @@ def refuse_many_errors(totals: Totals, run: Run) -> None:
         error_reasons = {
             reason: count
             for reason, count in totals.reasons.items()
-            if not reason.endswith("_region") and reason != OVER_CAP
+            if not reason.endswith("_region") and reason not in (OVER_CAP, NOT_SELECTED)
         }
         raise ErrorBudgetExceeded(
             f"finished and written, but {totals.outcomes[ERROR]:,} of {totals.read:,} images "

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rayqc.kinds import SCORES
+from rayqc.ledger.compact import OVER_CAP
 from rayqc.ledger.manifest import load_files
 from rayqc.regions import Regions
 from rayqc.regions.base import Stored
@@ -19,7 +20,7 @@ from rayqc.regions.statistic_choice import StatisticChoice
 from rayqc.results import Acceptance, ClassAcceptance, EntryAcceptance
 from rayqc.schema import evidence_column
 from rayqc.storage import Folder, read_table
-from rayqc.verdicts import ACCEPTED, ERROR
+from rayqc.verdicts import ACCEPTED, ERROR, NOT_SELECTED
 from rayqc.work.known_images import REFERENCE, SAME, TEST
 
 COVERAGES = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.925, 0.95, 0.975, 0.99)
@@ -140,8 +141,9 @@ def starved(facts: Acceptance) -> list[str]:
     """A line for each class whose accepted share is below `LEAST_SHARE`, with its main reason."""
     lines = []
     for name, row in facts["by_class"].items():
-        if row["share"] < LEAST_SHARE:
-            reason_counts = row["turned_away"]
+        reason_counts = row["turned_away"]
+        left_out = sum(reason_counts.get(reason, 0) for reason in (OVER_CAP, NOT_SELECTED))
+        if (row["accepted"] + left_out) / row["judged"] < LEAST_SHARE:
             main_reason = (
                 max(reason_counts, key=reason_counts.__getitem__) if reason_counts else "nothing"
             )

@@ -206,6 +206,8 @@ def test_one_cpu_is_enough_and_local_joins_no_cluster(ray_session, tmp_path):
         "-m",
         "rayqc",
         "demo",
+        "--pool",
+        "augment",
         "--out",
         str(tmp_path / "run"),
         "--num-cpus",

@@ -9,9 +9,21 @@ def test_a_starved_class_is_named_with_what_decided():
         "cat": {
             "share": 0.1,
             "judged": 50,
+            "accepted": 5,
             "turned_away": {"label_outside_region": 5, "quality_outside_region": 40},
         },
-        "dog": {"share": LEAST_SHARE, "judged": 50, "turned_away": {"label_outside_region": 40}},
+        "dog": {
+            "share": LEAST_SHARE,
+            "judged": 50,
+            "accepted": 10,
+            "turned_away": {"label_outside_region": 40},
+        },
+        "chosen from": {
+            "share": 0.1,
+            "judged": 50,
+            "accepted": 5,
+            "turned_away": {"not_selected": 40, "label_outside_region": 5},
+        },
     }
     (line,) = starved({"by_class": rows})
     assert line.startswith(

@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import contextlib
 import io
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -26,6 +25,7 @@ from rayqc.ledger.manifest import load_files
 from rayqc.report.base import JudgedPool
 from rayqc.results import ScoreRow
 from rayqc.schema import LATENT, score_schema
+from rayqc.seeds import chance_of
 from rayqc.storage import Folder
 from rayqc.verdicts import ACCEPTED, ERROR, REJECTED
 
@@ -130,8 +130,7 @@ def _of_class(table: pa.Table, most: int) -> list[ScoreRow]:
     table = table.filter(pc.not_equal(table["verdict"], ERROR))
     score_N = np.asarray(table["score"].fill_null(np.inf), dtype=float)
     verdict_N = np.array(table["verdict"].to_pylist(), object)
-    # An order that is as good as random, and the same every time.
-    chance_N = np.array([zlib.crc32(id_.encode()) for id_ in table["id"].to_pylist()])
+    chance_N = chance_of(table["id"].to_pylist())
     reason_N = np.array(table["reason"].to_pylist(), object)
     taken = set(np.argsort(np.abs(score_N - 1), kind="stable")[:most].tolist())
     for verdict in (ACCEPTED, REJECTED):

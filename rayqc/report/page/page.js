@@ -229,10 +229,12 @@ function copyButtons() {
 
 drawArms();
 drawBars();
-at("coverage").value = nearestCoverage();
-at("coverage").addEventListener("input", chooseCoverage);
-drawCurve(nearestCoverage());
-sayCoverage(nearestCoverage());
+if (at("coverage")) {
+  at("coverage").value = nearestCoverage();
+  at("coverage").addEventListener("input", chooseCoverage);
+  drawCurve(nearestCoverage());
+  sayCoverage(nearestCoverage());
+}
 at("inspect").textContent = `rayqc inspect ${facts.folder.replace(/\/filtered$/, "")} ID`;
 fillFilters();
 drawMap();

@@ -1,0 +1,1 @@
+"""Which accepted images make the best set: one way of choosing a file."""

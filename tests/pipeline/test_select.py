@@ -1,0 +1,94 @@
+"""`rayqc select`: a chosen set with a ledger of its own, from a judged pool."""
+
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import rayqc
+from rayqc.cli.main import main
+from rayqc.errors import ConfigError, ConflictError, InputError
+
+
+def rows_of(folder, kind):
+    shards = sorted((folder / kind).glob("*.parquet"))
+    return pa.concat_tables(pq.read_table(path) for path in shards).to_pylist()
+
+
+@pytest.fixture(scope="module")
+def judged(tiny_run, tmp_path_factory):
+    """The tiny run's pool judged anew so that most of it is accepted."""
+    out = tmp_path_factory.mktemp("judged") / "most"
+    found = rayqc.refilter(str(tiny_run), str(out), coverage=1.0, statistic="label")
+    assert found["outcomes"]["accepted"] > 100
+    return out
+
+
+@pytest.mark.parametrize("by", ["covariance", "coverage", "central", "random"])
+def test_a_set_has_its_share_of_each_class_and_nothing_is_lost(by, tiny_run, judged, tmp_path):
+    before = rows_of(judged, "accepted")
+    choice = {"per_class": 5, "by": by, "run": str(tiny_run)}
+    found = rayqc.select(str(judged), str(tmp_path / "set"), **choice)
+    accepted, rejected = (rows_of(tmp_path / "set", kind) for kind in ("accepted", "rejected"))
+    assert found["read"] == 300 == len(accepted) + len(rejected)
+    was_accepted = {row["id"] for row in before}
+    assert {row["id"] for row in accepted} <= was_accepted
+    left_out = {row["id"] for row in rejected if row["reason"] == "not_selected"}
+    assert left_out == was_accepted - {row["id"] for row in accepted}
+    for name, row in found["sets"].items():
+        of_class = [one for one in accepted if str(one["label"]) == name]
+        assert len(of_class) == row["selected"] == min(5, row["accepted"])
+    assert json.loads((tmp_path / "set" / "select.json").read_text()) == found
+    assert (tmp_path / "set" / "_SUCCESS").exists()
+    again = rayqc.select(str(judged), str(tmp_path / "again"), **choice)
+    assert again["sets"] == found["sets"]
+    assert [row["id"] for row in rows_of(tmp_path / "again", "accepted")] == [
+        row["id"] for row in accepted
+    ]
+
+
+def test_other_work_in_the_folder_is_refused_and_words_say_why(tiny_run, judged, tmp_path):
+    again, out = str(judged), str(tmp_path / "set")
+    rayqc.select(again, out, per_class=1, by="coverage", run=str(tiny_run))
+    with pytest.raises(ConflictError, match="per_class"):
+        rayqc.select(again, out, per_class=2, by="coverage", run=str(tiny_run))
+    rayqc.select(again, out, per_class=1, by="random", run=str(tiny_run), redo=True)
+    (listed, *_) = rayqc.list_images(out, reasons=["not_selected"])["rows"]
+    assert listed["why"] == "belongs to its class, and was not chosen for the set"
+
+
+def test_it_is_measured_beside_as_many_of_the_same_images(tiny_run, judged, tmp_path, capsys):
+    out = tmp_path / "set"
+    words = ["select", str(judged), "--per-class", "4", "--by", "covariance", "--measure"]
+    assert main([*words, "--judged-by", str(tiny_run), "--out", str(out)]) == 0
+    said = capsys.readouterr().out
+    assert "selected - random:" in said
+    arms = json.loads((out / "select.json").read_text())["classify"]["arms"]
+    accepted = len(rows_of(judged, "accepted"))
+    chosen = len(rows_of(out, "accepted"))
+    assert arms["all"]["added"] == accepted
+    assert arms["random"]["added"] == arms["accepted"]["added"] == chosen < accepted
+
+
+def test_what_cannot_be_chosen_is_said(tiny_run, tmp_path):
+    out = str(tmp_path / "set")
+    with pytest.raises(ConfigError, match="expected one of covariance, coverage, central, random"):
+        rayqc.select(str(tiny_run), out, per_class=5, by="best")
+    with pytest.raises(ConfigError, match="per_class is 0"):
+        rayqc.select(str(tiny_run), out, per_class=0, by="random")
+    with pytest.raises(InputError, match="is no run"):
+        rayqc.select(str(tmp_path), out, per_class=5, by="random")
+
+
+def test_without_latents_only_chance_can_choose(tiny_run, tmp_path, monkeypatch):
+    import rayqc.pipeline.judging as module
+
+    monkeypatch.setattr(module, "_keeps_latents", lambda run, units: False)
+    judged, out = str(tmp_path / "judged"), str(tmp_path / "set")
+    rayqc.filter_pool(str(tiny_run), str(tiny_run / "pool"), judged, limit=60)
+    assert "latent" not in pq.read_schema(next((tmp_path / "judged/scores").iterdir())).names
+    with pytest.raises(InputError, match="kept no latents.*keep_latents=true, or choose by"):
+        rayqc.select(judged, out, per_class=5, by="covariance", run=str(tiny_run))
+    found = rayqc.select(judged, out, per_class=5, by="random", run=str(tiny_run))
+    assert all(row["set"] is None for row in found["sets"].values())
