@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import atexit
+import difflib
 import gc
 import shlex
 import signal
@@ -11,6 +12,9 @@ import sys
 import traceback
 from pathlib import Path
 from types import FrameType
+from typing import Any
+
+import shtab
 
 from rayqc.cli.arguments import add_argument, add_common
 from rayqc.cli.commands import COMMANDS, OF_A_RUN
@@ -91,14 +95,30 @@ def _resume_command() -> str:
     return shlex.join([program, *(argument for argument in sys.argv[1:] if argument != "--redo")])
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says of a misspelt command or choice which one is most like it."""
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        try:
+            super()._check_value(action, value)
+        except argparse.ArgumentError as error:
+            names = [str(choice) for choice in action.choices or ()]
+            like = difflib.get_close_matches(str(value), names, 1)
+            if like:
+                error.message = f"no {value!r} here; did you mean {like[0]!r}?"
+            raise
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="rayqc",
         description="Filter synthetic training images by what the few real ones look like.",
         epilog="exit codes: 0 done; 1 a fault in rayqc; 2 something to put right; 3 finished, but "
         "too many unreadable images; 4 stopped, run again to resume; 130/143 interrupted",
     )
     parser.add_argument("--version", action="version", version=f"rayqc {__version__}")
+    words = "print a script that completes rayqc's words in that shell"
+    shtab.add_argument_to(parser, "--print-completion", help=words)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, command in COMMANDS.items():
         command_parser = commands.add_parser(

@@ -265,3 +265,24 @@ def test_a_list_is_shown_in_lines(capsys, tiny_run):
     first, _, last = capsys.readouterr().out.splitlines()
     assert "  3  rejected  " in first
     assert last.endswith("--csv FILE writes all 30") or "more; --first N shows more" in last
+
+
+def test_a_misspelt_command_or_choice_is_told_from_what_it_is_like(capsys):
+    for argv, words in (
+        (["fliter", "run"], "no 'fliter' here; did you mean 'filter'?"),
+        (["export", "run", "--to", "imgfolder", "--out", "x"], "did you mean 'imagefolder'?"),
+        (["nothing-like-it"], "invalid choice"),
+    ):
+        with pytest.raises(SystemExit) as left:
+            main(argv)
+        assert left.value.code == 2
+        assert words in capsys.readouterr().err
+
+
+def test_shells_complete_commands_and_flags(capsys):
+    with pytest.raises(SystemExit) as left:
+        main(["--print-completion", "bash"])
+    assert left.value.code == 0
+    script = capsys.readouterr().out
+    for word in ("refilter", "--per-class", "--coverage"):
+        assert word in script

@@ -17,6 +17,7 @@ import pytest
 import rayqc
 from rayqc.images.decode import Limits
 from rayqc.images.encode import encode_png
+from rayqc.report.page.facts import _finite
 from rayqc.report.page.gallery import _shares, picture, positions
 from rayqc.report.page.render import NAME
 
@@ -143,6 +144,10 @@ def test_the_map_spreads_over_its_square(rng):
     np.testing.assert_allclose(place_N2.min(0), 0, atol=1e-12)
     np.testing.assert_allclose(place_N2.max(0), 1, atol=1e-12)
     assert positions(np.ones((3, 4))).shape == (3, 2)
+
+
+def test_a_score_without_end_is_none_in_the_page():
+    assert [_finite(score) for score in (0.12345, float("inf"), None)] == [0.123, None, None]
 
 
 def test_row_groups_are_taken_of_all_shards_alike():

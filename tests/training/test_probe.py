@@ -1,6 +1,7 @@
 """The linear probe: what it is trained on, and a whole classifier stage of probes."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -53,9 +54,10 @@ def test_large_images_get_probes(kind, size, taken):
     assert kind_of(Classify(kind=kind), ImageShape(size=size, channels=3)) == taken
 
 
-def test_a_classifier_stage_of_probes(ray_session, tmp_path):
+def test_a_classifier_stage_of_probes(tiny_run, tmp_path):
+    shutil.copytree(tiny_run, tmp_path / "run")
     config = rayqc.make_config(tiny(classify={"kind": "probe", "seeds": 4}))
-    result = rayqc.run(config, str(tmp_path / "run"))
+    result = rayqc.run(config, str(tmp_path / "run"), redo=True)
     arms = result["classify"]["arms"]
     assert set(arms) == {"real", "all", "random", "accepted", "rejected"}
     assert arms["random"]["added"] == arms["accepted"]["added"] > 0

@@ -5,6 +5,7 @@ Shape suffixes: N images, K classes, B bins.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -209,13 +210,18 @@ def _item(pool: JudgedPool, shown: Shown, places: dict[str, list[float]]) -> dic
         "verdict": row["verdict"],
         "reason": printable(row["reason"] or ""),
         "source": printable(row["source"] or ""),
-        "score": None if row["score"] is None else round(float(row["score"]), 3),
+        "score": _finite(row["score"]),
         "why": printable(why(row, own)),
         "near": printable(row["nearest_reference"] or ""),
         "copy": bool(row["near_copy"]),
         "picture": shown.picture,
         "place": places.get(row["id"]),
     }
+
+
+def _finite(score: float | None) -> float | None:
+    """A score to three decimals; None where it is infinite, which JSON has no word for."""
+    return round(float(score), 3) if score is not None and math.isfinite(score) else None
 
 
 def _class_by_reference(pool: JudgedPool) -> dict[str, str]:
