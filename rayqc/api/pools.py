@@ -13,6 +13,7 @@ from rayqc.ledger.plan import clear
 from rayqc.pipeline.judging import conclude, judge_sources, refuse_many_errors
 from rayqc.pipeline.levels import warn_of_other_levels
 from rayqc.pipeline.records import is_done
+from rayqc.pipeline.retry import retry_errors as again
 from rayqc.pipeline.run import Run
 from rayqc.pipeline.run_folder import Trust, open_run
 from rayqc.pipeline.until import draw_until
@@ -85,6 +86,7 @@ def filter_pool(
     statistic: Statistic = JOINT,
     image_column: str | None = None,
     label_column: str | None = None,
+    retry_errors: bool = False,
     trust: Trust = None,
     redo: bool = False,
     address: str = "local",
@@ -103,6 +105,8 @@ def filter_pool(
         statistic: what calibrated regions judge by: label, quality, or joint.
         image_column: the pool's column of images; None takes a usual name.
         label_column: the pool's column of classes; None takes a usual name.
+        retry_errors: judge again only the images that could not be judged in `out`, which is
+            finished.
         trust: as for `fit`.
         redo: clear `out` first when it holds other work.
 
@@ -125,7 +129,11 @@ def filter_pool(
             clear(target)
         with session(address, num_cpus):
             statistics = StatisticChoice(default=statistic)
-            totals = judge_sources(fitted_run, target, [source], units, statistics)
+            totals = (
+                again(fitted_run, target, [source], units)
+                if retry_errors
+                else judge_sources(fitted_run, target, [source], units, statistics)
+            )
         coverage = fitted_run.config.regions.coverage
         result = conclude(fitted_run, target, totals, coverage=coverage, own=False)
     refuse_many_errors(totals, fitted_run)

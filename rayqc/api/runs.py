@@ -8,19 +8,21 @@ from typing import Any, cast
 
 from rayqc.config import Config
 from rayqc.distributed.session import session
+from rayqc.errors import InputError
 from rayqc.kinds import STAGES
 from rayqc.ledger.manifest import load_totals
 from rayqc.ledger.owner import own
 from rayqc.pipeline.demos import DemoPool, demo_config
 from rayqc.pipeline.inputs import look_at_inputs
 from rayqc.pipeline.judging import refuse_many_errors
-from rayqc.pipeline.records import clear_stages
+from rayqc.pipeline.records import clear_stages, is_done
 from rayqc.pipeline.run import Run
 from rayqc.pipeline.run_folder import SameSections, Trust, open_run
 from rayqc.pipeline.run_stages import all_done, do_stage, result_of
 from rayqc.pipeline.same_content import same_sections
 from rayqc.pipeline.settings import load_config
 from rayqc.pipeline.stage import downstream
+from rayqc.pipeline.stages import filter as filter_stage
 from rayqc.progress import Progress
 from rayqc.results import (
     ClassifyResult,
@@ -177,13 +179,22 @@ def filter(
     run: str,
     *,
     actors: int | None = None,
+    retry_errors: bool = False,
     trust: Trust = None,
     redo: bool = False,
     address: str = "local",
     num_cpus: int | None = None,
     progress: Progress | None = None,
 ) -> FilterResult:
-    """Judge the run's own pool. `actors`: None takes the run's setting; the rest as for `fit`."""
+    """Judge the run's own pool. Other arguments as for `fit`.
+
+    Args:
+        actors: encoding actors; None takes the run's setting.
+        retry_errors: judge again only the images that could not be judged, once the filter is done;
+            what was measured with the old verdicts is cleared.
+    """
+    if retry_errors:
+        return _filter_again(Folder(run), trust, address, num_cpus, progress)
     summary = do_one_stage(
         "filter",
         run,
@@ -198,6 +209,24 @@ def filter(
     judged_run = Run(folder, open_run(folder, None, False))
     refuse_many_errors(load_totals(judged_run.filtered), judged_run)
     return cast("FilterResult", summary)
+
+
+def _filter_again(
+    folder: Folder,
+    trust: Trust,
+    address: str,
+    num_cpus: int | None,
+    progress: Progress | None,
+) -> FilterResult:
+    """Judge again what failed in a run's own pool."""
+    config = open_run(folder, None, False, trust=trust)
+    if not is_done(folder, "filter"):
+        raise InputError(f"{folder}: there is nothing to retry before `rayqc filter {folder}`")
+    opened_run = Run(folder, config, progress)
+    with own(folder), session(address, num_cpus):
+        result = filter_stage.again(opened_run)
+    refuse_many_errors(load_totals(opened_run.filtered), opened_run)
+    return result
 
 
 def classify(

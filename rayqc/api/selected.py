@@ -29,7 +29,7 @@ def select(
     out: str,
     *,
     per_class: int,
-    by: str,
+    by: str = "coverage",
     seed: int = 0,
     measure: bool = False,
     run: str | None = None,

@@ -32,7 +32,11 @@ ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "per-class": ("N", {"required": True, "help": "images to choose of each class"}),
     "by": (
         "WAY",
-        {"choices": SELECTIONS.names, "required": True, "help": ", ".join(SELECTIONS.names)},
+        {
+            "choices": SELECTIONS.names,
+            "default": "coverage",
+            "help": f"{', '.join(SELECTIONS.names)} (default: coverage)",
+        },
     ),
     "seed": ("N", {"default": 0, "type": int, "help": "of what is drawn (default: 0)"}),
     "measure": (
@@ -106,6 +110,10 @@ ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "reason": ("NAME", {"action": "append", "help": "of this reason; may stand several times"}),
     "first": ("N", {"default": 20, "help": "show so many (default: 20)"}),
     "csv": ("FILE.csv", {"help": "write all of them to this file"}),
+    "retry-errors": (
+        "",
+        {"action": "store_true", "help": "judge again only what could not be judged"},
+    ),
     "dry-run": ("", {"action": "store_true", "help": "only say what would be deleted"}),
     "scores-only": ("", {"action": "store_true", "help": "write no images"}),
     "trust": (

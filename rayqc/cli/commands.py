@@ -88,7 +88,13 @@ def _filter(arguments: Arguments, common: Common) -> Any:
     if pool is None and out is None:
         if arguments.limit is not None:
             raise UserError("--limit goes with --pool; for the run's own pool, `rayqc run --limit`")
-        return rayqc.filter(arguments.run, actors=actors, trust=arguments.trust, **common)
+        return rayqc.filter(
+            arguments.run,
+            actors=actors,
+            retry_errors=arguments.retry_errors,
+            trust=arguments.trust,
+            **common,
+        )
     if pool is None or out is None:
         raise UserError("--pool and --out go together: another pool needs a folder of its own")
     statistic = {} if arguments.statistic is None else {"statistic": arguments.statistic}
@@ -100,6 +106,7 @@ def _filter(arguments: Arguments, common: Common) -> Any:
         limit=arguments.limit,
         image_column=arguments.image_column,
         label_column=arguments.label_column,
+        retry_errors=arguments.retry_errors,
         trust=arguments.trust,
         **statistic,
         **common,
@@ -218,7 +225,13 @@ STARTS_A_RUN = ("config", "out", "set", "limit")
 OF_STAGES: dict[str, tuple[Callable[[Arguments, Common], Any], tuple[str, ...]]] = {
     "train": (_train, STARTS_A_RUN),
     "generate": (_generate, ("run", "until", "out?", "budget", "floor", "trust")),
-    "filter": (_filter, ("run", "pool", "out?", "actors", "limit", "statistic", *COLUMNS, "trust")),
+    "filter": (
+        _filter,
+        (
+            *("run", "pool", "out?", "actors", "limit", "statistic"),
+            *("retry-errors", *COLUMNS, "trust"),
+        ),
+    ),
 }
 """Stages whose commands do more than the stage: their work, and their arguments."""
 

@@ -133,9 +133,12 @@ def _write_manifest(folder: Folder, totals: Totals, shards: list[Part]) -> None:
 
 def finish(folder: Folder) -> None:
     """Delete parts that the manifest does not name, then write `_SUCCESS`."""
-    named = {part.path for parts in load_files(folder).values() for part in parts}
+    files = load_files(folder)
+    named = {part.path for parts in files.values() for part in parts}
     kept = {MANIFEST, LEDGER, PLAN, MOVED, *named}
-    for prefix in {FOLDERS[kind].rstrip("/") for kind in load_files(folder)}:
+    # Of a filter every kind's, since a retry may leave no shard of errors.
+    kinds = files if "pool" in files else [kind for kind in FOLDERS if kind != "pool"]
+    for prefix in {FOLDERS[kind].rstrip("/") for kind in kinds}:
         lying = (name for name in folder.names(prefix) if is_ours(name) and name not in kept)
         folder.delete(name for name in lying if not name.startswith("commits/"))
     folder.write(SUCCESS, b"")

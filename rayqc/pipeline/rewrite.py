@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
@@ -82,31 +82,39 @@ def _scores(
 ) -> tuple[list[Part], Totals]:
     """Write new score shards; return them, and totals counted from them."""
     new_parts = []
-    outcomes: Counter[str] = Counter()
-    reasons: Counter[str] = Counter()
-    by_class: dict[str, Counter[str]] = {}
+    tables = []
     for shard_number, part in enumerate(parts):
         table = judge(read_table(source, part.path))
         table = table.cast(score_schema(classes, kept_latent_dim(table.schema)))
         shard_name = f"train-{shard_number:05d}-of-{len(parts):05d}.parquet"
         new_parts.append(write_part(out, "scores", shard_name, table))
-        for row in (
-            table.group_by(["label", "verdict", "reason"])
-            .aggregate([([], "count_all")])
-            .to_pylist()
-        ):
+        tables.append(table.select(["label", "verdict", "reason"]))
+    return new_parts, counted(tables, totals, classes)
+
+
+def counted(tables: Iterable[pa.Table], totals: Totals, classes: tuple[str, ...]) -> Totals:
+    """Totals with the verdicts of these tables.
+
+    Args:
+        tables: columns label, verdict, reason, together a row for each image of `totals`.
+    """
+    outcomes: Counter[str] = Counter()
+    reasons: Counter[str] = Counter()
+    by_class: dict[str, Counter[str]] = {}
+    for table in tables:
+        groups = table.group_by(["label", "verdict", "reason"]).aggregate([([], "count_all")])
+        for row in groups.to_pylist():
             count = row["count_all"]
             outcomes[row["verdict"]] += count
             reasons[row["reason"]] += count
             class_name = "" if row["label"] is None else classes[row["label"]]
             by_class.setdefault(class_name, Counter())[row["verdict"]] += count
-    new_totals = replace(
+    return replace(
         totals,
         outcomes={kind: outcomes[kind] for kind in totals.outcomes},
         reasons=dict(sorted(reasons.items())),
         by_class={name: dict(sorted(by_class[name].items())) for name in sorted(by_class)},
     )
-    return new_parts, new_totals
 
 
 @dataclass(frozen=True, kw_only=True)

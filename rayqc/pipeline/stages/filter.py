@@ -27,6 +27,25 @@ def work(run: Run) -> FilterResult:
     return conclude(run, run.filtered, totals, coverage=run.config.regions.coverage, own=True)
 
 
+def again(run: Run) -> FilterResult:
+    """Judge again what failed, and record it; what the old verdicts gave is cleared."""
+    from rayqc.pipeline.generators import on_devices, own_sources
+    from rayqc.pipeline.judging import conclude
+    from rayqc.pipeline.pool import filter_sources_of
+    from rayqc.pipeline.records import clear_stages, done, status
+    from rayqc.pipeline.retry import retry_errors
+    from rayqc.pipeline.stage import downstream
+
+    own = on_devices(own_sources(run), run)
+    sources, units = filter_sources_of(run, own)
+    seconds = (status(run.folder, "filter") or {}).get("seconds", 0.0)
+    clear_stages(run.folder, [name for name in downstream("filter") if name != "filter"])
+    totals = retry_errors(run, run.filtered, sources, units)
+    summary = conclude(run, run.filtered, totals, coverage=run.config.regions.coverage, own=True)
+    done(run.folder, "filter", seconds, summary)
+    return summary
+
+
 STAGE = Stage(
     name="filter",
     help="judge the run's own pool, or with --pool any other",
