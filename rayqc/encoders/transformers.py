@@ -1,0 +1,114 @@
+"""Encoder kind `transformers`: the image tower of a model of Hugging Face's library.
+
+`name` is a folder that `save_pretrained` wrote, or a model on the Hub, which the library fetches or
+has in its cache. Only safetensors are read, and no code of a model's own. Weights and settings of
+the network are kept in the run.
+
+Shape suffixes: N images, C H W pixels, D latent.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from rayqc.config.settings import Encoder as EncoderSettings
+from rayqc.encoders.base import EncoderKind, EncoderTask, MadeEncoder, Shape
+from rayqc.encoders.tower import Tower, input_of, made_tower
+from rayqc.errors import ConfigError
+from rayqc.storage import digest
+
+EXTRA = "pip install 'rayqc[transformers]'"
+BICUBIC = 3
+"""Pillow's number of that interpolation, as settings of image processors name it."""
+
+
+class Pooled(nn.Module):
+    """What a model of transformers makes of a whole image."""
+
+    def __init__(self, model: Any) -> None:
+        """Take the model; of one of images and text, the image tower and its projection."""
+        super().__init__()
+        self.tower = getattr(model, "vision_model", model)
+        self.projection = getattr(model, "visual_projection", None) or nn.Identity()
+
+    def forward(self, x_NCHW: Tensor) -> Tensor:
+        """(N, D): the pooled output, or that of the first token where nothing is pooled."""
+        output = self.tower(pixel_values=x_NCHW)
+        pooled = getattr(output, "pooler_output", None)
+        if pooled is None:
+            pooled = output.last_hidden_state[:, 0]
+        projected: Tensor = self.projection(pooled.flatten(1))
+        return projected
+
+
+def _transformers() -> Any:
+    if importlib.util.find_spec("transformers") is None:
+        raise ConfigError(f"encoder.kind: transformers needs the package of that name: {EXTRA}")
+    import transformers  # noqa: PLC0415  (an extra, and slow)
+
+    return transformers
+
+
+def make(task: EncoderTask) -> MadeEncoder:
+    """The image tower of the model that the settings name.
+
+    Raises:
+        ConfigError: there is no such model, or it is no model of images.
+    """
+    name, library = str(task.settings.name), _transformers()
+    try:
+        model = library.AutoModel.from_pretrained(name, use_safetensors=True)
+        processor = library.AutoImageProcessor.from_pretrained(name)
+    except Exception as error:  # an unknown name, a damaged file, no network
+        first_line = next(iter(str(error).splitlines()), type(error).__name__)
+        raise ConfigError(f"encoder.name: transformers gives no {name}: {first_line}") from error
+    if getattr(model, "main_input_name", "pixel_values") != "pixel_values" and not hasattr(
+        model, "vision_model"
+    ):
+        raise ConfigError(f"encoder.name: {name} takes no images, but {model.main_input_name}")
+    shape = _shape_of(model.config, processor.to_dict())
+    return made_tower(Pooled(model), shape)
+
+
+def _shape_of(config: Any, asked: dict[str, Any]) -> Shape:
+    """What is needed to build the network again, and how images are brought to it."""
+    resized, cropped = (
+        max(sizes.values()) if (sizes := asked.get(key)) else None for key in ("size", "crop_size")
+    )
+    size = cropped if cropped and asked.get("do_center_crop") else resized
+    return {
+        "config": json.loads(config.to_json_string(use_diff=False)),
+        "size": int(size or 224),
+        "kept_share": min(1.0, (size or 1) / (resized or size or 1)),
+        "interpolation": "bicubic" if asked.get("resample") == BICUBIC else "bilinear",
+        "mean": list(asked.get("image_mean") or (0.5, 0.5, 0.5)),
+        "spread": list(asked.get("image_std") or (0.5, 0.5, 0.5)),
+    }
+
+
+def _build(shape: Shape) -> Tower:
+    library = _transformers()
+    values = dict(shape["config"])
+    config = library.AutoConfig.for_model(values.pop("model_type"), **values)
+    return Tower(Pooled(library.AutoModel.from_config(config)), shape)
+
+
+def _digest(settings: EncoderSettings) -> str | None:
+    """Digest of a folder's weights; None of a model on the Hub."""
+    files = sorted(Path(str(settings.name)).glob("*.safetensors"))
+    return digest(b"".join(path.read_bytes() for path in files)) if files else None
+
+
+KIND = EncoderKind(
+    where="driver",
+    build=_build,
+    make=make,
+    saw_references=False,
+    input_digest=_digest,
+    input=input_of,
+)
