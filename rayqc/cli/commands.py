@@ -1,116 +1,28 @@
-"""The commands: each names its work, its help, its arguments, and how its result is shown.
-
-Every stage of a run is a command. `OF_STAGES` lists those whose commands do more than the stage.
-"""
+"""The commands: each names its work, its help, its arguments, and how its result is shown."""
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import rayqc
 from rayqc.cli import show
+from rayqc.cli.command import Arguments, Command, Common, overrides_of
 from rayqc.cli.show_check import checked
-from rayqc.config.base import Settings
-from rayqc.errors import UserError
-from rayqc.pipeline.stage import Stage, all_stages
-from rayqc.shown import Shown, filter_lines
+from rayqc.cli.stage_commands import COLUMNS, STARTS_A_RUN, of_stage
+from rayqc.pipeline.stage import all_stages
+from rayqc.shown import filter_lines
 from rayqc.verdicts import ACCEPTED
-
-Arguments = argparse.Namespace
-Common = dict[str, Any]
-"""Keyword arguments that every command of a run takes: redo, address, num_cpus, progress."""
-
-Show = Callable[[Any, str], Shown]
-"""Takes a result, and where its files are."""
-
-FLOOR = 0.01
-
-
-@dataclass(frozen=True, kw_only=True)
-class Command:
-    """One command of `rayqc`."""
-
-    help: str
-    arguments: tuple[str, ...]
-    """Names in `arguments.ARGUMENTS`."""
-    work: Callable[[Arguments, Common], Any]
-    show: Show
-    settings: str | None = None
-    """The settings that a stage adds, described in words; shown below its help."""
-    show_until: Show | None = None
-    """Shows the result of a command that does something else with --until."""
-
-    def show_of(self, arguments: Arguments) -> Show:
-        """How the result of a command with these arguments is shown."""
-        if self.show_until is not None and arguments.until is not None:
-            return self.show_until
-        return self.show
 
 
 def _demo(arguments: Arguments, common: Common) -> Any:
-    return rayqc.demo(arguments.out, pool=arguments.pool, overrides=_overrides(arguments), **common)
+    return rayqc.demo(
+        arguments.out, pool=arguments.pool, overrides=overrides_of(arguments), **common
+    )
 
 
 def _run(arguments: Arguments, common: Common) -> Any:
-    config = rayqc.load_config(arguments.config, _overrides(arguments))
+    config = rayqc.load_config(arguments.config, overrides_of(arguments))
     return rayqc.run(config, arguments.out, **common)
-
-
-def _train(arguments: Arguments, common: Common) -> Any:
-    config = rayqc.load_config(arguments.config, _overrides(arguments))
-    return rayqc.train(config, arguments.out, **common)
-
-
-def _generate(arguments: Arguments, common: Common) -> Any:
-    until_options = (arguments.budget, arguments.floor)
-    if arguments.until is None and arguments.out is None:
-        if any(option is not None for option in until_options):
-            raise UserError("--budget and --floor go with --until")
-        return rayqc.generate(arguments.run, trust=arguments.trust, **common)
-    if arguments.until is None or arguments.out is None:
-        raise UserError("--until and --out go together: what is drawn needs a folder of its own")
-    return rayqc.generate_until(
-        arguments.run,
-        arguments.out,
-        until=arguments.until,
-        budget=arguments.budget,
-        floor=FLOOR if arguments.floor is None else arguments.floor,
-        trust=arguments.trust,
-        **common,
-    )
-
-
-def _filter(arguments: Arguments, common: Common) -> Any:
-    pool, out, actors = arguments.pool, arguments.out, arguments.actors
-    if pool is None and out is None:
-        if arguments.limit is not None:
-            raise UserError("--limit goes with --pool; for the run's own pool, `rayqc run --limit`")
-        return rayqc.filter(
-            arguments.run,
-            actors=actors,
-            retry_errors=arguments.retry_errors,
-            trust=arguments.trust,
-            **common,
-        )
-    if pool is None or out is None:
-        raise UserError("--pool and --out go together: another pool needs a folder of its own")
-    statistic = {} if arguments.statistic is None else {"statistic": arguments.statistic}
-    return rayqc.filter_pool(
-        arguments.run,
-        pool,
-        out,
-        actors=actors,
-        limit=arguments.limit,
-        image_column=arguments.image_column,
-        label_column=arguments.label_column,
-        retry_errors=arguments.retry_errors,
-        trust=arguments.trust,
-        **statistic,
-        **common,
-    )
 
 
 def _refilter(arguments: Arguments, common: Common) -> Any:
@@ -214,56 +126,6 @@ def _doctor(arguments: Arguments, common: Common) -> Any:
     return rayqc.doctor(address=common["address"], num_cpus=common["num_cpus"])
 
 
-def _overrides(arguments: Arguments) -> tuple[str, ...]:
-    limit = [] if arguments.limit is None else [f"filter.limit={arguments.limit}"]
-    return (*arguments.set, *limit)
-
-
-COLUMNS = ("image-column", "label-column")
-OF_A_RUN = ("run", "trust")
-STARTS_A_RUN = ("config", "out", "set", "limit")
-OF_STAGES: dict[str, tuple[Callable[[Arguments, Common], Any], tuple[str, ...]]] = {
-    "train": (_train, STARTS_A_RUN),
-    "generate": (_generate, ("run", "until", "out?", "budget", "floor", "trust")),
-    "filter": (
-        _filter,
-        (
-            *("run", "pool", "out?", "actors", "limit", "statistic"),
-            *("retry-errors", *COLUMNS, "trust"),
-        ),
-    ),
-}
-"""Stages whose commands do more than the stage: their work, and their arguments."""
-
-
-def _of_stage(stage: Stage) -> Command:
-    """The command of a stage."""
-
-    def work(arguments: Arguments, common: Common) -> Any:
-        from rayqc.api.runs import do_one_stage  # noqa: PLC0415  (loads Ray)
-
-        return do_one_stage(stage.name, arguments.run, trust=arguments.trust, **common)
-
-    own_work, arguments = OF_STAGES.get(stage.name, (work, OF_A_RUN))
-    return Command(
-        help=stage.help,
-        arguments=arguments,
-        work=own_work,
-        show=stage.show,
-        settings=None if stage.settings is None else _settings_of(stage.name, stage.settings),
-        show_until=show.drawn_until if "until" in arguments else None,
-    )
-
-
-def _settings_of(section: str, settings: type[Settings]) -> str:
-    """Each setting of a section with its default and its meaning."""
-    lines = (
-        f"{section}.{key} (default: {field.default}): {' '.join((field.description or '').split())}"
-        for key, field in settings.model_fields.items()
-    )
-    return f"settings: {' '.join(lines)}"
-
-
 COMMANDS: dict[str, Command] = {
     "init": Command(
         help="look at a folder of images and write settings that run as they are",
@@ -283,7 +145,7 @@ COMMANDS: dict[str, Command] = {
         work=_run,
         show=show.whole_run,
     ),
-    **{stage.name: _of_stage(stage) for stage in all_stages()},
+    **{stage.name: of_stage(stage) for stage in all_stages()},
     "refilter": Command(
         help="take verdicts again from stored scores, in seconds",
         arguments=("run", "out", "coverage", "statistic", "scores-only", "judged-by", "trust"),

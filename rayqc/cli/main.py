@@ -17,7 +17,8 @@ from typing import Any
 import shtab
 
 from rayqc.cli.arguments import add_argument, add_common
-from rayqc.cli.commands import COMMANDS, OF_A_RUN
+from rayqc.cli.commands import COMMANDS
+from rayqc.cli.stage_commands import OF_A_RUN
 from rayqc.errors import RayqcError, StoppedError
 from rayqc.kinds import STAGES
 from rayqc.version import __version__

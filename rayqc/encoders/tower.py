@@ -19,7 +19,7 @@ class Tower(LatentNetwork):
     """A network of normalised pixels to latents."""
 
     def __init__(self, network: nn.Module, shape: Shape) -> None:
-        """Take a network that gives (N, D), and encode one blank image to learn D.
+        """Take a network that gives (N, ...), and encode one blank image to learn D.
 
         Args:
             network: of (N, 3, `size`, `size`) normalised pixels.
@@ -39,7 +39,7 @@ class Tower(LatentNetwork):
         """See `LatentNetwork.latent`."""
         mean, spread = (values.view(1, 3, 1, 1) for values in (self.mean_C, self.spread_C))
         output: Tensor = self.network((x_NCHW - mean) / spread)
-        return output
+        return output.flatten(1)
 
 
 def made_tower(network: nn.Module, shape: Shape) -> MadeEncoder:
