@@ -18,7 +18,7 @@ import rayqc
 from rayqc.images.decode import Limits
 from rayqc.images.encode import encode_png
 from rayqc.report.page.facts import _finite
-from rayqc.report.page.gallery import _shares, picture, positions
+from rayqc.report.page.gallery import _may_hold, _shares, picture, positions
 from rayqc.report.page.render import NAME
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
@@ -148,6 +148,17 @@ def test_the_map_spreads_over_its_square(rng):
 
 def test_a_score_without_end_is_none_in_the_page():
     assert [_finite(score) for score in (0.12345, float("inf"), None)] == [0.123, None, None]
+
+
+def test_row_groups_without_a_wanted_id_are_passed_over(tmp_path):
+    table = pa.table({"image": [b""] * 6, "id": ["a", "b", "c", "k", "l", "m"]})
+    pq.write_table(table, tmp_path / "t.parquet", row_group_size=3)
+    metadata = pq.ParquetFile(tmp_path / "t.parquet").metadata
+    first, second = (metadata.row_group(number) for number in range(2))
+    assert _may_hold(first, ["b"])
+    assert not _may_hold(first, ["d", "z"])
+    assert _may_hold(second, ["a", "k"])
+    assert not _may_hold(second, [])
 
 
 def test_row_groups_are_taken_of_all_shards_alike():

@@ -8,6 +8,7 @@ Shape suffixes: N images, D latent, R references.
 from __future__ import annotations
 
 import base64
+import bisect
 import contextlib
 import io
 from collections.abc import Iterator
@@ -171,16 +172,35 @@ def _opened(folder: Folder, part: Part) -> Iterator[pq.ParquetFile]:
 
 
 def _pictures(filtered: Folder, ids: set[str], limits: Limits) -> dict[str, str]:
-    """Small pictures of the images of these ids; of row groups without one only ids are read."""
-    wanted = pa.array(sorted(ids), pa.string())
+    """Small pictures of the images of these ids; of row groups without one only ids are read, and
+    nothing where the least and the largest id say that there is none.
+    """
+    names = sorted(ids)
+    wanted = pa.array(names, pa.string())
     found: dict[str, str] = {}
     files = load_files(filtered)
     for part in (part for kind in (ACCEPTED, REJECTED, ERROR) for part in files.get(kind, [])):
         with _opened(filtered, part) as file:
             for group in range(file.num_row_groups):
+                if not _may_hold(file.metadata.row_group(group), names):
+                    continue
                 hit = pc.is_in(file.read_row_group(group, columns=["id"])["id"], wanted)
                 if pc.any(hit).as_py():
                     table = file.read_row_group(group, columns=["id", "image"]).filter(hit)
                     for row in table.to_pylist():
                         found[row["id"]] = picture((row["image"] or {}).get("bytes"), limits)
     return found
+
+
+def _may_hold(group: pq.RowGroupMetaData, names: list[str]) -> bool:
+    """May a row group hold one of these ids, by its statistics?
+
+    Args:
+        names: sorted.
+    """
+    columns = (group.column(number) for number in range(group.num_columns))
+    statistics = next((c.statistics for c in columns if c.path_in_schema == "id"), None)
+    if statistics is None or not statistics.has_min_max:
+        return True
+    place = bisect.bisect_left(names, statistics.min)
+    return place < len(names) and names[place] <= statistics.max
