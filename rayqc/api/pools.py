@@ -13,6 +13,7 @@ from rayqc.ledger.plan import clear
 from rayqc.pipeline.judging import conclude, judge_sources, refuse_many_errors
 from rayqc.pipeline.levels import warn_of_other_levels
 from rayqc.pipeline.records import is_done
+from rayqc.pipeline.retry import refuse_both
 from rayqc.pipeline.retry import retry_errors as again
 from rayqc.pipeline.run import Run
 from rayqc.pipeline.run_folder import Trust, open_run
@@ -113,6 +114,7 @@ def filter_pool(
     Returns:
         The ledger's totals, and what was accepted of each class.
     """
+    refuse_both(redo, retry_errors)
     folder, target = Folder(run), Folder(out)
     fitted_run = _fitted(folder, "filter", trust, progress)
     refuse_mixing(folder, Folder(pool), target)

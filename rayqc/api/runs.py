@@ -16,6 +16,7 @@ from rayqc.pipeline.demos import DemoPool, demo_config
 from rayqc.pipeline.inputs import look_at_inputs
 from rayqc.pipeline.judging import refuse_many_errors
 from rayqc.pipeline.records import clear_stages, is_done
+from rayqc.pipeline.retry import refuse_both
 from rayqc.pipeline.run import Run
 from rayqc.pipeline.run_folder import SameSections, Trust, open_run
 from rayqc.pipeline.run_stages import all_done, do_stage, result_of
@@ -193,6 +194,7 @@ def filter(
         retry_errors: judge again only the images that could not be judged, once the filter is done;
             what was measured with the old verdicts is cleared.
     """
+    refuse_both(redo, retry_errors)
     if retry_errors:
         return _filter_again(Folder(run), trust, address, num_cpus, progress)
     summary = do_one_stage(

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rayqc.errors import ConflictError, InputError
+from rayqc.errors import ConfigError, ConflictError, InputError
 from rayqc.ledger.commit import Part, write_part
 from rayqc.ledger.compact import OVER_CAP
 from rayqc.ledger.manifest import Totals, finish, is_finished, load_files, load_totals, publish
@@ -34,6 +34,19 @@ logger = logging.getLogger(__name__)
 
 RETRY = "retry"
 """Folder of the output in which what failed is judged again."""
+
+
+def refuse_both(redo: bool, retry: bool) -> None:
+    """Refuse to clear an output and to mend it at once.
+
+    Raises:
+        ConfigError: both are asked for.
+    """
+    if redo and retry:
+        raise ConfigError(
+            "--redo judges everything anew and --retry-errors only what failed; give one of them "
+            "(redo=True and retry_errors=True in Python)"
+        )
 
 
 def retry_errors(run: Run, out: Folder, sources: list[PoolSource], units: Sequence[Unit]) -> Totals:

@@ -33,6 +33,8 @@ from rayqc.work.latent_columns import latent_matrix
 
 logger = logging.getLogger(__name__)
 
+MEASURED = "classify"
+"""Folder of the records of classifiers that a set is measured by."""
 ARMS = ("real", "all", "random", "accepted")
 """What a set is measured beside: nothing, all that was accepted, and as many of it at random."""
 MOST_OF_A_CLASS = 200_000
@@ -82,6 +84,8 @@ def select_images(
     accepted = read_accepted(source, space, kind.needs_latents)
     if redo:
         clear(out)
+        measured = out.sub(MEASURED)
+        measured.delete(measured.names())
     claim = {
         "stage": "select",
         "from": digest(source.read(MANIFEST)),
@@ -228,7 +232,7 @@ def measure_set(run: Run, out: Folder) -> ClassifyResult:
         run.references,
         test,
         out,
-        out.sub("classify"),
+        out.sub(MEASURED),
         run.encoder.image,
         run.model,
         run.encoder.seen,

@@ -9,7 +9,7 @@ import pytest
 
 import rayqc
 from rayqc.cli.main import main
-from rayqc.errors import ConflictError, ErrorBudgetExceeded, InputError
+from rayqc.errors import ConfigError, ConflictError, ErrorBudgetExceeded, InputError
 from rayqc.pipeline import retry
 
 
@@ -135,6 +135,9 @@ def test_what_cannot_be_retried_is_said(tiny_run, pool, tmp_path, capsys):
     assert main([*words, "--retry-errors"]) == 2
     assert "no finished filter" in capsys.readouterr().err
     filtered(tiny_run, folder, out)
+    with pytest.raises(ConfigError, match="give one of them"):
+        rayqc.filter_pool(str(tiny_run), str(folder), str(out), redo=True, retry_errors=True)
+    assert (out / "_SUCCESS").exists()
     for path in sound:
         path.unlink()
     with pytest.raises(ErrorBudgetExceeded, match="3 of 40"):

@@ -69,6 +69,9 @@ def test_it_is_measured_beside_as_many_of_the_same_images(tiny_run, judged, tmp_
     chosen = len(rows_of(out, "accepted"))
     assert arms["all"]["added"] == accepted
     assert arms["random"]["added"] == arms["accepted"]["added"] == chosen < accepted
+    assert len(list((out / "classify").glob("*.json"))) == 8
+    rayqc.select(str(judged), str(out), per_class=2, run=str(tiny_run), redo=True)
+    assert not list((out / "classify").glob("*.json"))
 
 
 def test_what_cannot_be_chosen_is_said(tiny_run, tmp_path):
