@@ -13,7 +13,7 @@ import pyarrow as pa
 import ray.data
 import torch
 
-from rayqc.config import Augment, Config, Gan, Latent
+from rayqc.config import Config, Gan, Latent
 from rayqc.config.pool import statistic_of
 from rayqc.distributed.reduce import reduce_spheres
 from rayqc.distributed.tasks import put_shared, run_tasks
@@ -108,8 +108,7 @@ def _in_the_runs_size(config: Config) -> bool:
     Their detail cannot be that of larger references.
     """
     return any(
-        isinstance(entry, Augment | Gan | Latent) and statistic_of(entry) != LABEL
-        for entry in config.pool
+        isinstance(entry, Gan | Latent) and statistic_of(entry) != LABEL for entry in config.pool
     )
 
 

@@ -115,7 +115,7 @@ def test_results_have_every_arm_and_difference(tiny_run):
 
 def test_no_pickles_in_a_run(tiny_run):
     endings = {path.suffix for path in tiny_run.rglob("*") if path.is_file()}
-    assert endings <= {"", ".json", ".yaml", ".parquet", ".safetensors", ".png", ".md"}
+    assert endings <= {"", ".json", ".yaml", ".parquet", ".safetensors", ".png", ".md", ".html"}
 
 
 def test_a_second_call_does_nothing_anew_and_says_so(tiny_run, caplog):
