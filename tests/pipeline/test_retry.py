@@ -96,6 +96,7 @@ def test_what_was_mended_is_judged_and_the_rest_is_as_it_was(tiny_run, pool, tmp
     assert totals == json.loads((fresh / "manifest.json").read_text())["totals"]
 
 
+@pytest.mark.long
 def test_of_a_sample_the_right_rows_are_judged_again(tiny_run, pool, tmp_path):
     folder, sound = pool
     out, fresh = tmp_path / "out", tmp_path / "fresh"
@@ -153,7 +154,6 @@ def test_what_cannot_be_retried_is_said(tiny_run, pool, tmp_path, capsys):
 
 
 @pytest.mark.long
-@pytest.mark.ci
 def test_of_a_runs_own_pool_what_the_old_verdicts_gave_is_cleared(tiny_run, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(tiny_run, run)

@@ -25,7 +25,7 @@ def judged(tiny_run, tmp_path_factory):
     return out
 
 
-@pytest.mark.parametrize("by", ["covariance", "coverage", "central", "random"])
+@pytest.mark.parametrize("by", ["coverage", "random"])
 def test_a_set_has_its_share_of_each_class_and_nothing_is_lost(by, tiny_run, judged, tmp_path):
     before = rows_of(judged, "accepted")
     choice = {"per_class": 5, "by": by, "run": str(tiny_run)}
