@@ -186,7 +186,6 @@ def test_the_closing_table(capsys, tiny_run):
 
 
 @pytest.mark.long
-@pytest.mark.ci
 def test_one_cpu_is_enough_and_local_joins_no_cluster(ray_session, tmp_path):
     """The demo in short form, as a user starts it, beside a cluster that RAY_ADDRESS names."""
     short = [
