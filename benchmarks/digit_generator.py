@@ -17,6 +17,8 @@ from __future__ import annotations
 
 import argparse
 import copy
+import io
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -108,8 +110,14 @@ def write(generator: Generator, drawn_KK: np.ndarray, place: Path) -> None:
     module = Drawn(generator, drawn_KK).eval()
     size = generator.shape.noise_dim + 1
     example = torch.randn(4, size), torch.tensor([0, 3, 5, 9])
+    whole = io.BytesIO()
     with torch.inference_mode():
-        torch.jit.save(torch.jit.trace(module, example), place)
+        torch.jit.save(torch.jit.trace(module, example), whole)
+    # Without records for debuggers, which name folders of the machine that made the file.
+    with zipfile.ZipFile(whole) as source, zipfile.ZipFile(place, "w") as target:
+        for entry in source.infolist():
+            if not entry.filename.endswith(".debug_pkl"):
+                target.writestr(entry, source.read(entry))
     print(f"{place}: {place.stat().st_size / 1e3:.0f} kB")
 
 

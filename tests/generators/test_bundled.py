@@ -1,12 +1,14 @@
 """The generator that comes with the package: what it is asked for it draws, or is known not to."""
 
+import zipfile
+
 import numpy as np
 import pytest
 
 from rayqc.config import make_config
 from rayqc.config.pool import Exported
 from rayqc.errors import ConfigError
-from rayqc.generators.exported import maker_of
+from rayqc.generators.exported import DATA, maker_of
 from rayqc.images.decode import Limits, decode_native
 from rayqc.pipeline.demos import FAULTY, demo_config
 from rayqc.pipeline.run_folder import _trusting
@@ -75,3 +77,10 @@ def test_a_run_folder_may_name_it_by_itself():
     config = demo_config("generator", ())
     trusted = _trusting(config, None)
     assert [entry.code() for entry in trusted.pool] == [entry.code() for entry in config.pool]
+
+
+def test_the_files_name_no_folder_of_the_machine_that_made_them():
+    for path in sorted(DATA.glob("*.pt")):
+        with zipfile.ZipFile(path) as archive:
+            assert not [name for name in archive.namelist() if name.endswith(".debug_pkl")]
+            assert not any(b".py(" in archive.read(name) for name in archive.namelist())
