@@ -1,6 +1,7 @@
 """`rayqc select`: a chosen set with a ledger of its own, from a judged pool."""
 
 import json
+import re
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -54,6 +55,9 @@ def test_other_work_in_the_folder_is_refused_and_words_say_why(tiny_run, judged,
     with pytest.raises(ConflictError, match="per_class"):
         rayqc.select(again, out, per_class=2, by="coverage", run=str(tiny_run))
     rayqc.select(again, out, per_class=1, by="random", run=str(tiny_run), redo=True)
+    page = (tmp_path / "set" / "report.html").read_text(encoding="utf-8")
+    assert re.search(r"<h1>\d+ of \d+ images that belong to their class were chosen.</h1>", page)
+    assert 'id="threshold"' not in page
     (listed, *_) = rayqc.list_images(out, reasons=["not_selected"])["rows"]
     assert listed["why"] == "belongs to its class, and was not chosen for the set"
 

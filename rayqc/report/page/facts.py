@@ -22,7 +22,7 @@ from rayqc.report.base import JudgedPool
 from rayqc.report.page.gallery import Shown, positions, shown_images, shown_references
 from rayqc.shown import control_words
 from rayqc.storage import read_json, read_table
-from rayqc.verdicts import ACCEPTED, ERROR, VERDICTS
+from rayqc.verdicts import ACCEPTED, ERROR, NOT_SELECTED, VERDICTS
 from rayqc.version import __version__
 
 SCORE_EDGES = np.linspace(0, 3, 31)
@@ -82,8 +82,13 @@ def verdict(pool: JudgedPool) -> list[str]:
     """What came of it, in one to three sentences."""
     accepted, judged = pool.totals.outcomes.get(ACCEPTED, 0), pool.totals.read
     errors = pool.totals.outcomes.get(ERROR, 0)
+    left_out = pool.totals.reasons.get(NOT_SELECTED, 0)
     share = f" ({accepted / judged:.0%})" if judged else ""
-    lines = [f"{accepted:,} of {judged:,} images{share} belong to their class."]
+    lines = [
+        f"{accepted:,} of {accepted + left_out:,} images that belong to their class were chosen."
+        if left_out
+        else f"{accepted:,} of {judged:,} images{share} belong to their class."
+    ]
     if errors:
         lines.append(f"{errors:,} could not be judged.")
     differences = (pool.result or {}).get("table3", {}).get("differences", {})
