@@ -34,7 +34,6 @@ def test_what_does_not_print_is_escaped():
 
 
 @pytest.mark.long
-@pytest.mark.ci
 def test_a_run_over_classes_of_such_names(tmp_path):
     rng = np.random.default_rng(0)
     images, labels = [], []

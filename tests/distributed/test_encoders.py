@@ -33,7 +33,7 @@ def settings_of(kind, region):
     )
 
 
-MARKS = {"python": (), "pretrained": (pytest.mark.long, pytest.mark.ci)}
+MARKS = {"python": ()}
 """Of kinds that are not left to demand."""
 
 

@@ -42,7 +42,6 @@ def training_workers() -> list[int]:
 
 
 @pytest.mark.long
-@pytest.mark.ci
 def test_training_goes_on_from_the_last_checkpoint(ray_session, tmp_path):
     killed: list[int] = []
 

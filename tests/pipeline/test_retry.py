@@ -110,6 +110,7 @@ def test_of_a_sample_the_right_rows_are_judged_again(tiny_run, pool, tmp_path):
     assert scores_of(out) == scores_of(fresh)
 
 
+@pytest.mark.long
 def test_a_retry_that_was_stopped_goes_on(tiny_run, pool, tmp_path, monkeypatch):
     folder, sound = pool
     out = tmp_path / "out"
