@@ -15,7 +15,7 @@ from typing import Any
 
 from rayqc.encoders.base import EncoderKind, EncoderTask, MadeEncoder, Shape
 from rayqc.encoders.tower import Tower, input_of, made_tower
-from rayqc.encoders.weights import digest_of_weights
+from rayqc.encoders.weights import digest_of_weights, gives_no, refuse_missing
 from rayqc.errors import ConfigError
 from rayqc.storage import digest
 from rayqc.storage.formats import canonical_json
@@ -50,15 +50,13 @@ def make(task: EncoderTask) -> MadeEncoder:
                 f"encoder: open_clip's {name} needs weights: a file (encoder.weights), or a tag in "
                 f"its name ({name}:laion2b_s34b_b79k, or {SCHEMES[0]}OWNER/MODEL)"
             )
-    if path is not None and not Path(path).is_file():
-        raise ConfigError(f"encoder.weights: there is no file {path}")
+    refuse_missing(path)
     library = _open_clip()
     try:
         config = library.get_model_config(name)
         visual = library.create_model(name, pretrained=path or tag or None).visual
     except Exception as error:  # an unknown name, a damaged file, no network
-        first_line = next(iter(str(error).splitlines()), type(error).__name__)
-        raise ConfigError(f"encoder.name: open_clip gives no {name}: {first_line}") from error
+        raise gives_no("open_clip", name, error) from error
     return made_tower(visual, _shape_of(config, visual.preprocess_cfg))
 
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from rayqc.encoders.base import EncoderKind, EncoderTask, MadeEncoder, Shape
 from rayqc.encoders.tower import Tower, input_of
-from rayqc.encoders.weights import digest_of_weights, load_without_head
+from rayqc.encoders.weights import digest_of_weights, gives_no, load_without_head, refuse_missing
 from rayqc.errors import ConfigError
 from rayqc.storage import digest
 
@@ -84,8 +84,7 @@ def _create(name: str, **options: Any) -> nn.Module:
     except ConfigError:
         raise
     except Exception as error:  # an unknown name, a damaged file, no network
-        first_line = next(iter(str(error).splitlines()), type(error).__name__)
-        raise ConfigError(f"encoder.name: timm gives no {name}: {first_line}") from error
+        raise gives_no("timm", name, error) from error
     return network
 
 
@@ -137,8 +136,7 @@ def make(task: EncoderTask) -> MadeEncoder:
         ConfigError: there is no such model, or no weights for it.
     """
     name, path = str(task.settings.name), task.settings.weights
-    if path is not None and not Path(path).is_file():
-        raise ConfigError(f"encoder.weights: there is no file {path}")
+    refuse_missing(path)
     network = _create(name, num_classes=0, pretrained=path is None)
     if path is not None:
         try:

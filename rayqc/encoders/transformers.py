@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from rayqc.config.settings import Encoder as EncoderSettings
 from rayqc.encoders.base import EncoderKind, EncoderTask, MadeEncoder, Shape
 from rayqc.encoders.tower import Tower, input_of, made_tower
+from rayqc.encoders.weights import gives_no
 from rayqc.errors import ConfigError
 from rayqc.storage import digest
 
@@ -65,8 +66,7 @@ def make(task: EncoderTask) -> MadeEncoder:
         model = library.AutoModel.from_pretrained(name, use_safetensors=True)
         processor = library.AutoImageProcessor.from_pretrained(name)
     except Exception as error:  # an unknown name, a damaged file, no network
-        first_line = next(iter(str(error).splitlines()), type(error).__name__)
-        raise ConfigError(f"encoder.name: transformers gives no {name}: {first_line}") from error
+        raise gives_no("transformers", name, error) from error
     if getattr(model, "main_input_name", "pixel_values") != "pixel_values" and not hasattr(
         model, "vision_model"
     ):

@@ -20,6 +20,22 @@ def digest_of_weights(settings: EncoderSettings) -> str | None:
         return None
 
 
+def refuse_missing(path: str | None) -> None:
+    """Refuse a file of weights that is not there; None names none.
+
+    Raises:
+        ConfigError: there is no such file.
+    """
+    if path is not None and not Path(path).is_file():
+        raise ConfigError(f"encoder.weights: there is no file {path}")
+
+
+def gives_no(library: str, name: str, error: Exception) -> ConfigError:
+    """What is said where a library makes no model of a name, whatever it raised."""
+    first_line = next(iter(str(error).splitlines()), type(error).__name__)
+    return ConfigError(f"encoder.name: {library} gives no {name}: {first_line}")
+
+
 def load_without_head(
     network: nn.Module, weights: Mapping[str, Tensor], path: str, name: str
 ) -> None:

@@ -13,6 +13,7 @@ from rayqc.ledger.manifest import Totals
 from rayqc.ledger.parts import Parts, groups, parts_of, parts_of_kinds
 from rayqc.seeds import chance_of
 from rayqc.storage import Folder
+from rayqc.verdicts import REJECTED
 
 OVER_CAP = "over_cap"
 
@@ -116,8 +117,12 @@ def apply_cut(table: pa.Table, cut: Cut) -> pa.Table:
         and (chance, row["id"]) > cut[row["label"]]
         for row, chance in zip(rows, chance_N, strict=True)
     ]
-    mask = pa.array(over, pa.bool_())
-    for name, value in (("verdict", "rejected"), ("reason", OVER_CAP)):
+    return reject(table, pa.array(over, pa.bool_()), OVER_CAP)
+
+
+def reject(table: pa.Table, mask: pa.Array | pa.ChunkedArray, reason: str) -> pa.Table:
+    """The table with the rows of a mask rejected for a reason."""
+    for name, value in (("verdict", REJECTED), ("reason", reason)):
         place = table.schema.get_field_index(name)
         field = table.schema.field(place)
         table = table.set_column(place, field, pc.if_else(mask, value, table[name]))

@@ -6,6 +6,7 @@ from rayqc.kinds import OUTPUTS, STAGES
 from rayqc.ledger.manifest import Totals, load_totals
 from rayqc.ledger.plan import LEDGER
 from rayqc.pipeline.making import recorded_making
+from rayqc.pipeline.records import summary_of
 from rayqc.pipeline.run import Run
 from rayqc.pipeline.run_folder import CONFIG
 from rayqc.pipeline.state import stage_state
@@ -91,7 +92,7 @@ def remake_outputs(run: Run, judged: Folder) -> list[str]:
         run,
         judged,
         load_totals(judged),
-        facts_of(run, judged),
+        summary_of(run.folder, "filter")["acceptance"] if own else facts_of(run, judged),
         coverage=coverage,
         own=own,
         remade=True,

@@ -16,6 +16,7 @@ from rayqc.distributed.classify import run_arms
 from rayqc.distributed.tasks import put_shared, run_tasks
 from rayqc.errors import InputError
 from rayqc.kinds import SELECTIONS
+from rayqc.ledger.compact import reject
 from rayqc.ledger.manifest import Totals, load_files
 from rayqc.ledger.plan import MANIFEST, clear
 from rayqc.pipeline.rewrite import rewrite, work_of
@@ -28,7 +29,7 @@ from rayqc.selection.base import Choice, SelectionKind
 from rayqc.selection.measures import set_facts
 from rayqc.selection.target import Space, fit_space
 from rayqc.storage import Folder, digest, read_table
-from rayqc.verdicts import ACCEPTED, NOT_SELECTED, REJECTED
+from rayqc.verdicts import ACCEPTED, NOT_SELECTED
 from rayqc.work.latent_columns import latent_matrix
 
 logger = logging.getLogger(__name__)
@@ -76,10 +77,7 @@ def select_images(
     work = work_of(source, fitted)
     kind: SelectionKind = SELECTIONS[by]
     classes, neighbours = fitted.regions.classes, fitted.neighbours
-    label_by_id = dict(
-        zip(run.references["id"].to_pylist(), run.references["label"].to_pylist(), strict=True)
-    )
-    label_R = np.array([label_by_id[name] for name in neighbours.ids], np.int64)
+    label_R = neighbours.labels(run.references)
     space = fit_space(neighbours.latent_RD, label_R, len(classes))
     accepted = read_accepted(source, space, kind.needs_latents)
     if redo:
@@ -145,11 +143,7 @@ class _Chosen:
     def __call__(self, table: pa.Table) -> pa.Table:
         accepted = pc.equal(table["verdict"], ACCEPTED)
         left_out = pc.and_(accepted, pc.invert(pc.is_in(table["id"], self.ids)))
-        for name, value in (("verdict", REJECTED), ("reason", NOT_SELECTED)):
-            place = table.schema.get_field_index(name)
-            column = pc.if_else(left_out, value, table[name])
-            table = table.set_column(place, table.schema.field(place), column)
-        return table
+        return reject(table, left_out, NOT_SELECTED)
 
 
 def _choose_all(

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 
 from rayqc.storage.artefact import Facts
 from rayqc.units import evenly
@@ -56,6 +57,17 @@ class Neighbours:
             latent_ND: (N, D) float32.
         """
         return _nearest(latent_ND, self.latent_RD, leave_out_self=False)
+
+    def labels(self, references: pa.Table) -> np.ndarray:
+        """(R,) int64 labels of the references.
+
+        Args:
+            references: columns id and label.
+        """
+        label_by_id = dict(
+            zip(references["id"].to_pylist(), references["label"].to_pylist(), strict=True)
+        )
+        return np.array([label_by_id[name] for name in self.ids], np.int64)
 
     def ranked(self, latent_D: np.ndarray, most: int) -> list[tuple[int, float]]:
         """The `most` nearest references of one latent, nearest first.

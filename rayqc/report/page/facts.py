@@ -174,10 +174,7 @@ def _reference_histograms(pool: JudgedPool) -> np.ndarray:
         score_M = score_of(evidence_M, np.asarray(regions.threshold(statistic, pool.coverage)))
         _count(counts_KB, regions.calibration.label_M, score_M)
         return counts_KB
-    label_by_id = dict(
-        zip(pool.references["id"].to_pylist(), pool.references["label"].to_pylist(), strict=True)
-    )
-    label_R = np.array([label_by_id[name] for name in neighbours.ids], np.int64)
+    label_R = neighbours.labels(pool.references)
     distance_R = own_distances(neighbours.latent_RD, label_R, neighbours.centers_KD)
     _count(counts_KB, label_R, distance_R / np.maximum(neighbours.radius_K[label_R], 1e-12))
     return counts_KB
