@@ -43,10 +43,12 @@ def latent_tables(filtered: Folder, config: Config) -> list[pa.Table]:
     """
     shards = load_files(filtered)["scores"]
     columns = ["id", "label", "verdict", LATENT]
-    tables = list(_drawn(filtered, shards, columns, config))
-    if kept_latent_dim(tables[0].schema) is None:
-        return []
-    return [table.filter(pc.not_equal(table["verdict"], ERROR)) for table in tables]
+    tables = []
+    for table in _drawn(filtered, shards, columns, config):
+        if kept_latent_dim(table.schema) is None:
+            return []
+        tables.append(table.filter(pc.not_equal(table["verdict"], ERROR)))
+    return tables
 
 
 def _drawn(

@@ -15,6 +15,7 @@ from rayqc.ledger.manifest import load_files
 from rayqc.printable import printable
 from rayqc.report.base import JudgedPool, Output
 from rayqc.report.font import font
+from rayqc.report.images import images_of
 from rayqc.storage import Folder, read_table
 from rayqc.verdicts import ACCEPTED, REJECTED
 
@@ -48,9 +49,8 @@ def contact_sheet(filtered: Folder, classes: tuple[str, ...], title: str, limits
     shown_classes = classes[:MOST_CLASSES]
     scores = _extremes(filtered, len(shown_classes))
     picks = [pick(scores, label) for label in range(len(shown_classes))]
-    images = _images(
-        filtered, {candidate.id for row in picks for group in row for candidate in group}
-    )
+    shown_ids = {candidate.id for row in picks for group in row for candidate in group}
+    images = dict(images_of(filtered, shown_ids))
     width = LEFT + 3 * (PER_GROUP * (TILE + GAP) + 24)
     sheet = Image.new("RGB", (width, TOP + len(shown_classes) * (TILE + 18) + 8), PAPER)
     draw = ImageDraw.Draw(sheet)
@@ -105,18 +105,6 @@ def _extremes(filtered: Folder, classes: int) -> pa.Table:
         shown_ids = {candidate.id for row in picks for group in row for candidate in group}
         tables.append(table.filter(pc.is_in(table["id"], pa.array(sorted(shown_ids), pa.string()))))
     return pa.concat_tables(tables)
-
-
-def _images(filtered: Folder, ids: set[str]) -> dict[str, bytes]:
-    image_by_id: dict[str, bytes] = {}
-    files = load_files(filtered)
-    for shard in files.get(ACCEPTED, []) + files.get(REJECTED, []):
-        shard_ids = read_table(filtered, shard.path, columns=["id"])["id"]
-        is_shown = pc.is_in(shard_ids, pa.array(sorted(ids), pa.string()))
-        if pc.any(is_shown).as_py():
-            table = read_table(filtered, shard.path, columns=["id", "image"]).filter(is_shown)
-            image_by_id |= {row["id"]: row["image"]["bytes"] for row in table.to_pylist()}
-    return image_by_id
 
 
 def _paste(

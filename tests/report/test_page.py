@@ -17,8 +17,9 @@ import pytest
 import rayqc
 from rayqc.images.decode import Limits
 from rayqc.images.encode import encode_png
+from rayqc.report.images import _may_hold
 from rayqc.report.page.facts import _finite
-from rayqc.report.page.gallery import _may_hold, _shares, picture, positions
+from rayqc.report.page.gallery import _shares, picture, positions
 from rayqc.report.page.render import NAME
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")

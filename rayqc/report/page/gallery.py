@@ -8,8 +8,6 @@ Shape suffixes: N images, D latent, R references.
 from __future__ import annotations
 
 import base64
-import bisect
-import contextlib
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,13 +15,12 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from PIL import Image
 
 from rayqc.images.decode import ImageError, Limits, open_image, to_mode
-from rayqc.ledger.commit import Part
 from rayqc.ledger.manifest import load_files
 from rayqc.report.base import JudgedPool
+from rayqc.report.images import images_of, opened
 from rayqc.results import ScoreRow
 from rayqc.schema import LATENT, score_schema
 from rayqc.seeds import chance_of
@@ -59,7 +56,8 @@ def shown_images(pool: JudgedPool) -> list[Shown]:
     """Accepted, borderline and rejected images of each class, by class and score; then errors."""
     rows, latents = _picked(pool)
     ids = {row["id"] for row in rows}
-    pictures = _pictures(pool.folder, ids, pool.limits) if pool.has_images else {}
+    images = images_of(pool.folder, ids) if pool.has_images else ()
+    pictures = {name: picture(data, pool.limits) for name, data in images}
     return [
         Shown(row=row, picture=pictures.get(row["id"], ""), latent=latents.get(row["id"]))
         for row in rows
@@ -152,7 +150,7 @@ def _sampled(filtered: Folder, columns: list[str], class_count: int) -> Iterator
     shards = load_files(filtered)["scores"]
     for shard, most in zip(shards, _shares([part.rows for part in shards], wanted), strict=True):
         if most:
-            with _opened(filtered, shard) as file:
+            with opened(filtered, shard) as file:
                 count = file.num_row_groups
                 numbers = np.unique(np.linspace(0, count - 1, min(most, count)).astype(int))
                 yield file.read_row_groups(numbers.tolist(), columns=columns)
@@ -163,44 +161,3 @@ def _shares(rows: list[int], wanted: int) -> list[int]:
     edges = np.cumsum([0, *rows]) / max(1, sum(rows)) * wanted
     shares: list[int] = np.diff(np.ceil(edges).astype(int)).tolist()
     return shares
-
-
-@contextlib.contextmanager
-def _opened(folder: Folder, part: Part) -> Iterator[pq.ParquetFile]:
-    with contextlib.closing(folder.open(part.path)) as file:
-        yield pq.ParquetFile(file)
-
-
-def _pictures(filtered: Folder, ids: set[str], limits: Limits) -> dict[str, str]:
-    """Small pictures of the images of these ids; of row groups without one only ids are read, and
-    nothing where the least and the largest id say that there is none.
-    """
-    names = sorted(ids)
-    wanted = pa.array(names, pa.string())
-    found: dict[str, str] = {}
-    files = load_files(filtered)
-    for part in (part for kind in (ACCEPTED, REJECTED, ERROR) for part in files.get(kind, [])):
-        with _opened(filtered, part) as file:
-            for group in range(file.num_row_groups):
-                if not _may_hold(file.metadata.row_group(group), names):
-                    continue
-                hit = pc.is_in(file.read_row_group(group, columns=["id"])["id"], wanted)
-                if pc.any(hit).as_py():
-                    table = file.read_row_group(group, columns=["id", "image"]).filter(hit)
-                    for row in table.to_pylist():
-                        found[row["id"]] = picture((row["image"] or {}).get("bytes"), limits)
-    return found
-
-
-def _may_hold(group: pq.RowGroupMetaData, names: list[str]) -> bool:
-    """May a row group hold one of these ids, by its statistics?
-
-    Args:
-        names: sorted.
-    """
-    columns = (group.column(number) for number in range(group.num_columns))
-    statistics = next((c.statistics for c in columns if c.path_in_schema == "id"), None)
-    if statistics is None or not statistics.has_min_max:
-        return True
-    place = bisect.bisect_left(names, statistics.min)
-    return place < len(names) and names[place] <= statistics.max
