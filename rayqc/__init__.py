@@ -77,6 +77,7 @@ _MODULE_BY_NAME = {
     "select": "api.selected",
     "list_images": "api.judged",
     "refilter": "api.judged",
+    "plan": "api.runs",
     "run": "api.runs",
     "status": "api.tools",
     "torch_dataset": "api.exported",

@@ -1,6 +1,13 @@
-"""Text from files that others made, made safe to print."""
+"""Text that people read: durations, and names from files that others made, made safe to print."""
 
 from __future__ import annotations
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words, such as `35 s`, `12 min` or `3.5 h`."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def printable(text: str, keep: str = "") -> str:

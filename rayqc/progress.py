@@ -7,6 +7,8 @@ import time
 from types import TracebackType
 from typing import Self
 
+from rayqc.printable import duration
+
 logger = logging.getLogger(__name__)
 
 SECONDS_BETWEEN_LINES = 5.0
@@ -70,9 +72,8 @@ class Stage:
         rate = self.rate(now)
         if rate:
             left = max(self.total - self.done, 0) / rate
-            words = f"{left:.0f} s" if left < 120 else f"{left / 60:.0f} min"
             speed = f"{rate:,.1f} {self.unit}/s" if rate >= 0.1 else f"{1 / rate:.0f} s each"
-            text += f", {speed}, {words} left"
+            text += f", {speed}, {duration(left)} left"
         return text
 
     def moved(self, now: float) -> None:

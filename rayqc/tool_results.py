@@ -32,6 +32,52 @@ class InitResult(TypedDict):
     """What they are for, in lines."""
 
 
+class ClassCounts(TypedDict):
+    """Images of a class; None where there are none to count, or too many."""
+
+    references: int
+    """Those that are drawn."""
+    test: int | None
+    pool: int | None
+
+
+class PlannedPool(TypedDict):
+    """A pool entry, as a run would judge it."""
+
+    candidates: int
+    units: int
+    mb: float
+    """Of all its images, encoded, from a few of them."""
+    made_here: bool
+
+
+class PlannedStage(TypedDict):
+    """What a stage is expected to do and to take."""
+
+    work: str
+    seconds: float
+    memory_mb: float
+    """Of all its workers together."""
+    output_mb: float
+
+
+class PlanResult(TypedDict):
+    """A run that has not begun: its sizes, and what it is expected to take."""
+
+    cpus: int
+    classes: dict[str, ClassCounts]
+    image: list[int]
+    """Height, width and channels."""
+    references: int
+    test_images: int
+    pool: dict[str, PlannedPool]
+    stages: dict[str, PlannedStage]
+    seconds: float
+    memory_mb: float
+    """Of the stage that needs the most."""
+    output_mb: float
+
+
 class SettingFacts(TypedDict):
     """What a setting is."""
 

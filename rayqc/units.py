@@ -73,9 +73,15 @@ def evenly(total: int, most: int) -> np.ndarray:
 
 def single_rows(units: Sequence[Unit], most: int) -> list[Unit]:
     """Units of one row each, evenly spaced over what `units` cover, at most `most`."""
+    total = sum(unit.stop - unit.start for unit in units)
+    return rows_at(units, evenly(total, most)) if total else []
+
+
+def rows_at(units: Sequence[Unit], positions: np.ndarray) -> list[Unit]:
+    """Units of one row each, at these positions among all that `units` cover."""
     bounds = np.cumsum([0, *(unit.stop - unit.start for unit in units)])
     singles = []
-    for position in evenly(int(bounds[-1]), most) if bounds[-1] else ():
+    for position in positions:
         unit_number = int(np.searchsorted(bounds, position, side="right")) - 1
         unit = units[unit_number]
         offset = int(position - bounds[unit_number])

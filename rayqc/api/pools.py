@@ -17,6 +17,7 @@ from rayqc.pipeline.retry import refuse_both
 from rayqc.pipeline.retry import retry_errors as again
 from rayqc.pipeline.run import Run
 from rayqc.pipeline.run_folder import Trust, open_run
+from rayqc.pipeline.unit_size import units_of_all
 from rayqc.pipeline.until import draw_until
 from rayqc.progress import Progress
 from rayqc.regions.statistic_choice import StatisticChoice
@@ -124,7 +125,8 @@ def filter_pool(
     )
     data = Data(path=pool, image_column=image_column, label_column=label_column)
     source = match_classes(open_source(data), "", fitted_run.encoder.classes)
-    units = number(source.source.units(fitted_run.config.filter.unit_rows), limit)
+    filter_settings, looked_at = fitted_run.config.filter, fitted_run.encoder.input
+    units = number(units_of_all([source.source], filter_settings, looked_at)[0], limit)
     warn_of_other_levels(pool, source.source, units, fitted_run.limits)
     with own(target):
         if redo:

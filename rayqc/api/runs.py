@@ -7,14 +7,18 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any, cast
 
 from rayqc.config import Config
+from rayqc.distributed.machine import cpus_allowed
+from rayqc.distributed.resources import cpus_of_all, gpus_wanted
 from rayqc.distributed.session import session
 from rayqc.errors import InputError
 from rayqc.kinds import STAGES
 from rayqc.ledger.manifest import load_totals
 from rayqc.ledger.owner import own
 from rayqc.pipeline.demos import DemoPool, demo_config
-from rayqc.pipeline.inputs import look_at_inputs
+from rayqc.pipeline.forecast import foretell, plan_of
+from rayqc.pipeline.inputs import Looked, look_at_inputs
 from rayqc.pipeline.judging import refuse_many_errors
+from rayqc.pipeline.outlook import Expected
 from rayqc.pipeline.records import clear_stages, is_done
 from rayqc.pipeline.retry import refuse_both
 from rayqc.pipeline.run import Run
@@ -34,6 +38,7 @@ from rayqc.results import (
     RunResult,
 )
 from rayqc.storage import Folder
+from rayqc.tool_results import PlanResult
 
 logger = logging.getLogger(__name__)
 
@@ -65,16 +70,47 @@ def run(
         UserError: something that the user can put right; see `rayqc.errors`.
     """
     settings = _settings(config)
-    folder, inputs = Folder(out), look_at_inputs(settings)
+    folder, looked = Folder(out), look_at_inputs(settings)
     with own(folder):
         same = _same_sections(folder, progress)
-        config_in_force = open_run(folder, settings, redo, inputs, same_sections=same)
+        config_in_force = open_run(folder, settings, redo, looked.digests, same_sections=same)
         opened_run = Run(folder, config_in_force, progress)
         with _session_for(opened_run, STAGES.names, address, num_cpus):
+            expected = _foretell(opened_run, looked)
             for name in STAGES.names:
-                do_stage(opened_run, name)
+                do_stage(opened_run, name, expected.get(name))
     refuse_many_errors(load_totals(opened_run.filtered), opened_run)
     return result_of(opened_run)
+
+
+def _foretell(run: Run, looked: Looked) -> dict[str, Expected]:
+    """What the stages that are left are expected to take; nothing beside GPUs."""
+    left = [name for name in STAGES.names if not is_done(run.folder, name)]
+    if not left or gpus_wanted(run.asked.resources.use_gpu):
+        return {}
+    return foretell(run.asked, looked, cpus_of_all(), left)
+
+
+def plan(
+    config: Config | str, *, num_cpus: int | None = None, progress: Progress | None = None
+) -> PlanResult:
+    """What a run with these settings would do and take, without Ray and without a run folder.
+
+    Args:
+        config: settings, or the path of a YAML file of settings.
+        num_cpus: CPUs that it would have; None takes this machine's.
+        progress: not used; the work takes seconds.
+
+    Returns:
+        Classes, pool and units, and for each stage its work, time, memory and output: of CPUs like
+        this machine's, measured on a few of the images. Beside a GPU it takes less.
+
+    Raises:
+        UserError: the run would be refused, or a reference cannot be read.
+    """
+    settings = _settings(config)
+    looked = look_at_inputs(settings)
+    return plan_of(settings, looked, num_cpus or cpus_allowed(), STAGES.names)
 
 
 def _same_sections(folder: Folder, progress: Progress | None) -> SameSections:
@@ -111,10 +147,10 @@ def train(
 ) -> EncoderRecord:
     """Start a run: draw the references and train the encoder on them. Arguments as for `run`."""
     settings = _settings(config)
-    folder, inputs = Folder(out), look_at_inputs(settings)
+    folder, looked = Folder(out), look_at_inputs(settings)
     with own(folder):
         same = _same_sections(folder, progress)
-        open_run(folder, settings, redo, inputs, same_sections=same)
+        open_run(folder, settings, redo, looked.digests, same_sections=same)
     return cast(
         "EncoderRecord",
         do_one_stage(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import rayqc
-from rayqc.cli import show
+from rayqc.cli import show, show_plan
 from rayqc.cli.command import Arguments, Command, Common, overrides_of
 from rayqc.cli.show_check import checked
 from rayqc.cli.stage_commands import COLUMNS, STARTS_A_RUN, of_stage
@@ -18,6 +18,11 @@ def _demo(arguments: Arguments, common: Common) -> Any:
     return rayqc.demo(
         arguments.out, pool=arguments.pool, overrides=overrides_of(arguments), **common
     )
+
+
+def _plan(arguments: Arguments, common: Common) -> Any:
+    config = rayqc.load_config(arguments.config, overrides_of(arguments))
+    return rayqc.plan(config, num_cpus=common["num_cpus"])
 
 
 def _run(arguments: Arguments, common: Common) -> Any:
@@ -132,6 +137,12 @@ COMMANDS: dict[str, Command] = {
         arguments=("images", "pool", "test", "settings"),
         work=_init,
         show=show.begun,
+    ),
+    "plan": Command(
+        help="say what a run would do, and what each stage would take; without Ray",
+        arguments=("config", "set", "limit"),
+        work=_plan,
+        show=show_plan.planned,
     ),
     "demo": Command(
         help="real digits through the whole job in a few minutes",

@@ -157,8 +157,10 @@ class Filter(Settings):
     actors: Annotated[PositiveInt | Literal["auto"], WorkOnly] = "auto"
     """Encoding actors; auto is one a CPU or, beside GPUs, one for every four CPUs, at most four a
     GPU, which share it. One where a generator makes the pool on that GPU."""
-    unit_rows: Annotated[PositiveInt, WorkOnly] = 2048
-    """Images a unit of work at most; a unit is what is redone after a crash."""
+    unit_rows: Annotated[PositiveInt | None, WorkOnly] = None
+    """Images a unit of work at most; a unit is what is redone after a crash. Null cuts the pool
+    into 64 or more: of 256 to 2,048 images where the encoder sees at most 32 pixels, of 64 to 512
+    where it sees more."""
     unit_minutes: Annotated[Annotated[float, Field(gt=0)] | None, WorkOnly] = 30.0
     """A unit that takes longer hangs: its worker is ended, the unit is done again, and the image
     that did it is found. null waits for ever."""

@@ -134,24 +134,27 @@ def train_arm(
 ) -> None:
     """Train and test one classifier, and write its record to `results`."""
     torch.set_num_threads(1)
-    classify = config.classify
     # All arms of a seed start from the same weights, so that differences between arms are paired.
     seed = _seed(config.seed, job.seed)
     rows = arm_rows(job.arm, pool, seed)
     images_NHWC = np.concatenate([references.images_NHWC, pool.images_NHWC[rows]])
     label_N = np.concatenate([references.label_N, pool.label_N[rows]])
-    channels = images_NHWC.shape[3]
-    settings = settings_from(
+    settings = training_of(config.classify, images_NHWC.shape[3])
+    device = "cuda" if gpu else "cpu"
+    model = train_classifier(images_NHWC, label_N, classes, settings, seed, device)
+    found = accuracy(model, test.images_NHWC, test.label_N, device)
+    _write_record(results, job, found, rows)
+
+
+def training_of(classify: Classify, channels: int) -> ClassifierSettings:
+    """How a network is trained on images of so many channels."""
+    return settings_from(
         ClassifierSettings,
         classify,
         shrink=1,
         augment=classify.augment == "affine",
         flip=channels == 3 if classify.flip is None else classify.flip,
     )
-    device = "cuda" if gpu else "cpu"
-    model = train_classifier(images_NHWC, label_N, classes, settings, seed, device)
-    found = accuracy(model, test.images_NHWC, test.label_N, device)
-    _write_record(results, job, found, rows)
 
 
 def probe_arm(

@@ -75,7 +75,7 @@ def train_loop(plan: VAEPlan, worker: Worker) -> None:
     workers, device = worker.workers, worker.device
     images_NHWC, label_N = worker.images_NHWC, worker.label_N
     held_N = choose_holdout(label_N, config.encoder.holdout, config.encoder_seed())
-    state = _fresh_state(image, config, device)
+    state = fresh_state(image, config, device)
     resume(lambda folder: load_checkpoint(folder, state))
     state.starts.append(state.step)
     state.model = prepare_model(state.model)
@@ -88,7 +88,7 @@ def train_loop(plan: VAEPlan, worker: Worker) -> None:
     def record(state: TrainingState) -> None:
         worker.tell_step(state.step)
 
-    settings = _settings(config, image.size)
+    settings = training_settings(config, image.size)
     train_vae(state, images_NHWC[~held_N], settings, workers, report, record, str(device))
     if workers.rank == 0:
         vae = bare_model(state.model)
@@ -101,7 +101,8 @@ def train_loop(plan: VAEPlan, worker: Worker) -> None:
         save_encoder(worker.folder, "vae", made_encoder, image, plan.classes)
 
 
-def _fresh_state(image: ImageShape, config: Config, device: torch.device) -> TrainingState:
+def fresh_state(image: ImageShape, config: Config, device: torch.device) -> TrainingState:
+    """A VAE as the settings ask for it, before its first step."""
     settings = config.encoder
     torch.manual_seed(config.encoder_seed())
     vae = VAE(settings_from(VAEShape, settings, size=image.size, channels=image.channels))
@@ -111,7 +112,8 @@ def _fresh_state(image: ImageShape, config: Config, device: torch.device) -> Tra
     )
 
 
-def _settings(config: Config, size: int) -> VAESettings:
+def training_settings(config: Config, size: int) -> VAESettings:
+    """How the VAE of images of `size` pixels is trained."""
     return settings_from(
         VAESettings,
         config.encoder,

@@ -73,7 +73,7 @@ class LatentEncoder:
             (N, D + M) float32.
         """
         total, height, width, _ = images_NHWC.shape
-        batch = self._batch(height * width)
+        batch = self.batch(height * width)
         width_of_all = self.network.latent_dim + self.network.middle_dim
         features_NF = np.empty((total, width_of_all), np.float32)
         for start in range(0, total, batch):
@@ -88,7 +88,7 @@ class LatentEncoder:
             )
         return features_NF
 
-    def _batch(self, pixels: int) -> int:
+    def batch(self, pixels: int) -> int:
         """Images of so many pixels that are encoded at once: a power of two where it is fewer."""
         if self.device != "cpu" or self.micro_batch * pixels <= MOST_PIXELS:
             return self.micro_batch

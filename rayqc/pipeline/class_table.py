@@ -12,6 +12,7 @@ from rayqc.errors import InputError
 from rayqc.sources import Source
 from rayqc.sources.classes import described, labels_of
 from rayqc.sources.select import refuse_unnamed, refuse_without_references
+from rayqc.tool_results import ClassCounts
 from rayqc.units import Unit
 from rayqc.work.match_classes import match_classes
 
@@ -58,12 +59,15 @@ class Opened:
 
 def compare_classes(
     references: Opened, test: Opened | None, pool: Sequence[Opened], per_class: int | None
-) -> None:
+) -> dict[str, ClassCounts]:
     """Log the table of classes, and refuse what cannot be compared.
 
     Args:
         pool: the entries that have files.
         per_class: references that are drawn of each class; None draws all.
+
+    Returns:
+        Images of each class of the references.
 
     Raises:
         InputError: a label of references or test images has no class, no test image has a label,
@@ -74,7 +78,7 @@ def compare_classes(
     count_by_test_class = None if test is None else test.counts(real=True)
     classes = tuple(count_by_class)
     if not classes:
-        return  # the draw of references says what is wrong
+        return {}  # the draw of references says what is wrong
     test_counts = None
     if test is not None and count_by_test_class is not None:
         test_counts = _test_counts(test, count_by_test_class, classes)
@@ -86,13 +90,20 @@ def compare_classes(
         )
     pool_counts = _pool_counts(pool, classes)
     logger.info("%-32s %10s %10s %10s", "class", "references", "test", "pool")
-    for label, name in enumerate(classes[:MOST_ROWS]):
-        test_count = "-" if test_counts is None else f"{test_counts.get(label, 0):,}"
-        pool_count = "-" if pool_counts is None else f"{pool_counts.get(label, 0):,}"
-        drawn = min(count_by_class[name], per_class or count_by_class[name])
-        logger.info("%-32s %10s %10s %10s", name, f"{drawn:,}", test_count, pool_count)
+    found: dict[str, ClassCounts] = {
+        name: {
+            "references": min(count_by_class[name], per_class or count_by_class[name]),
+            "test": None if test_counts is None else test_counts.get(label, 0),
+            "pool": None if pool_counts is None else pool_counts.get(label, 0),
+        }
+        for label, name in enumerate(classes)
+    }
+    for name in classes[:MOST_ROWS]:
+        cells = ("-" if count is None else f"{count:,}" for count in found[name].values())
+        logger.info("%-32s %10s %10s %10s", name, *cells)
     if len(classes) > MOST_ROWS:
         logger.info("and %d more classes", len(classes) - MOST_ROWS)
+    return found
 
 
 def _test_counts(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from rayqc.config import Config, Files
 from rayqc.encoders.base import EncoderKind
@@ -13,14 +13,25 @@ from rayqc.pipeline.class_table import Opened, compare_classes
 from rayqc.pipeline.generators import generator_kind
 from rayqc.pipeline.run_folder import Inputs
 from rayqc.sources import Source, open_source
+from rayqc.tool_results import ClassCounts
 from rayqc.units import WHOLE, Unit
 
 
-def look_at_inputs(config: Config) -> Inputs:
-    """Check all images, files and code that the settings name outside the run folder.
+@dataclass(frozen=True, kw_only=True)
+class Looked:
+    """What the settings name outside the run folder, opened."""
 
-    Returns:
-        Digests of the images and files that the settings name, by section.
+    digests: Inputs
+    """Of the images and files, by section."""
+    references: Opened
+    test: Opened | None
+    pool: dict[int, Opened]
+    """The entries that have files, by their number in the settings."""
+    classes: dict[str, ClassCounts]
+
+
+def look_at_inputs(config: Config) -> Looked:
+    """Check all images, files and code that the settings name outside the run folder.
 
     Raises:
         UserError: something is missing, or is not what it should be.
@@ -45,10 +56,12 @@ def look_at_inputs(config: Config) -> Inputs:
         if isinstance(entry, Files)
     }
     inputs["pool"] = inputs_digest(_pool_units(config, pool))
-    compare_classes(references, test, list(pool.values()), config.references.per_class)
+    classes = compare_classes(references, test, list(pool.values()), config.references.per_class)
     encoder: EncoderKind = ENCODERS[config.encoder.kind]
     input_digest = encoder.input_digest(config.encoder)
-    return inputs if input_digest is None else {**inputs, "encoder": input_digest}
+    if input_digest is not None:
+        inputs["encoder"] = input_digest
+    return Looked(digests=inputs, references=references, test=test, pool=pool, classes=classes)
 
 
 def _opened(name: str, source: Source) -> Opened:

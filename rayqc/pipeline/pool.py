@@ -9,6 +9,7 @@ from rayqc.config.pool import statistic_of
 from rayqc.pipeline.generators import OwnSources
 from rayqc.pipeline.levels import warn_of_other_levels
 from rayqc.pipeline.run import Run
+from rayqc.pipeline.unit_size import units_of_all
 from rayqc.regions.statistic_choice import StatisticChoice
 from rayqc.sources import open_source
 from rayqc.units import Unit, number
@@ -20,11 +21,16 @@ def plan_pool(run: Run, own: OwnSources) -> list[Unit]:
 
     A limit takes an even sample of all of them together.
     """
-    units: list[Unit] = []
-    for entry_number, entry in enumerate(run.config.pool):
-        source = open_source(entry) if isinstance(entry, Files) else own[entry_number]
-        own_units = source.units(run.config.filter.unit_rows)
-        units += [replace(unit, entry=entry_number) for unit in own_units]
+    sources = [
+        open_source(entry) if isinstance(entry, Files) else own[entry_number]
+        for entry_number, entry in enumerate(run.config.pool)
+    ]
+    by_entry = units_of_all(sources, run.config.filter, run.encoder.input)
+    units = [
+        replace(unit, entry=entry_number)
+        for entry_number, own_units in enumerate(by_entry)
+        for unit in own_units
+    ]
     return number(units, run.config.filter.limit)
 
 
@@ -42,7 +48,8 @@ def filter_sources_of(run: Run, own: OwnSources) -> tuple[list[PoolSource], list
         # `generate` has written the candidates that the run makes, and has applied the limit.
         pool = open_source(Data(path=run.folder.sub("pool").location))
         sources.append(match_classes(pool, "", classes))
-        units += pool.units(run.config.filter.unit_rows)
+        written = run.config.filter.model_copy(update={"limit": None})
+        units += units_of_all([pool], written, run.encoder.input)[0]
     planned_units = plan_pool(run, own)
     for entry_number, name in enumerate(run.config.pool_names()):
         entry = run.config.pool[entry_number]

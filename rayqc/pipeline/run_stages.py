@@ -8,10 +8,12 @@ from collections.abc import Iterable
 from typing import Any, cast
 
 from rayqc.errors import ConfigError, InputError, UntrustedCodeError
+from rayqc.pipeline.outlook import Expected
 from rayqc.pipeline.outputs import remake_outputs
 from rayqc.pipeline.records import begin, clear_stages, done, is_done, status, summary_of
 from rayqc.pipeline.run import Run
 from rayqc.pipeline.stage import all_stages, stage
+from rayqc.printable import duration
 from rayqc.report.result import RESULT, build_result, table3
 from rayqc.results import RunResult
 from rayqc.storage import read_json, write_json
@@ -23,7 +25,7 @@ REPORTED = ("train", "fit", "filter", "classify")
 """Stages that `result.json` needs."""
 
 
-def do_stage(run: Run, name: str) -> Any:
+def do_stage(run: Run, name: str, expected: Expected | None = None) -> Any:
     """Do a stage unless it is done; returns its summary.
 
     A first stage that fails for its settings or its images has done nothing: it counts as not
@@ -37,6 +39,8 @@ def do_stage(run: Run, name: str) -> Any:
     else:
         is_first, is_new = not stage(name).needs, status(run.folder, name) is None
         begin(run.folder, name)
+        if expected is not None:
+            logger.info("%s: %s, about %s", name, expected.work, duration(expected.seconds))
         if is_first:
             run.forget()
         started = time.monotonic()

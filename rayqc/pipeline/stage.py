@@ -13,6 +13,7 @@ from rayqc.kinds import STAGES
 from rayqc.shown import Shown, plain_lines
 
 if TYPE_CHECKING:
+    from rayqc.pipeline.outlook import Expected, Outlook
     from rayqc.pipeline.run import Run
 
 
@@ -29,6 +30,8 @@ class Stage:
     """Files and folders in the run folder that it writes; clearing the stage deletes them."""
     work: Callable[[Run], Any]
     """Does the stage; returns its summary, as plain JSON."""
+    expect: Callable[[Outlook], Expected] | None = None
+    """Says beforehand what it will take; None where nothing tells."""
     show: Callable[[Any, str], Shown] = plain_lines
     """Takes the summary and the run folder's path; returns what a person is shown."""
     result: Callable[[Any], Mapping[str, Any]] | None = None

@@ -35,6 +35,7 @@ from rayqc.pipeline.generators import (
 from rayqc.pipeline.judging import judge_sources
 from rayqc.pipeline.pool import statistics_of
 from rayqc.pipeline.run import Run
+from rayqc.pipeline.unit_size import unit_rows
 from rayqc.regions.statistic_choice import StatisticChoice
 from rayqc.results import UntilResult
 from rayqc.storage import Folder, read_json, read_table, write_json
@@ -125,7 +126,8 @@ def _draw_rounds(
         folder = target.sub(f"{ROUNDS}/{round_number:04d}")
         if not is_finished(folder):
             started, is_new = time.monotonic(), not folder.exists(LEDGER)
-            planned_units = _units(sources, tally, draws_EK, run.config.filter.unit_rows)
+            rows = unit_rows(run.config.filter, run.encoder.input, int(draws_EK.sum()))
+            planned_units = _units(sources, tally, draws_EK, rows)
             pools = [match_classes(source, "", classes) for source in sources]
             judge_sources(run, folder, pools, number(planned_units, None), statistics)
             write_json(folder, SECONDS, time.monotonic() - started if is_new else None)
@@ -160,12 +162,12 @@ def _sources(run: Run) -> list[SampledSource]:
 
 
 def _units(
-    sources: list[SampledSource], tally: Tally, draws_EK: np.ndarray, unit_rows: int
+    sources: list[SampledSource], tally: Tally, draws_EK: np.ndarray, rows: int
 ) -> Iterable[Unit]:
     """The next candidates of each generator and class."""
     for e, source in enumerate(sources):
         for k, start in enumerate(tally.drawn_EK[e].tolist()):
-            for unit in source.units_of(k, start, start + int(draws_EK[e, k]), unit_rows):
+            for unit in source.units_of(k, start, start + int(draws_EK[e, k]), rows):
                 yield replace(unit, entry=e)
 
 

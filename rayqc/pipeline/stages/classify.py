@@ -8,8 +8,13 @@ from rayqc.pipeline.stage import Stage
 from rayqc.shown import Shown, percent, points
 
 if TYPE_CHECKING:
+    from rayqc.pipeline.outlook import Expected, Outlook
     from rayqc.pipeline.run import Run
     from rayqc.results import ClassifyResult
+
+
+STEP_OF_TESTS = 3
+"""A training step of an image takes as long as so many forward passes of one."""
 
 
 def work(run: Run) -> ClassifyResult:
@@ -59,12 +64,42 @@ def show(summary: ClassifyResult, folder: str) -> Shown:
     ]
 
 
+def expect(outlook: Outlook) -> Expected:
+    """Trainings of all arms and seeds, and what they are trained on."""
+    from rayqc.distributed.classify import PROBE, SEEDS, arms_of, kind_of
+    from rayqc.distributed.encode import ROWS_A_BLOCK
+    from rayqc.pipeline.outlook import Expected
+
+    config, settings, pace = outlook.config, outlook.config.classify, outlook.pace
+    kind = kind_of(settings, outlook.image)
+    jobs = len(arms_of(config)) * (settings.seeds or SEEDS[kind])
+    if not jobs:
+        return Expected(seconds=0.0, work="no arms, nothing to do")
+    images = outlook.references + min(outlook.candidates, settings.max_images)
+    if kind == PROBE:
+        seconds, each = 0.0, pace.probe(images)
+        if not outlook.kind.saw_references:
+            # References and test images are encoded one after the other.
+            for count in (outlook.references, outlook.tests):
+                blocks = -(-count // ROWS_A_BLOCK)
+                seconds += outlook.shared(count * outlook.reference_seconds, blocks)
+    else:
+        tested = outlook.tests * pace.classifier_step / settings.batch_size / STEP_OF_TESTS
+        seconds, each = 0.0, settings.steps * pace.classifier_step + tested
+    return Expected(
+        seconds=seconds + outlook.shared(jobs * each, jobs),
+        work=f"{jobs:,} trainings ({kind}), {outlook.tests:,} test images",
+        memory_mb=outlook.memory_mb(jobs),
+    )
+
+
 STAGE = Stage(
     name="classify",
     help="train classifiers with and without what was kept",
     needs=("filter",),
     outputs=("classify", "classify.json", "result.json"),
     work=work,
+    expect=expect,
     show=show,
     result=lambda summary: {"classify": summary},
 )

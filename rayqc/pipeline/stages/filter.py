@@ -9,8 +9,13 @@ from rayqc.pipeline.stage import Stage
 from rayqc.shown import filter_lines
 
 if TYPE_CHECKING:
+    from rayqc.pipeline.outlook import Expected, Outlook
     from rayqc.pipeline.run import Run
     from rayqc.results import FilterResult
+
+
+SCORE_BYTES = 150
+"""A row of `scores/` without latents; measured."""
 
 
 def work(run: Run) -> FilterResult:
@@ -46,12 +51,45 @@ def again(run: Run) -> FilterResult:
     return summary
 
 
+def expect(outlook: Outlook) -> Expected:
+    """Every candidate read or made, decoded, encoded, scored and written."""
+    from rayqc.pipeline.judging import MOST_KEPT
+    from rayqc.pipeline.outlook import Expected
+
+    settings, units = outlook.config.filter, sum(entry.units for entry in outlook.entries)
+    seconds = sum(
+        entry.candidates
+        * (
+            outlook.pace.image(entry.sample, scored=True)
+            + (0.0 if entry.made and settings.keep_pool == "all" else entry.seconds)
+        )
+        for entry in outlook.entries
+    )
+    kept = (
+        outlook.candidates <= MOST_KEPT
+        if settings.keep_latents == "auto"
+        else settings.keep_latents
+    )
+    row_bytes = SCORE_BYTES + (2 * outlook.pace.latent_dim if kept else 0)
+    image_bytes = sum(entry.candidates * entry.bytes for entry in outlook.entries)
+    return Expected(
+        seconds=outlook.shared(seconds, units),
+        work=f"judge {outlook.candidates:,} candidates in {units:,} units",
+        memory_mb=outlook.memory_mb(units),
+        output_mb=(
+            outlook.candidates * row_bytes + (0 if settings.keep_pool == "none" else image_bytes)
+        )
+        / 1e6,
+    )
+
+
 STAGE = Stage(
     name="filter",
     help="judge the run's own pool, or with --pool any other",
     needs=("fit", "generate"),
     outputs=("filtered", *OUTPUTS.names),
     work=work,
+    expect=expect,
     show=filter_lines,
     result=lambda summary: {
         "acceptance": summary["acceptance"],

@@ -10,6 +10,7 @@ from rayqc.pipeline.stage import Stage
 from rayqc.shown import Shown, Table, coverage_lines
 
 if TYPE_CHECKING:
+    from rayqc.pipeline.outlook import Expected, Outlook
     from rayqc.pipeline.run import Run
     from rayqc.results import FitResult, GuaranteeFacts
 
@@ -101,12 +102,39 @@ def show(summary: FitResult, folder: str) -> Shown:
     return [table, *coverage_lines(summary), *threshold_lines, f"in {folder}"]
 
 
+def expect(outlook: Outlook) -> Expected:
+    """References encoded, scorers fitted fold by fold, and test images measured."""
+    from rayqc.distributed.encode import ROWS_A_BLOCK
+    from rayqc.pipeline.outlook import Expected
+
+    regions, scored = outlook.config.regions, outlook.references
+    measured = min(outlook.tests, regions.measure_images)
+    image, blocks = outlook.reference_seconds, -(-scored // ROWS_A_BLOCK)
+    seconds = outlook.shared(scored * image, blocks)
+    scorers = 0
+    if regions.kind == "calibrated":
+        folds = regions.folds
+        scored = min(scored, regions.most_references)
+        scorers = folds * (folds + 1) // 2 if regions.promise == "cv+" else folds + 1
+        seconds += outlook.shared(scorers * outlook.pace.scorer(scored), scorers)
+    # Measured images are decoded and scored by the driver after they were encoded.
+    seconds += outlook.shared(measured * image, -(-measured // ROWS_A_BLOCK)) + measured * image / 2
+    return Expected(
+        seconds=seconds,
+        work=f"encode {outlook.references:,} references, fit {scorers or 'no'} scorers, "
+        f"measure {measured:,} test images",
+        memory_mb=outlook.memory_mb(max(blocks, scorers)),
+        output_mb=outlook.references * outlook.pace.latent_dim * 4 / 1e6,
+    )
+
+
 STAGE = Stage(
     name="fit",
     help="fit each class's region to the references",
     needs=("train",),
     outputs=("regions", "references.parquet", "known_images.parquet"),
     work=work,
+    expect=expect,
     show=show,
     result=lambda summary: {"regions": summary},
 )

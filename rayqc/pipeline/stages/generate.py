@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from rayqc.pipeline.stage import Stage
 
 if TYPE_CHECKING:
+    from rayqc.pipeline.outlook import Expected, Outlook
     from rayqc.pipeline.run import Run
     from rayqc.results import GenerateResult
 
@@ -50,11 +51,35 @@ def work(run: Run) -> GenerateResult:
     return {**summary, "made": totals.read}
 
 
+def expect(outlook: Outlook) -> Expected:
+    """The training of GANs, and the making of candidates where they are written first."""
+    from rayqc.config import Gan
+    from rayqc.pipeline.generators import generator_kind
+    from rayqc.pipeline.outlook import TRAINER_SECONDS, Expected
+
+    config = outlook.config
+    gans = [e for e in config.pool if isinstance(e, Gan) and generator_kind(e).trained]
+    seconds = sum(TRAINER_SECONDS + gan.steps * outlook.pace.gan_step(gan) for gan in gans)
+    made = [entry for entry in outlook.entries if entry.made and config.filter.keep_pool == "all"]
+    units = sum(entry.units for entry in made)
+    seconds += outlook.shared(sum(entry.candidates * entry.seconds for entry in made), units)
+    count = sum(entry.candidates for entry in made)
+    trained = [f"train {len(gans)} GANs"] if gans else []
+    written = [f"make {count:,} candidates"] if count else []
+    return Expected(
+        seconds=seconds,
+        work=", ".join([*trained, *written]) or "nothing to make beforehand",
+        memory_mb=outlook.memory_mb(max(units, len(gans))),
+        output_mb=sum(entry.candidates * entry.bytes for entry in made) / 1e6,
+    )
+
+
 STAGE = Stage(
     name="generate",
     help="make the run's own pool, or with --until draw until every class is full",
     needs=("train",),  # which draws the references
     outputs=("pool",),
     work=work,
+    expect=expect,
     result=lambda summary: {},
 )

@@ -12,8 +12,11 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from rayqc.images.look import ImageShape
+    from rayqc.pipeline.outlook import Expected, Outlook
     from rayqc.pipeline.run import Run
     from rayqc.results import EncoderRecord
+
+LOADING_SECONDS = 3.0
 
 logger = logging.getLogger(__name__)
 
@@ -93,11 +96,40 @@ def _try_generators(run: Run) -> None:
             source.read(replace(source.units(WHOLE)[0], stop=1))
 
 
+def expect(outlook: Outlook) -> Expected:
+    """The steps of an encoder that is trained; one that is given is only loaded."""
+    from rayqc.encoders.vae import LONG, steps_of
+    from rayqc.pipeline.outlook import TRAINER_SECONDS, Expected
+
+    config, where = outlook.config, outlook.kind.where
+    if where == "driver":
+        return Expected(
+            seconds=LOADING_SECONDS,
+            work=f"load the encoder {config.encoder.kind}",
+            output_mb=outlook.pace.weights_mb,
+        )
+    workers = config.resources.train_workers
+    if where == "task":
+        steps, workers = config.encoder.steps or LONG, 1
+        seconds = outlook.shared(steps * outlook.pace.encoder_step, 1)
+    else:
+        steps = steps_of(config, outlook.image.size)
+        threads = config.resources.cpus_per_worker or max(1, outlook.cpus // workers)
+        seconds = TRAINER_SECONDS + steps * outlook.pace.vae_step(threads * workers)
+    return Expected(
+        seconds=seconds,
+        work=f"{steps:,} steps of the encoder {config.encoder.kind}",
+        memory_mb=outlook.memory_mb(workers),
+        output_mb=outlook.pace.weights_mb,
+    )
+
+
 STAGE = Stage(
     name="train",
     help="draw the references and train the VAE",
     needs=(),
     outputs=("model", "generators"),
     work=work,
+    expect=expect,
     result=lambda summary: {"encoder": summary},
 )

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from rayqc.models.classifier import Classifier, fold
-from rayqc.regions.views.base import ViewKind, ViewTask
+from rayqc.regions.views.base import ScorerSettings, ViewKind, ViewTask
 from rayqc.storage.artefact import prefixed, under
 from rayqc.training.classifier import ClassifierSettings, train_classifier
 
@@ -46,18 +46,23 @@ class NetworkView:
 
 def learn(task: ViewTask) -> NetworkView:
     """See `ViewKind.learn`."""
-    training = ClassifierSettings(
+    training = network_training(min(task.images_NHWC.shape[1:3]), task.settings)
+    network = train_classifier(task.images_NHWC, task.label_N, task.classes, training, task.seed)
+    return NetworkView(network=fold(network))
+
+
+def network_training(side: int, settings: ScorerSettings) -> ClassifierSettings:
+    """How the network is trained on images whose shorter side has so many pixels."""
+    return ClassifierSettings(
         steps=STEPS,
         batch_size=BATCH_SIZE,
         learning_rate=LEARNING_RATE,
         width=WIDTH,
-        shrink=SHRUNK if min(task.images_NHWC.shape[1:3]) >= LEAST_SIDE else 1,
-        augment=task.settings.augment,
-        flip=task.settings.flip,
+        shrink=SHRUNK if side >= LEAST_SIDE else 1,
+        augment=settings.augment,
+        flip=settings.flip,
         balanced=True,
     )
-    network = train_classifier(task.images_NHWC, task.label_N, task.classes, training, task.seed)
-    return NetworkView(network=fold(network))
 
 
 def restore(arrays: dict[str, np.ndarray], classes: int, channels: int) -> NetworkView | None:
