@@ -90,6 +90,7 @@ ENCODERS = Kinds(
     transformers=Entry("rayqc.encoders.transformers:KIND", needs=("name",)),
     torchvision=Entry("rayqc.encoders.torchvision:KIND", needs=("name", "weights")),
     python=Entry("rayqc.encoders.python:KIND", needs=("target",)),
+    column=Entry("rayqc.encoders.column:KIND", needs=("column",)),
 )
 """What turns images into latents: `encoders.base.EncoderKind`."""
 

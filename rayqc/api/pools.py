@@ -88,6 +88,7 @@ def filter_pool(
     statistic: Statistic = JOINT,
     image_column: str | None = None,
     label_column: str | None = None,
+    latent_column: str | None = None,
     retry_errors: bool = False,
     trust: Trust = None,
     redo: bool = False,
@@ -107,6 +108,8 @@ def filter_pool(
         statistic: what calibrated regions judge by: label, quality, or joint.
         image_column: the pool's column of images; None takes a usual name.
         label_column: the pool's column of classes; None takes a usual name.
+        latent_column: the pool's column of latents, where the run's encoder is of kind `column`;
+            None takes the run's own.
         retry_errors: judge again only the images that could not be judged in `out`, which is
             finished.
         trust: as for `fit`.
@@ -123,7 +126,12 @@ def filter_pool(
     fitted_run = fitted_run.with_filter(
         limit=limit, actors=actors or fitted_run.config.filter.actors
     )
-    data = Data(path=pool, image_column=image_column, label_column=label_column)
+    data = Data(
+        path=pool,
+        image_column=image_column,
+        label_column=label_column,
+        latent_column=latent_column or fitted_run.config.encoder.column,
+    )
     source = match_classes(open_source(data), "", fitted_run.encoder.classes)
     filter_settings, looked_at = fitted_run.config.filter, fitted_run.encoder.input
     units = number(units_of_all([source.source], filter_settings, looked_at)[0], limit)

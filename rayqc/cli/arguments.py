@@ -74,6 +74,7 @@ ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "image-column": ("NAME", {"help": "the pool's or path's column of images, or of their paths"}),
     "label-column": ("NAME", {"help": "the pool's or path's column of classes"}),
+    "latent-column": ("NAME", {"help": "the pool's column of latents (encoder.kind: column)"}),
     "statistic": (
         "NAME",
         {

@@ -62,6 +62,7 @@ def _filter(arguments: Arguments, common: Common) -> Any:
         limit=arguments.limit,
         image_column=arguments.image_column,
         label_column=arguments.label_column,
+        latent_column=arguments.latent_column,
         retry_errors=arguments.retry_errors,
         trust=arguments.trust,
         **statistic,
@@ -79,7 +80,7 @@ OF_STAGES: dict[str, tuple[Callable[[Arguments, Common], Any], tuple[str, ...]]]
         _filter,
         (
             *("run", "pool", "out?", "actors", "limit", "statistic"),
-            *("retry-errors", *COLUMNS, "trust"),
+            *("retry-errors", *COLUMNS, "latent-column", "trust"),
         ),
     ),
 }

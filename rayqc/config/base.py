@@ -92,6 +92,9 @@ class Data(Settings):
     """Which column holds the classes, as numbers or names. Of WebDataset's tars: the ending of the
     members that hold them, such as `cls`, or a key of `.json` members, such as `label` or
     `meta.label`."""
+    latent_column: str | None = None
+    """Of Parquet, which column holds each image's latent; null takes `encoder.column`. For
+    `encoder.kind: column`."""
 
     @model_validator(mode="after")
     def _path_suits_kind(self) -> Data:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal, get_args
 from pydantic import Field, model_validator
 
 from rayqc.config.base import (
+    FILES,
     Arm,
     Data,
     Enters,
@@ -17,9 +18,9 @@ from rayqc.config.base import (
     Share,
     one_of,
 )
-from rayqc.config.pool import Augment, Gan, Latent, PoolEntry, kind_of
+from rayqc.config.pool import Augment, Files, Gan, Latent, PoolEntry, kind_of
 from rayqc.config.regions import Regions
-from rayqc.kinds import ENCODERS
+from rayqc.kinds import ENCODERS, SOURCES
 
 WorkOnly = Enters()
 """For settings that change how the work is done, and not its result."""
@@ -81,6 +82,11 @@ class Image(Settings):
         return self
 
 
+COLUMN = "column"
+"""The kind of encoder whose latents are in the files."""
+FROM_FILES = {FILES, *SOURCES.names} - {"bundled"}
+
+
 class Encoder(NamesCode):
     """The VAE (Halmuratov & Vesely, Tables 1 and 2) and its training, or another encoder."""
 
@@ -91,7 +97,8 @@ class Encoder(NamesCode):
     labels, or on telling views of them apart. `pretrained`: EfficientNet-Lite0 with ImageNet
     weights from pip (`rayqc[pretrained]`). `timm`: any model of that library. `open_clip`,
     `transformers`: the image tower of a model of these (`rayqc[open_clip]`, `rayqc[transformers]`).
-    `torchvision`: a model of that one with weights from a local file. `python`: `target`."""
+    `torchvision`: a model of that one with weights from a local file. `python`: `target`.
+    `column`: latents that are there already, in a column of the Parquet files."""
     name: str | None = None
     """Of a timm or torchvision model, such as resnet18; of timm's also `hf-hub:...` and
     `local-dir:...`. Of open_clip's, such as ViT-B-32:laion2b_s34b_b79k or `hf-hub:...`. Of
@@ -102,6 +109,10 @@ class Encoder(NamesCode):
     They are copied into the run."""
     input_size: Annotated[int, Field(ge=8)] = 224
     """Pixels a torchvision model's input is resized to."""
+    column: str | None = None
+    """Of references, test images and pool: lists or tensors of floats, a vector of one length for
+    each image (`clip`, `embedding`, ...), all by one encoder. A file that calls it otherwise says
+    so by `latent_column` of its section."""
     target: str | None = None
     """`package.module:Name`: called with `options`, gives what takes float pixels (N, C, H, W) in
     [0, 1] to latents (N, D), tensors both."""
@@ -256,6 +267,45 @@ class Config(Settings):
     filter: Annotated[Filter, Enters("filter")] = Filter()
     classify: Annotated[Classify, Enters("classify")] = Classify()
     resources: Annotated[Resources, WorkOnly] = Resources()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _tells_where_latents_are(cls, tree: Any) -> Any:
+        """The settings with `encoder.column` as `latent_column` of all files that name none."""
+        encoder = tree.get("encoder") if isinstance(tree, dict) else None
+        column = encoder.get("column") if isinstance(encoder, dict) else None
+        if column is None:
+            return tree
+
+        def told(data: Any) -> Any:
+            from_files = isinstance(data, dict) and data.get("kind", FILES) in FROM_FILES
+            return {"latent_column": column, **data} if from_files else data
+
+        sections = {name: told(tree[name]) for name in ("references", "test") if name in tree}
+        if isinstance(tree.get("pool"), list):
+            sections["pool"] = [told(entry) for entry in tree["pool"]]
+        return {**tree, **sections}
+
+    @model_validator(mode="after")
+    def _has_latents_where_they_are_needed(self) -> Config:
+        files = [entry for entry in self.pool if isinstance(entry, Files)]
+        given = [data for data in (self.references, self.test, *files) if data is not None]
+        if self.encoder.kind != COLUMN:
+            if any(data.latent_column for data in given):
+                raise ValueError(
+                    f"latent_column and encoder.column are for encoder.kind: {COLUMN}, found "
+                    f"{self.encoder.kind}"
+                )
+            return self
+        made = [kind_of(entry) for entry in self.pool if not isinstance(entry, Files)]
+        if made:
+            raise ValueError(
+                f"a pool entry of kind {made[0]} is made here and has no column of latents, which "
+                f"encoder.kind: {COLUMN} needs; take an encoder that encodes for it"
+            )
+        if any(data.latent_column is None for data in given):
+            raise ValueError(f"encoder.kind: {COLUMN} needs files with latents, not kind: bundled")
+        return self
 
     @model_validator(mode="after")
     def _can_be_done(self) -> Config:

@@ -57,11 +57,13 @@ def encode_images(
     """Latents of real images: columns id, label, latent and, if the encoder gives them, middle.
 
     Args:
-        table: columns id, label, image.
+        table: columns id, label, image; and latent, where latents came with the images.
 
     Raises:
         InputError: an image cannot be decoded.
     """
+    if LATENT in table.column_names:  # they came with the images
+        return ray.data.from_blocks([table.select(["id", "label", LATENT])]).materialize()
     table = table.select(["id", "label", "image"])
     blocks = [
         table.slice(start, stop - start) for start, stop in slices(table.num_rows, ROWS_A_BLOCK)

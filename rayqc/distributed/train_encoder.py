@@ -19,6 +19,7 @@ from rayqc.kinds import ENCODERS
 from rayqc.progress import Progress
 from rayqc.schema import image_bytes
 from rayqc.storage import Folder
+from rayqc.work.latent_columns import given_latents
 
 
 def train_encoder(
@@ -42,7 +43,7 @@ def train_encoder(
     if kind.where == "workers":
         return train_vae_encoder(references, classes, image, model, config, progress)
     if kind.where == "driver":
-        return make_encoder(references.slice(0, 0), classes, image, model, config, gpu=False)
+        return make_encoder(references, classes, image, model, config, gpu=False)
     gpu = gpus_wanted(config.resources.use_gpu)
     with progress.stage("train", 1, "encoders") as stage:
         jobs = [(references, classes, image, model, config, gpu)]
@@ -62,11 +63,13 @@ def make_encoder(
     kind: EncoderKind = ENCODERS[config.encoder.kind]
     if kind.make is None:
         raise ConfigError(f"an encoder of kind {config.encoder.kind} is made by workers only")
+    seen = references if kind.where == "task" else references.slice(0, 0)
     task = EncoderTask(
         settings=config.encoder,
         image=image,
-        images_NHWC=decode_batch(image_bytes(references), image, limits_of(config.image))[0],
-        label_N=np.asarray(references["label"]),
+        images_NHWC=decode_batch(image_bytes(seen), image, limits_of(config.image))[0],
+        label_N=np.asarray(seen["label"]),
+        latent_ND=given_latents(references),
         classes=classes,
         seed=config.encoder_seed(),
         device="cuda" if gpu else "cpu",

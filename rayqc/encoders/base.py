@@ -31,6 +31,8 @@ class EncoderTask:
     """(N, H, W, C) uint8 references in that shape. Empty for a kind made in the driver."""
     label_N: np.ndarray
     """(N,) int64, the references' own classes."""
+    latent_ND: np.ndarray | None = None
+    """(N, D) float32 that came with the references; None where none did."""
     classes: tuple[str, ...]
     seed: int
     device: str

@@ -15,6 +15,8 @@ class LatentNetwork(nn.Module, ABC):
 
     latent_dim: int
     """D."""
+    computes: bool = True
+    """False for one that gives no latents, since they come with the images."""
     middle_dim: int = 0
     """M, middle features that `latent_and_middle` gives as well; 0 where there are none."""
 

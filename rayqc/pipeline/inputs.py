@@ -13,6 +13,7 @@ from rayqc.pipeline.class_table import Opened, compare_classes
 from rayqc.pipeline.generators import generator_kind
 from rayqc.pipeline.run_folder import Inputs
 from rayqc.sources import Source, open_source
+from rayqc.sources.parquet import ParquetSource
 from rayqc.tool_results import ClassCounts
 from rayqc.units import WHOLE, Unit
 
@@ -55,6 +56,7 @@ def look_at_inputs(config: Config) -> Looked:
         )
         if isinstance(entry, Files)
     }
+    _refuse_other_latents([references, *([test] if test else []), *pool.values()])
     inputs["pool"] = inputs_digest(_pool_units(config, pool))
     classes = compare_classes(references, test, list(pool.values()), config.references.per_class)
     encoder: EncoderKind = ENCODERS[config.encoder.kind]
@@ -62,6 +64,22 @@ def look_at_inputs(config: Config) -> Looked:
     if input_digest is not None:
         inputs["encoder"] = input_digest
     return Looked(digests=inputs, references=references, test=test, pool=pool, classes=classes)
+
+
+def _refuse_other_latents(parts: list[Opened]) -> None:
+    """Refuse latents of different lengths, which are not of one encoder.
+
+    Raises:
+        InputError: there are such.
+    """
+    dims = {
+        part.name: part.source.latent_dim
+        for part in parts
+        if isinstance(part.source, ParquetSource)
+    }
+    if len(set(dims.values())) > 1:
+        found = ", ".join(f"{dim} numbers in {name}" for name, dim in dims.items())
+        raise InputError(f"latents of different lengths are not of one encoder: {found}")
 
 
 def _opened(name: str, source: Source) -> Opened:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from rayqc.encoders.batches import LatentEncoder
+from rayqc.errors import InputError
 from rayqc.images.decode import ImageError, decode
 from rayqc.ledger.commit import Part
 from rayqc.ledger.judged import find_id, why
@@ -15,7 +17,9 @@ from rayqc.ledger.manifest import load_files
 from rayqc.pipeline.run import Run
 from rayqc.report.comparison import Shown, comparison
 from rayqc.results import ScoreRow
+from rayqc.schema import LATENT
 from rayqc.storage import Folder, read_table
+from rayqc.work.latent_columns import latent_matrix
 
 NEAREST = 3
 """References shown of a class."""
@@ -54,8 +58,11 @@ def inspect_image(run: Run, filtered: Folder, name: str) -> tuple[JudgedImage, b
         pixels = decode(judged.image, encoder.input, run.limits)
     except ImageError:
         return judged, comparison(panels, run.limits)
-    batches = LatentEncoder(encoder.network, 1, precision=run.config.encoder.precision)
-    latent_ND = batches.encode(pixels[None].copy())
+    if encoder.network.computes:
+        batches = LatentEncoder(encoder.network, 1, precision=run.config.encoder.precision)
+        latent_ND = batches.encode(pixels[None].copy())
+    else:
+        latent_ND = _kept_latent(filtered, judged.row["id"])
     neighbours = fitted.neighbours
     ranked = [
         (reference_by_id[neighbours.ids[number]], distance)
@@ -67,6 +74,23 @@ def inspect_image(run: Run, filtered: Folder, name: str) -> tuple[JudgedImage, b
             caption = [row["id"][-22:], f"a reference of {class_name}", f"distance {away:.2f}"]
             panels.append(Shown(image=row["image"]["bytes"], caption=caption))
     return judged, comparison(panels, run.limits)
+
+
+def _kept_latent(filtered: Folder, name: str) -> np.ndarray:
+    """(1, D) float32, the latent that came with an image, from its row in `scores/`.
+
+    Raises:
+        InputError: it was not kept.
+    """
+    for part in load_files(filtered)["scores"]:
+        table = read_table(filtered, part.path)
+        row = pc.index(table["id"], pa.scalar(name)).as_py()
+        if row >= 0 and LATENT in table.column_names:
+            return latent_matrix(table.slice(row, 1)).astype(np.float32)
+    raise InputError(
+        f"{filtered} keeps no latents, so that what {name} is near to cannot be shown; judge it "
+        "with filter.keep_latents: true"
+    )
 
 
 def _find(filtered: Folder, name: str) -> JudgedImage:

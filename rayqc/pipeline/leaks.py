@@ -16,7 +16,7 @@ from rayqc.ledger.plan import inputs_digest
 from rayqc.schema import image_bytes
 from rayqc.sources import Source, open_source
 from rayqc.storage import write_table
-from rayqc.work.known_images import FILE, content_of, digests_of, known_table
+from rayqc.work.known_images import FILE, content_of, contents_of, digests_of, known_table
 
 if TYPE_CHECKING:
     from rayqc.pipeline.run import Run
@@ -35,6 +35,8 @@ class TestImage(NamedTuple):
     digest: str
     name: str
     class_name: str
+    content: str
+    """Digest of the latent that came with it, too."""
 
 
 def know_images(run: Run) -> None:
@@ -76,8 +78,9 @@ def facts_of_known(run: Run) -> dict[bytes, bytes]:
 
 def content_of_test(images: list[TestImage]) -> bytes:
     """One digest of test images, their ids and their classes."""
-    digests, names, classes = zip(*images, strict=True) if images else ((), (), ())
-    return content_of(list(names), classes, list(digests)).encode()
+    classes = [image.class_name for image in images]
+    contents = [image.content for image in images]
+    return content_of([image.name for image in images], classes, contents).encode()
 
 
 def images_of_test(
@@ -99,7 +102,7 @@ def images_of_test(
             table = test.read(unit, run.limits.max_bytes)
             names = table["id"].to_pylist()
             classes = [class_by_label.get(label, "") for label in table["label"].to_pylist()]
-            images += map(TestImage, digests_of(table), names, classes)
+            images += map(TestImage, digests_of(table), names, classes, contents_of(table))
             looks = decoder.look(image_bytes(table)) if decoder else []
             for name, found in zip(names, looks, strict=bool(decoder)):
                 if isinstance(found, tuple) and found[0] == POISON:

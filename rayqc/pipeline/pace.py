@@ -44,6 +44,7 @@ from rayqc.training.classifier import ClassifierSettings, train_classifier
 from rayqc.training.gan import fresh_gan, settings_of, shape_of, train_gan
 from rayqc.training.softmax import train_softmax
 from rayqc.training.vae import bare_model, train_vae
+from rayqc.work.latent_columns import given_latents
 from rayqc.work.real_candidates import detail_of
 
 LONG_ENOUGH = 0.2
@@ -246,6 +247,7 @@ class Pace:
             image=self._image,
             images_NHWC=self._images_NHWC,
             label_N=self._label_N,
+            latent_ND=given_latents(self._references),
             classes=self._classes,
             seed=0,
             device="cpu",
@@ -253,7 +255,9 @@ class Pace:
         return kind.make(task)
 
     def _encoding(self, network: LatentNetwork, looked_at: ImageShape) -> float:
-        """An image's share of a batch that is encoded."""
+        """An image's share of a batch that is encoded; nothing where latents are given."""
+        if not network.computes:
+            return 0.0
         settings = self._config.filter
         encoder = LatentEncoder(
             network, settings.micro_batch, precision=self._config.encoder.precision

@@ -26,7 +26,7 @@ from rayqc.sources import open_source
 from rayqc.sources.select import select_references
 from rayqc.storage import Folder
 from rayqc.units import Unit
-from rayqc.work.known_images import digests_of
+from rayqc.work.known_images import contents_of
 from rayqc.work.match_classes import PoolSource
 
 logger = logging.getLogger(__name__)
@@ -82,7 +82,7 @@ def _same_references(run: Run) -> int | None:
     same = (
         class_names(drawn.schema, "label") == run.classes
         and all(drawn[name].equals(known[name]) for name in ("id", "label"))
-        and digests_of(drawn) == digests_of(known)
+        and contents_of(drawn) == contents_of(known)
     )
     return int(drawn.num_rows) if same else None
 

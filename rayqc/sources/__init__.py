@@ -38,7 +38,13 @@ def open_source(data: Data, split: Split = "train") -> Source:
         split_is_set=data.split is not None,
         image_column=data.image_column,
         label_column=data.label_column,
+        latent_column=data.latent_column,
     )
+    if data.latent_column is not None and not kind.has_latents:
+        raise InputError(
+            f"{path}: a source of kind {name} has no column {data.latent_column} of latents; write "
+            "images and latents to Parquet, or take an encoder that encodes"
+        )
     if not kind.has_columns:
         refuse_columns(path, f"a source of kind {name}", asked)
     return kind.open(path, asked)

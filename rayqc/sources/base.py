@@ -24,6 +24,8 @@ class SourceAsked:
     """Do the settings name it? Otherwise it is what its section needs: test images or others."""
     image_column: str | None = None
     label_column: str | None = None
+    latent_column: str | None = None
+    """Of latents, which are read beside the images; None reads none."""
 
 
 ANY = SourceAsked()
@@ -64,7 +66,8 @@ class Source(Protocol):
 
         A file or member of more than `max_bytes` bytes is not read. The image is null where it is
         too large or cannot be read, and a last column, `schema.PROBLEM`, gives the reason; a table
-        without problems has no such column.
+        without problems has no such column. Where latents are asked for, a column `schema.LATENT`
+        has them, float32 of one length.
 
         Raises:
             InputError: the file that the unit was planned on is damaged or was replaced.
@@ -91,5 +94,7 @@ class SourceKind:
     """Can it tell splits? `split:` in the settings is refused where it cannot."""
     has_columns: bool = False
     """Has it columns? `image_column` and `label_column` in the settings are refused where not."""
+    has_latents: bool = False
+    """Can it have a column of latents? `latent_column` in the settings is refused where not."""
     specific: bool = False
     """Recognised by file names that no other kind has, and so asked before the other kinds."""

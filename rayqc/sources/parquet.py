@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from rayqc.errors import InputError
-from rayqc.schema import NO_LABEL, candidate_table
+from rayqc.schema import LATENT, NO_LABEL, candidate_table
 from rayqc.sources.base import ANY, SourceAsked, SourceKind
 from rayqc.sources.classes import classes_in_metadata
 from rayqc.sources.columns import as_images
 from rayqc.sources.cut import cut_groups
+from rayqc.sources.latents import dimension, latents_of
 from rayqc.sources.listing import fingerprint_of, is_hidden
 from rayqc.sources.parquet_file import (
     DAMAGE,
@@ -29,6 +30,7 @@ from rayqc.sources.parquet_file import (
     rows_that_fit,
 )
 from rayqc.sources.places import find_files, is_one_file, is_pattern
+from rayqc.sources.problems import with_problems
 from rayqc.sources.reading import refuse_replaced
 from rayqc.sources.rows import RowReader
 from rayqc.sources.splits import files_of_split
@@ -38,6 +40,8 @@ from rayqc.units import Unit
 # Each process resolves it by itself, since nodes of a cluster may keep the package in different
 # folders.
 BUNDLED = "bundled"
+FIRST_ROWS = 64
+"""Rows of a file that the latents' length is taken from."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,14 +53,18 @@ class ParquetSource:
     classes: tuple[str, ...]
     image_column: str
     label_column: str
+    latent_column: str | None = None
+    """Of latents that are read beside the images; None reads none."""
+    latent_dim: int = 0
+    """D of these."""
     _open_files: dict[tuple[str, str], pq.ParquetFile] = field(
         default_factory=dict, compare=False, repr=False
     )
     _reader: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def __reduce__(self) -> tuple[object, ...]:
-        state = (self.location, self.files, self.classes, self.image_column, self.label_column)
-        return _rebuild, state
+        shown = (each for each in fields(self) if not each.name.startswith("_"))
+        return _rebuild, ({each.name: getattr(self, each.name) for each in shown},)
 
     def units(self, most_rows: int) -> list[Unit]:
         """Row ranges; see `Source`."""
@@ -86,7 +94,9 @@ class ParquetSource:
         own_names = [
             name for name in ("id", "source", "parent") if written_by_rayqc and name in schema.names
         ]
-        rows = self._rows(unit, [self.image_column, self.label_column, *own_names])
+        latent_names = [self.latent_column] if self.latent_column else []
+        columns = [self.image_column, self.label_column, *own_names, *latent_names]
+        rows = self._rows(unit, columns)
         origin = pa.array([self.location + "/" + unit.path] * rows.num_rows, pa.string())
         try:
             own_columns = {f"{name}s": rows[name] for name in own_names}
@@ -111,7 +121,10 @@ class ParquetSource:
             raise self._damaged(unit, "an id is null")
         if self.location != BUNDLED:
             refuse_replaced(folder_of(self.location), unit)
-        return table
+        if self.latent_column is None:
+            return table
+        latents, problems = latents_of(rows[self.latent_column], self.latent_dim, unit.path)
+        return with_problems(table.append_column(LATENT, latents), problems)
 
     def _rows(self, unit: Unit, columns: list[str]) -> pa.Table:
         """The unit's rows. The last reader is cached, since an actor's units follow one another."""
@@ -195,15 +208,33 @@ def open_parquet(path: str, asked: SourceAsked = ANY) -> ParquetSource:
         classes=classes or classes_in_column(folder, files, label),
         image_column=image,
         label_column=label,
+        latent_column=asked.latent_column,
+        latent_dim=_latent_dim(folder, files, asked.latent_column) if asked.latent_column else 0,
     )
 
 
-def _rebuild(
-    location: str, files: tuple[str, ...], classes: tuple[str, ...], image: str, label: str
-) -> ParquetSource:
-    return ParquetSource(
-        location=location, files=files, classes=classes, image_column=image, label_column=label
-    )
+def _rebuild(state: dict[str, Any]) -> ParquetSource:
+    return ParquetSource(**state)
+
+
+def _latent_dim(folder: Folder, files: list[str], column: str) -> int:
+    """D of the latents in a column of all these files.
+
+    Raises:
+        InputError: a file lacks the column, or it holds no vectors, or those of another length.
+    """
+    where_of_dim: dict[int, str] = {}
+    for name in files:
+        file, where = open_parquet_file(folder, name), folder.path(name)
+        names = file.schema_arrow.names
+        if column not in names:
+            raise InputError(f"{where}: no column {column} of latents; found {', '.join(names)}")
+        first_rows = RowReader(file, [column]).read(0, FIRST_ROWS)[column]
+        where_of_dim.setdefault(dimension(first_rows, where), where)
+    if len(where_of_dim) > 1:
+        found = ", ".join(f"{dim} numbers in {where}" for dim, where in where_of_dim.items())
+        raise InputError(f"column {column} holds latents of different lengths: {found}")
+    return next(iter(where_of_dim))
 
 
 def folder_of(location: str) -> Folder:
@@ -256,5 +287,6 @@ KIND = SourceKind(
     endings=(".parquet",),
     tells_splits=True,
     has_columns=True,
+    has_latents=True,
     shows=lambda name: name.endswith(".parquet") and not is_hidden(name),
 )

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rayqc.errors import InputError, TooFewReferencesError
-from rayqc.schema import candidate_table
+from rayqc.schema import LATENT, candidate_table
 from rayqc.sources.base import Source
 from rayqc.sources.classes import described, labels_of
 from rayqc.sources.problems import refuse_problems
@@ -133,7 +133,7 @@ def _of_present_classes(references: pa.Table, classes: tuple[str, ...]) -> pa.Ta
         described(absent),
     )
     present_classes = tuple(classes[k] for k in present)
-    return candidate_table(
+    table = candidate_table(
         present_classes,
         ids=references["id"],
         images=references["image"],
@@ -141,6 +141,8 @@ def _of_present_classes(references: pa.Table, classes: tuple[str, ...]) -> pa.Ta
         sources=references["source"],
         parents=references["parent"],
     )
+    given = LATENT in references.column_names
+    return table.append_column(LATENT, references[LATENT]) if given else table
 
 
 def match_labels(table: pa.Table, found: tuple[str, ...], classes: tuple[str, ...]) -> pa.Table:

@@ -37,8 +37,8 @@ from rayqc.storage import Folder
 from rayqc.units import Unit
 from rayqc.verdicts import ERROR, VERDICTS
 from rayqc.work.columns import Judgement, VerdictColumns, verdict_values
-from rayqc.work.known_images import KnownImages, content_of, digests_of
-from rayqc.work.latent_columns import kept_latents
+from rayqc.work.known_images import KnownImages, content_of, contents_of, digests_of
+from rayqc.work.latent_columns import given_latents, kept_latents
 from rayqc.work.match_classes import UNKNOWN, PoolSource, own_labels
 from rayqc.work.sparing import Failures, failures_of, words_of
 
@@ -123,8 +123,8 @@ class FilterWorker:
         notes = self.known.notes(digests)
         judged.columns["message"] = pc.coalesce(judged.columns["message"], notes)
         label = pa.array(label_N, mask=label_N == UNKNOWN)
-        table = table.set_column(2, "label", label)
-        content = content_of(table["id"].to_pylist(), label_N.tolist(), digests)
+        content = content_of(table["id"].to_pylist(), label_N.tolist(), contents_of(table))
+        table = table.set_column(2, "label", label).select(candidate_schema(()).names)
         self._commit(index, table, label_N, judged, content)
 
     def rehearsal(self, unit: Unit) -> tuple[int, Callable[[int], None]]:
@@ -141,7 +141,8 @@ class FilterWorker:
         pool_source = self.spec.sources[unit.entry]
         table = pool_source.read(unit, self.spec.limits.max_bytes)
         error_N = problems_of(table)
-        table = table.select(candidate_schema(()).names)
+        given = [] if self.encoder.network.computes else [LATENT]
+        table = table.select([*candidate_schema(()).names, *given])
         return table, own_labels(table, pool_source.to_class), error_N
 
     def judge(self, table: pa.Table, label_N: np.ndarray, known_N: list[Wrong | None]) -> Judgement:
@@ -210,8 +211,14 @@ class FilterWorker:
         chunks = [data[start : start + size] for start in range(0, len(data), size)]
         images, features, details, errors = [], [], [], []
         # Threads decode later chunks while this thread encodes.
+        given_ND = given_latents(table)
+        first = 0
         for decoded in self._map(self._decode, chunks):
-            features_NF, failures = self._features(decoded.input_NHWC)
+            if given_ND is None:
+                features_NF, failures = self._features(decoded.input_NHWC)
+            else:
+                features_NF, failures = given_ND[first : first + len(decoded.errors)], {}
+                first += len(decoded.errors)
             images.append(decoded.images_NHWC)
             features.append(features_NF)
             details.append(decoded.detail_NTS)

@@ -10,8 +10,9 @@ from collections.abc import Iterable
 
 import pyarrow as pa
 
-from rayqc.schema import image_bytes
+from rayqc.schema import LATENT, image_bytes
 from rayqc.storage import Folder, digest, read_table
+from rayqc.work.latent_columns import latent_matrix
 
 FILE = "known_images.parquet"
 """In the run folder: `digest`, SHA-256 of the encoded bytes in hex, and `image`, what it is."""
@@ -25,8 +26,20 @@ def digests_of(images: pa.Table) -> list[str]:
     return [digest(data) if data else "" for data in image_bytes(images)]
 
 
+def contents_of(images: pa.Table) -> list[str]:
+    """SHA-256 of each image's bytes and of the latent that came with it, if any did."""
+    digests = digests_of(images)
+    if LATENT not in images.column_names:
+        return digests
+    latent_bytes = (row.tobytes() for row in latent_matrix(images))
+    return [
+        digest(of_image.encode() + latent)
+        for of_image, latent in zip(digests, latent_bytes, strict=True)
+    ]
+
+
 def content_of(ids: list[str], labels: Iterable[object], digests: list[str]) -> str:
-    """One digest of images, their ids and their labels; `digests` as `digests_of` gives them."""
+    """One digest of images, their ids and their labels; `digests` as `contents_of` gives them."""
     rows = zip(ids, labels, digests, strict=True)
     return digest("\n".join(f"{name} {label} {key}" for name, label, key in rows).encode())
 

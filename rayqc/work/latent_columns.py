@@ -32,6 +32,11 @@ def latent_matrix(table: pa.Table) -> np.ndarray:
     return _matrix(table, LATENT)
 
 
+def given_latents(table: pa.Table) -> np.ndarray | None:
+    """(N, D) float32 that came with a table's images; None where none did."""
+    return latent_matrix(table) if LATENT in table.column_names else None
+
+
 def middle_matrix(table: pa.Table) -> np.ndarray | None:
     """(N, M) float32 of a table's column `middle`; None where there is none."""
     return _matrix(table, MIDDLE) if MIDDLE in table.column_names else None

@@ -14,7 +14,7 @@ from rayqc.errors import InputError
 from rayqc.sources import Source
 from rayqc.sources.classes import described, labels_of
 from rayqc.units import Unit
-from rayqc.work.known_images import content_of, digests_of
+from rayqc.work.known_images import content_of, contents_of
 
 UNKNOWN = -1
 
@@ -40,7 +40,7 @@ class PoolSource:
     def content_of(self, table: pa.Table) -> str:
         """Digest of rows that `read` gave; see `Commit.content`."""
         label_N = own_labels(table, self.to_class)
-        return content_of(table["id"].to_pylist(), label_N.tolist(), digests_of(table))
+        return content_of(table["id"].to_pylist(), label_N.tolist(), contents_of(table))
 
 
 def match_classes(source: Source, prefix: str, classes: tuple[str, ...]) -> PoolSource:

@@ -42,7 +42,7 @@ def work(run: Run) -> FitResult:
     ordered_latents = in_order(latents, references)
     write_table(run.folder, REFERENCES, ordered_latents)
     for name in (LATENT, MIDDLE):
-        if name in ordered_latents.column_names:
+        if name in ordered_latents.column_names and name not in references.column_names:
             references = references.append_column(name, ordered_latents[name])
     fit = fit_regions(
         references,
