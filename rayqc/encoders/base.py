@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from rayqc.config.settings import Encoder as EncoderSettings
+from rayqc.config.encoder import Encoder as EncoderSettings
 from rayqc.images.look import ImageShape
 from rayqc.models.latent import LatentNetwork
 

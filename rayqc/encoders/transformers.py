@@ -16,7 +16,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from rayqc.config.settings import Encoder as EncoderSettings
+from rayqc.config.encoder import Encoder as EncoderSettings
 from rayqc.encoders.base import EncoderKind, EncoderTask, MadeEncoder, Shape
 from rayqc.encoders.tower import Tower, input_of, made_tower
 from rayqc.encoders.weights import gives_no

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from rayqc.config.settings import Encoder as EncoderSettings
+from rayqc.config.encoder import Encoder as EncoderSettings
 from rayqc.errors import ConfigError
 from rayqc.storage import digest
 

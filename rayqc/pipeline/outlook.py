@@ -24,7 +24,7 @@ from rayqc.pipeline.pace import Pace
 from rayqc.pipeline.unit_size import units_of_all
 from rayqc.schema import candidate_table, image_bytes
 from rayqc.sources.problems import refuse_problems
-from rayqc.sources.select import match_labels
+from rayqc.sources.select import match_labels, no_references
 from rayqc.units import evenly, number, rows_at, single_rows
 
 START_SECONDS = 4.0
@@ -164,6 +164,8 @@ def _of_each_class(opened: Opened, classes: tuple[str, ...], max_bytes: int) -> 
     _, first_K = np.unique(label_N[labelled], return_index=True)
     chosen = np.unique(np.concatenate([first_K, evenly(labelled.size, SAMPLE)]))
     positions = labelled[chosen]
+    if not positions.size:
+        raise no_references(opened.source.classes)
     tables = [opened.source.read(unit, max_bytes) for unit in rows_at(opened.units, positions)]
     table = refuse_problems(pa.concat_tables(tables))
     return match_labels(table, opened.source.classes, classes)

@@ -6,6 +6,7 @@ decoded and encoded, a candidate made. That takes a second or two, and no Ray.
 
 from __future__ import annotations
 
+import copy
 import resource
 import tempfile
 import time
@@ -19,9 +20,10 @@ import pyarrow as pa
 import torch
 
 from rayqc.config import Config, Gan, MadeHere
+from rayqc.config.encoder import Encoder
 from rayqc.config.pool import Generator
-from rayqc.config.settings import Encoder
-from rayqc.distributed.classify import training_of
+from rayqc.distributed.classifiers.cnn import training_of
+from rayqc.distributed.classifiers.finetune import finetuning_of
 from rayqc.distributed.train_vae import fresh_state, training_settings
 from rayqc.encoders.base import EncoderKind, EncoderTask, MadeEncoder
 from rayqc.encoders.batches import LatentEncoder
@@ -40,9 +42,10 @@ from rayqc.regions.fitting import settings_of as settings_of_scores
 from rayqc.regions.views.network import BATCH_SIZE, STEPS, network_training
 from rayqc.schema import class_names, image_bytes
 from rayqc.storage import Folder, write_table
-from rayqc.training.classifier import ClassifierSettings, train_classifier
+from rayqc.training.classifier import ClassifierSettings, fit_network, train_classifier
+from rayqc.training.finetune import Finetuned
 from rayqc.training.gan import fresh_gan, settings_of, shape_of, train_gan
-from rayqc.training.softmax import train_softmax
+from rayqc.training.softmax import SoftmaxHead, train_softmax
 from rayqc.training.vae import bare_model, train_vae
 from rayqc.work.latent_columns import given_latents
 from rayqc.work.real_candidates import detail_of
@@ -133,6 +136,30 @@ class Pace:
     def classifier_step(self) -> float:
         """A step of the classifier stage's network."""
         return self._step(training_of(self._config.classify, self._image.channels))
+
+    @cached_property
+    def finetuning(self) -> float:
+        """The steps in which the encoder's network is trained on, by the classifier `finetune`."""
+        network, looked_at = self._encoder
+        settings = finetuning_of(self._config.classify, looked_at.channels)
+        images_NHWC = np.zeros((settings.batch_size, *looked_at.pixels), np.uint8)
+        label_N = np.arange(settings.batch_size) % len(self._classes)
+        head = SoftmaxHead(
+            weight_FK=torch.zeros(network.latent_dim, len(self._classes)),
+            bias_K=torch.zeros(len(self._classes)),
+        )
+        model, steps = Finetuned(copy.deepcopy(network), head), 2
+        short = replace(settings, steps=steps)
+
+        def train() -> None:
+            fit_network(model, images_NHWC, label_N, short, 0, "cpu")
+
+        return settings.steps * seconds_of(train) / steps
+
+    @property
+    def encoded(self) -> float:
+        """An image encoded, which is decoded already."""
+        return self._encoding(*self._encoder)
 
     @cached_property
     def _network_step(self) -> float:

@@ -19,6 +19,7 @@ from rayqc.kinds import SELECTIONS
 from rayqc.ledger.compact import reject
 from rayqc.ledger.manifest import Totals, load_files
 from rayqc.ledger.plan import MANIFEST, clear
+from rayqc.pipeline.arms import arm_inputs
 from rayqc.pipeline.rewrite import rewrite, work_of
 from rayqc.pipeline.run import Run
 from rayqc.report.intervals import summarise
@@ -222,16 +223,6 @@ def measure_set(run: Run, out: Folder) -> ClassifyResult:
     if test is None:
         raise InputError(f"{run.folder} has no `test` images, which measuring needs")
     classify = run.config.classify.model_copy(update={"arms": list(ARMS)})
-    records = run_arms(
-        run.references,
-        test,
-        out,
-        out.sub(MEASURED),
-        run.encoder.image,
-        run.model,
-        run.encoder.seen,
-        len(run.encoder.classes),
-        run.config.model_copy(update={"classify": classify}),
-        run.progress,
-    )
+    config = run.config.model_copy(update={"classify": classify})
+    records = run_arms(arm_inputs(run, test, out, config), out.sub(MEASURED))
     return {**summarise(records), "test_images": test.num_rows}

@@ -112,11 +112,16 @@ def _draw_rows(
             )
         drawn.append(rows)
     if not drawn:
-        raise TooFewReferencesError(
-            f"no reference images: found none with a label of the {len(classes)} classes "
-            f"{described(classes)}"
-        )
+        raise no_references(classes)
     return np.sort(np.concatenate(drawn))
+
+
+def no_references(classes: tuple[str, ...]) -> TooFewReferencesError:
+    """The error where no image has a label of any class."""
+    return TooFewReferencesError(
+        f"no reference images: found none with a label of the {len(classes)} classes "
+        f"{described(classes)}"
+    )
 
 
 def _of_present_classes(references: pa.Table, classes: tuple[str, ...]) -> pa.Table:

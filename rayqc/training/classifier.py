@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import nn
 from torch.nn import functional as F
 
 from rayqc.models.classifier import Classifier
@@ -55,9 +56,28 @@ def train_classifier(
     """
     torch.manual_seed(seed)
     model = Classifier(images_NHWC.shape[3], classes, settings.width, settings.shrink)
+    fit_network(model, images_NHWC, label_N, settings, seed, device)
+    return model
+
+
+def fit_network(
+    model: nn.Module,
+    images_NHWC: np.ndarray,
+    label_N: np.ndarray,
+    settings: ClassifierSettings,
+    seed: int,
+    device: str,
+) -> None:
+    """Train a network that gives logits, in place; it ends in evaluation mode on `device`.
+
+    Args:
+        images_NHWC: (N, H, W, C) uint8.
+        label_N: (N,) int64.
+    """
     model.to(device).to(memory_format=torch.channels_last)
     model.train()
-    optimiser = torch.optim.AdamW(model.parameters(), weight_decay=WEIGHT_DECAY)
+    trained = [tensor for tensor in model.parameters() if tensor.requires_grad]
+    optimiser = torch.optim.AdamW(trained, weight_decay=WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, settings.learning_rate, total_steps=settings.steps, pct_start=WARM_UP_SHARE
     )
@@ -77,7 +97,6 @@ def train_classifier(
         optimiser.step()
         schedule.step()
     model.eval()
-    return model
 
 
 def draw_batch(
@@ -106,7 +125,7 @@ def draw_batch(
 
 @torch.inference_mode()
 def accuracy(
-    model: Classifier, images_NHWC: np.ndarray, label_N: np.ndarray, device: str = "cpu"
+    model: nn.Module, images_NHWC: np.ndarray, label_N: np.ndarray, device: str = "cpu"
 ) -> float:
     """Share of images whose largest logit is their label's.
 

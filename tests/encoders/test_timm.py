@@ -8,7 +8,7 @@ import timm
 import torch
 from PIL import Image
 
-from rayqc.config.settings import Encoder
+from rayqc.config.encoder import Encoder
 from rayqc.encoders.base import EncoderTask
 from rayqc.encoders.batches import LatentEncoder
 from rayqc.encoders.store import load_encoder, save_encoder

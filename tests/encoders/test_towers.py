@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from rayqc.config.settings import Encoder
+from rayqc.config.encoder import Encoder
 from rayqc.encoders.base import EncoderTask
 from rayqc.encoders.batches import LatentEncoder
 from rayqc.encoders.store import load_encoder, save_encoder

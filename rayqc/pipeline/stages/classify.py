@@ -19,8 +19,10 @@ STEP_OF_TESTS = 3
 
 def work(run: Run) -> ClassifyResult:
     """Train and test a classifier of each arm and seed; none where the settings name no arms."""
-    from rayqc.distributed.classify import PROBE, kind_of, run_arms
+    from rayqc.distributed.classify import kind_of, run_arms
     from rayqc.errors import InputError
+    from rayqc.kinds import CLASSIFIERS
+    from rayqc.pipeline.arms import arm_inputs
     from rayqc.report.intervals import summarise
     from rayqc.storage import write_json
 
@@ -31,21 +33,10 @@ def work(run: Run) -> ClassifyResult:
             raise InputError(
                 "the classifier stage needs `test` images; the configuration names none"
             )
-        records = run_arms(
-            run.references,
-            test,
-            run.filtered,
-            run.folder.sub("classify"),
-            run.encoder.image,
-            run.model,
-            run.encoder.seen,
-            len(run.encoder.classes),
-            run.config,
-            run.progress,
-        )
+        inputs = arm_inputs(run, test, run.filtered, run.config)
+        records = run_arms(inputs, run.folder.sub("classify"))
         kind = kind_of(run.config.classify, run.encoder.image)
-        if kind == PROBE:
-            kind += " of edge histograms" if run.encoder.seen else " of latents"
+        kind += CLASSIFIERS[kind].says(run.encoder.seen)
         summary = {**summarise(records), "kind": kind, "test_images": test.num_rows}
     write_json(run.folder, "classify.json", summary)
     return summary
@@ -66,26 +57,31 @@ def show(summary: ClassifyResult, folder: str) -> Shown:
 
 def expect(outlook: Outlook) -> Expected:
     """Trainings of all arms and seeds, and what they are trained on."""
-    from rayqc.distributed.classify import PROBE, SEEDS, arms_of, kind_of
+    from rayqc.distributed.classify import arms_of, kind_of, trainings_an_arm
     from rayqc.distributed.encode import ROWS_A_BLOCK
     from rayqc.pipeline.outlook import Expected
 
     config, settings, pace = outlook.config, outlook.config.classify, outlook.pace
     kind = kind_of(settings, outlook.image)
-    jobs = len(arms_of(config)) * (settings.seeds or SEEDS[kind])
+    jobs = len(arms_of(config)) * trainings_an_arm(settings, kind)
     if not jobs:
         return Expected(seconds=0.0, work="no arms, nothing to do")
     images = outlook.references + min(outlook.candidates, settings.max_images)
-    if kind == PROBE:
-        seconds, each = 0.0, pace.probe(images)
+    seconds = 0.0
+    if kind == "probe":
+        each = pace.probe(images)
         if not outlook.kind.saw_references:
             # References and test images are encoded one after the other.
             for count in (outlook.references, outlook.tests):
                 blocks = -(-count // ROWS_A_BLOCK)
                 seconds += outlook.shared(count * outlook.reference_seconds, blocks)
+    elif kind == "finetune":
+        # Every image is encoded once for the head, and the test images once more.
+        each = pace.finetuning + (images + outlook.tests) * pace.encoded
+        seconds = (images + outlook.tests) * outlook.reference_seconds / 2  # decoded by the driver
     else:
         tested = outlook.tests * pace.classifier_step / settings.batch_size / STEP_OF_TESTS
-        seconds, each = 0.0, settings.steps * pace.classifier_step + tested
+        each = settings.steps * pace.classifier_step + tested
     return Expected(
         seconds=seconds + outlook.shared(jobs * each, jobs),
         work=f"{jobs:,} trainings ({kind}), {outlook.tests:,} test images",

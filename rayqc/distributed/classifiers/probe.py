@@ -1,4 +1,4 @@
-"""What linear probes are trained on: features of references, test images and the judged pool.
+"""Classifier kind `probe`: a linear classifier on features, in seconds for a hundred seeds.
 
 Shape suffixes: N images, D latent.
 """
@@ -12,7 +12,8 @@ import pyarrow as pa
 import torch
 
 from rayqc.config import Config
-from rayqc.distributed.arm_images import pixels_of, pool_pixels
+from rayqc.distributed.classifiers.base import ArmInputs, ClassifierKind, Training
+from rayqc.distributed.classifiers.pixels import pixels_of, pool_pixels
 from rayqc.distributed.encode import encode_images, in_order
 from rayqc.distributed.judged_pool import judged_of, latent_tables, pool_tables
 from rayqc.distributed.tasks import put_shared
@@ -22,30 +23,31 @@ from rayqc.models.vae import pixels_to_input
 from rayqc.progress import Progress
 from rayqc.storage import Folder
 from rayqc.training.arms import Images, LatentPool, Latents
+from rayqc.training.probe import probe_accuracy, train_probe
 from rayqc.work.latent_columns import latent_matrix
 
 BATCH = 256
 """Images whose edge histograms are taken at once."""
 
 
-def put_features(
-    references: pa.Table,
-    test: pa.Table,
-    filtered: Folder,
-    image: ImageShape,
-    model: Folder,
-    seen: bool,
-    config: Config,
-    progress: Progress,
-) -> tuple[Any, Any, Any]:
-    """Features of references, test images and pool, put in Ray's object store once for all jobs.
+def put(inputs: ArmInputs) -> tuple[Any, Any, Any]:
+    """The encoder's latents where it was trained elsewhere.
 
-    They are the encoder's latents where it was trained elsewhere. Where it was trained on the few
-    references its latents tell classes apart badly, and edge histograms are taken.
+    Where it was trained on the few references its latents tell classes apart badly, and edge
+    histograms are taken.
     """
-    if seen:
-        return _put_edges(references, test, filtered, image, config)
-    return _put_latents(references, test, filtered, model, config, progress)
+    references, test, filtered = inputs.references, inputs.test, inputs.filtered
+    if inputs.seen:
+        return _put_edges(references, test, filtered, inputs.image, inputs.config)
+    return _put_latents(references, test, filtered, inputs.model, inputs.config, inputs.progress)
+
+
+def train(training: Training) -> float:
+    """See `ClassifierKind.accuracy`."""
+    pool, rows = training.pool, training.rows
+    added = Latents(latent_ND=pool.latent_ND[rows], label_N=pool.label_N[rows])
+    probe = train_probe(training.references, added, training.classes, training.seed)
+    return probe_accuracy(probe, training.test)
 
 
 def _put_edges(
@@ -114,3 +116,12 @@ def _put_latents(
         put_shared(latents(test, "encode test")),
         put_shared(pool),
     )
+
+
+KIND = ClassifierKind(
+    seeds=20,
+    put=put,
+    accuracy=train,
+    uses_gpu=False,
+    says=lambda seen: " of edge histograms" if seen else " of latents",
+)

@@ -1,0 +1,1 @@
+"""Kinds of classifiers that the arms are compared by: what each is trained on, and how."""
