@@ -91,7 +91,7 @@ class Outlook:
         self.image: ImageShape = infer_shape(
             images, limits_of(settings), settings.size, settings.channels
         )
-        self.pace = Pace(config, self.image, sample)
+        self.pace = Pace(config, self.image, sample, self.classes)
         self._sample = sample
 
     @cached_property

@@ -40,7 +40,7 @@ from rayqc.models.vae import pixels_to_input
 from rayqc.pipeline.generators import generator_kind
 from rayqc.regions.fitting import settings_of as settings_of_scores
 from rayqc.regions.views.network import BATCH_SIZE, STEPS, network_training
-from rayqc.schema import class_names, image_bytes
+from rayqc.schema import image_bytes
 from rayqc.storage import Folder, write_table
 from rayqc.training.classifier import ClassifierSettings, fit_network, train_classifier
 from rayqc.training.finetune import Finetuned
@@ -77,16 +77,19 @@ class _Untrained:
 class Pace:
     """Times of pieces of a run's work on one thread, in seconds."""
 
-    def __init__(self, config: Config, image: ImageShape, references: pa.Table) -> None:
+    def __init__(
+        self, config: Config, image: ImageShape, references: pa.Table, classes: tuple[str, ...]
+    ) -> None:
         """Keep what is measured with.
 
         Args:
             image: the run's size and channels.
-            references: some of them, of each class that it names: columns as of candidates.
+            references: some of them, one of each class at least: columns as of candidates.
+            classes: that their labels index.
         """
         self._config, self._image, self._references = config, image, references
         self._limits = limits_of(config.image)
-        self._classes = class_names(references.schema, "label") or ()
+        self._classes = classes
         self._seen: bool = ENCODERS[config.encoder.kind].saw_references
 
     @cached_property

@@ -33,6 +33,7 @@ from rayqc.pipeline.generators import (
     train_generators,
 )
 from rayqc.pipeline.judging import judge_sources
+from rayqc.pipeline.outputs import facts_of, write_outputs
 from rayqc.pipeline.pool import statistics_of
 from rayqc.pipeline.run import Run
 from rayqc.pipeline.unit_size import unit_rows
@@ -80,7 +81,10 @@ def draw_until(run: Run, target: Folder, wanted: Wanted) -> UntilResult:
     tally, rounds = _draw_rounds(run, target, wanted, entries, sources, statistics)
     report = draw_report(tally, wanted, [*entries], classes, seconds_of(rounds), len(rounds))
     write_json(target, REPORT, report)
-    publish_all(target, merged_totals(rounds), merged_files(rounds))
+    totals = merged_totals(rounds)
+    publish_all(target, totals, merged_files(rounds))
+    coverage = run.config.regions.coverage
+    write_outputs(run, target, totals, facts_of(run, target), coverage=coverage, own=False)
     return report
 
 

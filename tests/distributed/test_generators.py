@@ -126,6 +126,9 @@ def test_draws_until_every_class_is_full_but_the_broken_one(made, full, tmp_path
     assert found["accepted"] == sum(row["accepted"] for row in found["filled"].values())
     drawn = rows(out, "scores")
     assert len(drawn) == found["drawn"]
+    page = (out / "report.html").read_text()
+    assert f"{found['accepted']:,}" in page
+    assert (out / "README.md").exists()
     source = open_source(Data(path=str(out)))
     assert read_all(source, None, 10**6).num_rows == found["accepted"]
     for generator in found["by_generator"].values():

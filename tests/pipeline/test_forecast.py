@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import logging
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import rayqc
@@ -18,6 +21,7 @@ from rayqc.pipeline.forecast import foretell
 from rayqc.pipeline.inputs import look_at_inputs
 from rayqc.pipeline.unit_size import unit_rows, units_of_all
 from rayqc.sources import open_source
+from rayqc.sources.select import read_all
 from tests.conftest import tiny
 
 SMALL, LARGE = ImageShape(size=28, channels=1), ImageShape(size=224, channels=3)
@@ -52,6 +56,21 @@ def test_more_work_is_expected_to_take_longer_and_more_cpus_to_take_less():
     shared = rayqc.plan(rayqc.make_config(tiny(classify=seeds)), num_cpus=16)["stages"]
     assert shared["classify"]["seconds"] < much["classify"]["seconds"]
     assert shared["classify"]["memory_mb"] > much["classify"]["memory_mb"]
+
+
+def test_classes_without_references_are_no_classes_of_the_plan(tmp_path):
+    table = read_all(open_source(Data(kind="bundled")), 400)
+    label = np.asarray(table["label"])
+    some = table.filter(pa.array((label == 3) | (label == 8)))
+    pq.write_table(some, tmp_path / "some.parquet")
+    settings = tiny(
+        references={"kind": "parquet", "path": str(tmp_path / "some.parquet")},
+        classify={"arms": []},
+        pool=[{"kind": "augment", "per_reference": 2}],
+    )
+    plan = rayqc.plan(rayqc.make_config(settings), num_cpus=2)
+    assert list(plan["classes"]) == ["3", "8"]
+    assert plan["pool"]["augment"]["candidates"] == 2 * plan["references"] == 20
 
 
 @pytest.mark.parametrize("limit", [None, 40])
