@@ -80,6 +80,7 @@ _MODULE_BY_NAME = {
     "plan": "api.runs",
     "run": "api.runs",
     "status": "api.tools",
+    "submit": "api.cluster",
     "torch_dataset": "api.exported",
     "train": "api.runs",
 }

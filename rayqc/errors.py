@@ -15,7 +15,8 @@ RayqcError                    1  a fault in rayqc, unless a subclass says otherw
 │   ├── CollapsedEncoderError    the encoder gives every image the same latent
 │   └── DivergedError            training produced numbers that are not finite
 ├── ErrorBudgetExceeded       3  finished, but too many images could not be judged
-└── StoppedError              4  stopped half-way; run again to resume
+├── StoppedError              4  stopped half-way; run again to resume
+└── JobFailedError               a submitted job ended otherwise than well; its own exit code
 """
 
 from __future__ import annotations
@@ -85,6 +86,15 @@ class ErrorBudgetExceeded(RayqcError):
     """Finished, but more images than allowed could not be judged."""
 
     exit_code = 3
+
+
+class JobFailedError(RayqcError):
+    """A job on a cluster ended otherwise than well."""
+
+    def __init__(self, message: str, exit_code: int | None) -> None:
+        """`exit_code`: the job's own; None where it has none, as when it was stopped."""
+        super().__init__(message)
+        self.exit_code = exit_code or StoppedError.exit_code
 
 
 class StoppedError(RayqcError):

@@ -78,6 +78,18 @@ class PlanResult(TypedDict):
     output_mb: float
 
 
+class SubmitResult(TypedDict):
+    """A run that was submitted to a cluster."""
+
+    job: str
+    """Its id there."""
+    out: str
+    status: str
+    """PENDING, RUNNING, SUCCEEDED, FAILED or STOPPED."""
+    exit_code: int | None
+    """The job's own; None before it has ended."""
+
+
 class SettingFacts(TypedDict):
     """What a setting is."""
 

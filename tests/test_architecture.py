@@ -223,6 +223,7 @@ def test_public_names():
         "run",
         "select",
         "status",
+        "submit",
         "torch_dataset",
         "train",
         "write_report",

@@ -74,6 +74,24 @@ ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "image-column": ("NAME", {"help": "the pool's or path's column of images, or of their paths"}),
     "label-column": ("NAME", {"help": "the pool's or path's column of classes"}),
+    "env": (
+        "NAME",
+        {
+            "action": "append",
+            "default": [],
+            "help": "give the job this environment variable of yours; may stand several times",
+        },
+    ),
+    "pip": (
+        "PACKAGE",
+        {
+            "action": "append",
+            "default": [],
+            "help": "install this for the job; may stand several times",
+        },
+    ),
+    "working-dir": ("DIR", {"help": "folder of your own code, which the job gets"}),
+    "no-wait": ("", {"action": "store_true", "help": "submit, and do not follow"}),
     "latent-column": ("NAME", {"help": "the pool's column of latents (encoder.kind: column)"}),
     "statistic": (
         "NAME",

@@ -10,7 +10,7 @@ from rayqc.cli.command import Arguments, Command, Common, overrides_of
 from rayqc.cli.show_check import checked
 from rayqc.cli.stage_commands import COLUMNS, STARTS_A_RUN, of_stage
 from rayqc.pipeline.stage import all_stages
-from rayqc.shown import filter_lines
+from rayqc.shown import filter_lines, plain_lines
 from rayqc.verdicts import ACCEPTED
 
 
@@ -28,6 +28,20 @@ def _plan(arguments: Arguments, common: Common) -> Any:
 def _run(arguments: Arguments, common: Common) -> Any:
     config = rayqc.load_config(arguments.config, overrides_of(arguments))
     return rayqc.run(config, arguments.out, **common)
+
+
+def _submit(arguments: Arguments, common: Common) -> Any:
+    settings = [word for change in overrides_of(arguments) for word in ("--set", change)]
+    return rayqc.submit(
+        arguments.config,
+        arguments.out,
+        address=None if common["address"] == "local" else common["address"],
+        arguments=[*settings, *(["--redo"] if common["redo"] else [])],
+        variables=arguments.env,
+        packages=arguments.pip,
+        working_dir=arguments.working_dir,
+        follow=not arguments.no_wait,
+    )
 
 
 def _refilter(arguments: Arguments, common: Common) -> Any:
@@ -155,6 +169,12 @@ COMMANDS: dict[str, Command] = {
         arguments=STARTS_A_RUN,
         work=_run,
         show=show.whole_run,
+    ),
+    "submit": Command(
+        help="do a run as a job on a cluster, and follow it; --address is the dashboard's",
+        arguments=("config", "out", "set", "limit", "env", "pip", "working-dir", "no-wait"),
+        work=_submit,
+        show=plain_lines,
     ),
     **{stage.name: of_stage(stage) for stage in all_stages()},
     "refilter": Command(

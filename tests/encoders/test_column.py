@@ -87,7 +87,7 @@ def test_a_whole_run_by_latents_that_came_with_the_images(ray_session, files, tm
     given = pq.read_table(files["pool"])["clip"].to_pylist()
     assert np.allclose(rows[17], given[17], atol=1e-3)
     assert rows[3] is None
-    assert rayqc.inspect(out, wrong[0])["verdict"] == "rejected"
+    assert rayqc.inspect(out, wrong[0], picture=str(tmp_path / "x.png"))["verdict"] == "rejected"
     kept = rayqc.filter_pool(out, pool=files["test"], out=str(tmp_path / "other"))
     assert kept["outcomes"]["error"] == 0
 
