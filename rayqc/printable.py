@@ -10,6 +10,11 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
+def counted(number: int, noun: str) -> str:
+    """A number and its noun, such as `1 unit` or `2,000 units`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def printable(text: str, keep: str = "") -> str:
     r"""The text with escapes, such as `\x1b`, for all characters that do not print.
 

@@ -12,7 +12,7 @@ from rayqc.printable import duration
 logger = logging.getLogger(__name__)
 
 SECONDS_BETWEEN_LINES = 5.0
-FEW = 40
+FEW = 8
 """Units after the first advance from which on the rate leaves out what came before it."""
 
 

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 from rayqc.verdicts import VERDICTS
 
 if TYPE_CHECKING:
-    from rayqc.results import Acceptance, FilterResult, FitResult, Interval, LedgerResult
+    from rayqc.results import (
+        Acceptance,
+        FilterResult,
+        FitResult,
+        Interval,
+        LedgerResult,
+        MeasuredCoverage,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,18 +95,37 @@ def coverage_lines(fitted: FitResult) -> list[str]:
         asked += f"; {promised['promise']} on {promised['scores']:,} scores: {promised['says']}"
     else:
         asked += f"; {fitted['expected_coverage']:.1%} to be expected at most"
-    measured = fitted["measured"]
+    return [asked, *measured_lines(fitted["measured"])]
+
+
+def measured_lines(measured: MeasuredCoverage | None) -> list[str]:
+    """Coverage as measured on test images: of what decides, and of its parts alone."""
     if not measured:
-        return [asked]
+        return []
     shares = {name: part for name, part in measured.items() if isinstance(part, dict)}
-    return [
-        asked,
-        *(
-            f"measured coverage, {name}: {part['pooled']:.1%} of {measured['images']:,} test "
-            f"images (class {part['lowest_class']}: {part['lowest']:.1%})"
-            for name, part in shares.items()
-        ),
+    decisive = "joint" if "joint" in shares else next(iter(shares))
+    part = shares.pop(decisive)
+    lines = [
+        f"measured coverage: {part['pooled']:.1%} of {measured['images']:,} test images by "
+        f"{decisive}; the lowest class is {part['lowest_class']}, {part['lowest']:.1%}"
     ]
+    if shares:
+        others = ", ".join(f"{name} {part['pooled']:.1%}" for name, part in shares.items())
+        lines.append(f"by its parts alone: {others}")
+    return lines
+
+
+def harm_words(differences: Mapping[str, Interval]) -> str:
+    """That the accepted images did harm, in words; empty where that was not shown."""
+    gain = differences.get("accepted - real")
+    if gain is None or gain["mean"] is None or gain["half_width"] is None:
+        return ""
+    if gain["mean"] + gain["half_width"] >= 0:
+        return ""
+    return (
+        "with the accepted images the classifier is worse than with the references alone "
+        f"({points(gain)}): train without this pool"
+    )
 
 
 def control_words(differences: Mapping[str, Interval]) -> str:

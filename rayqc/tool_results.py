@@ -30,6 +30,8 @@ class InitResult(TypedDict):
     settings: str
     found: list[str]
     """What they are for, in lines."""
+    sample: int
+    """Images of the pool that a first run should take."""
 
 
 class ClassCounts(TypedDict):

@@ -25,7 +25,7 @@ from rayqc.pipeline.run import Run
 from rayqc.pipeline.run_folder import SameSections, Trust, open_run
 from rayqc.pipeline.run_stages import all_done, do_stage, result_of
 from rayqc.pipeline.same_content import same_sections
-from rayqc.pipeline.settings import load_config
+from rayqc.pipeline.settings import load_config, without_untested_arms
 from rayqc.pipeline.stage import downstream
 from rayqc.pipeline.stages import filter as filter_stage
 from rayqc.progress import Progress
@@ -57,7 +57,8 @@ def run(
     Args:
         config: settings, or the path of a YAML file of settings.
         out: the run folder, a path or URL.
-        redo: do anew the stages that changed settings affect, or all stages when none changed.
+        redo: do anew the stages that changed settings affect, or all stages when none changed and
+            all are done; a run that was stopped goes on.
         address: where Ray runs: `local`, `auto`, or a cluster's address.
         num_cpus: CPUs of a local session; None takes the machine's.
         progress: how progress is shown; None logs plain lines.
@@ -73,7 +74,9 @@ def run(
     folder, looked = Folder(out), look_at_inputs(settings)
     with own(folder):
         same = _same_sections(folder, progress)
-        config_in_force = open_run(folder, settings, redo, looked.digests, same_sections=same)
+        config_in_force = open_run(
+            folder, settings, redo, looked.digests, same_sections=same, goes_on=True
+        )
         opened_run = Run(folder, config_in_force, progress)
         with _session_for(opened_run, STAGES.names, address, num_cpus):
             expected = _foretell(opened_run, looked)
@@ -316,16 +319,7 @@ def do_one_stage(
 
 
 def _settings(config: Config | str) -> Config:
-    """The settings; without test images they have no arms, unless they name some."""
-    settings = load_config(config) if isinstance(config, str) else config
-    if settings.test_data() is not None or "arms" in settings.classify.model_fields_set:
-        return settings
-    logger.warning(
-        "no test images are named: no classifier is trained, and whether the filter helps is not "
-        "measured; set `test: {path: ...}` to real images held back"
-    )
-    classify = settings.classify.model_copy(update={"arms": []})
-    return settings.model_copy(update={"classify": classify})
+    return without_untested_arms(load_config(config) if isinstance(config, str) else config)
 
 
 def _session_for(

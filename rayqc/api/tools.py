@@ -89,13 +89,13 @@ def init(
         InputError: no labelled images there.
     """
     place = Path(settings)
+    text, found, sample = first_settings(folder, pool, test)
     if place.exists():
         raise ConflictError(f"{settings} exists already; name another file with --settings")
-    text, found = first_settings(folder, pool, test)
     place.parent.mkdir(parents=True, exist_ok=True)
     with place.open("x", encoding="utf-8") as file:
         file.write(text)
-    return {"settings": settings, "found": found}
+    return {"settings": settings, "found": found, "sample": sample}
 
 
 def explain(key: str) -> list[SettingFacts]:

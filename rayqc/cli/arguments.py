@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from typing import Any
 
 from rayqc.config.base import JOINT
@@ -165,14 +166,18 @@ def add_argument(parser: argparse.ArgumentParser, name: str, as_flags: bool) -> 
         parser.add_argument(name, **options)
 
 
-def add_common(parser: argparse.ArgumentParser, address: str) -> None:
-    """Add the arguments that every command takes."""
-    text = "do anew what is done, or what changed settings affect"
-    parser.add_argument("--redo", action="store_true", help=text)
-    text = "local: a Ray of its own; auto: the cluster this machine is part of; or an address"
-    parser.add_argument("--address", default=address, help=f"{text} (default: {address})")
-    text = "CPUs of a local Ray (default: all)"
-    parser.add_argument("--num-cpus", type=_positive, metavar="N", help=text)
+def add_common(parser: argparse.ArgumentParser, address: str, takes: Sequence[str]) -> None:
+    """Add the arguments that every command takes, and those of several that this one takes."""
+    parser.set_defaults(redo=False, address=address, num_cpus=None)
+    if "redo" in takes:
+        text = "do anew what changed settings affect, or all that is done"
+        parser.add_argument("--redo", action="store_true", help=text)
+    if "address" in takes:
+        text = "local: a Ray of its own; auto: the cluster this machine is part of; or an address"
+        parser.add_argument("--address", default=address, help=f"{text} (default: {address})")
+    if "num-cpus" in takes:
+        text = "CPUs of a local Ray (default: all)"
+        parser.add_argument("--num-cpus", type=_positive, metavar="N", help=text)
     parser.add_argument("--json", action="store_true", help="the result as one JSON document")
     parser.add_argument("-q", "--quiet", action="store_true", help="errors and the result only")
     parser.add_argument("-v", "--verbose", action="store_true", help="tracebacks of every error")

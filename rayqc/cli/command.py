@@ -26,6 +26,8 @@ class Command:
     """Names in `arguments.ARGUMENTS`."""
     work: Callable[[Arguments, Common], Any]
     show: Show
+    takes: tuple[str, ...] = ("redo", "address", "num-cpus")
+    """Which of the arguments that several commands share it takes."""
     settings: str | None = None
     """The settings that a stage adds, described in words; shown below its help."""
     show_until: Show | None = None

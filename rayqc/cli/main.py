@@ -97,7 +97,19 @@ def _resume_command() -> str:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says of a misspelt command or choice which one is most like it."""
+    """Says of a misspelt command, choice or flag which one is most like it."""
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """See `argparse`; a flag that is unknown is refused in the words of its command."""
+        found, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            commands = next(a for a in self._actions if isinstance(a, argparse._SubParsersAction))
+            command = commands.choices[found.command]
+            flag = unknown[0].partition("=")[0]
+            like = difflib.get_close_matches(flag, list(command._option_string_actions), 1)
+            hint = f"; did you mean {like[0]}?" if like else ""
+            command.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
+        return found
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         try:
@@ -127,7 +139,7 @@ def _parser() -> argparse.ArgumentParser:
         )
         for argument in command.arguments:
             add_argument(command_parser, argument, as_flags=False)
-        add_common(command_parser, address="local")
+        add_common(command_parser, address="local", takes=command.takes)
     return parser
 
 
@@ -136,7 +148,7 @@ def _job_parser(name: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=command.help)
     for argument in command.arguments:
         add_argument(parser, argument, as_flags=True)
-    add_common(parser, address="auto")
+    add_common(parser, address="auto", takes=command.takes)
     parser.set_defaults(command=name)
     return parser
 
@@ -147,5 +159,5 @@ def _stage_parser() -> argparse.ArgumentParser:
     parser.add_argument("command", metavar="STAGE", choices=stages, help=", ".join(stages))
     for argument in OF_A_RUN:
         add_argument(parser, argument, as_flags=True)
-    add_common(parser, address="auto")
+    add_common(parser, address="auto", takes=("redo", "address", "num-cpus"))
     return parser

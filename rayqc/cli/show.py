@@ -6,6 +6,7 @@ from pathlib import PurePath
 from typing import Literal
 
 from rayqc.pipeline.demos import FAULTY
+from rayqc.printable import counted
 from rayqc.results import (
     Acceptance,
     EncoderRecord,
@@ -22,6 +23,7 @@ from rayqc.shown import (
     acceptance_table,
     control_words,
     coverage_lines,
+    harm_words,
     percent,
     plain,
     points,
@@ -52,13 +54,15 @@ def whole_run(result: RunResult, folder: str) -> Shown:
     table3_row, acceptance = result["table3"], result["acceptance"]
     other_arms = (("all", table3_row["all"]), ("rejected", table3_row["rejected"]))
     copy_share = acceptance["near_copy_share"]
-    control = control_words(table3_row["differences"])
+    differences = table3_row["differences"]
+    control, harm = control_words(differences), harm_words(differences)
     return [
         acceptance_table(acceptance),
         *([_arms_table(table3_row)] if table3_row["seeds"] else []),
         *(f"{name}: {percent(value)}" for name, value in other_arms if value),
         *(f"{name}: {points(value)}" for name, value in table3_row["differences"].items()),
         *([f"control: {control}"] if control else []),
+        *([f"harm: {harm}"] if harm else []),
         *_entry_lines(acceptance),
         *_encoder_lines(result["encoder"]),
         *coverage_lines(result["regions"]),
@@ -148,13 +152,18 @@ def page_written(result: ReportResult, folder: str) -> Shown:
 def begun(result: InitResult, folder: str) -> Shown:
     """What was found, the file written, and what comes next."""
     name = result["settings"]
-    run = f"runs/{PurePath(name).stem}"
+    run = f"rayqc run {name} --out runs/{PurePath(name).stem}"
+    commands = {
+        f"rayqc check {name}": "does every image decode?",
+        f"rayqc plan {name}": "what will it take?",
+        f"{run} --limit {result['sample']}": "a sample of the pool first",
+        f"{run} --redo": "all of it",
+    }
+    width = max(map(len, commands))
     return [
         *result["found"],
         f"settings for it in {name}; next:",
-        f"  rayqc check {name}                           does every image decode?",
-        f"  rayqc run {name} --out {run} --limit 500   a sample of the pool first",
-        f"  rayqc run {name} --out {run} --redo        all of it",
+        *(f"  {command.ljust(width)}   {what}" for command, what in commands.items()),
     ]
 
 
@@ -162,9 +171,11 @@ def stood(result: StateResult, folder: str) -> Shown:
     """A line for each stage and each ledger, and who is at work."""
     lines = []
     for stage in result["stages"]:
+        at_work = stage["status"] != "begun" or result["owner"]
+        words = stage["status"] if at_work else "begun, and stopped"
         took = f" in {stage['seconds']:,.0f} s" if stage["seconds"] is not None else ""
         when = f", {stage['at']}" if stage["at"] else ""
-        lines.append(f"{stage['name']:>9}: {stage['status']}{took}{when}")
+        lines.append(f"{stage['name']:>9}: {words}{took}{when}")
     for name, ledger in result["ledgers"].items():
         outcomes = ", ".join(f"{count:,} {kind}" for kind, count in ledger["outcomes"].items())
         end = "whole" if ledger["whole"] else f"{ledger['units_done']:,}/{ledger['units']:,} units"
@@ -205,7 +216,8 @@ def listed(result: ListResult, folder: str) -> Shown:
     said = f"all {result['count']:,} in {result['csv']}" if result["csv"] else ""
     if more and not said:
         said = f"{more:,} more; --first N shows more, --csv FILE writes all {result['count']:,}"
-    return [*lines, *([said] if said else [])]
+    said = said or counted(result["count"], "image")
+    return [*lines, said]
 
 
 def exported(result: ExportResult, folder: str) -> Shown:

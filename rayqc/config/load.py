@@ -41,6 +41,8 @@ def load_evaluation(path: str | None, overrides: list[str] | tuple[str, ...] = (
 def _read(path: str) -> str:
     try:
         return Path(path).read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise ConfigError(f"there is no file {path} to read settings from") from error
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read configuration {path}: {error}") from error
 
@@ -52,7 +54,8 @@ def parse_config(
     kind: type[Config] = Config,
 ) -> Config:
     """Settings from YAML text; `origin` names it in errors."""
-    return make_config(_tree(text, overrides, origin), origin, kind)
+    said = f"{origin} with --set {' --set '.join(overrides)}" if overrides else origin
+    return make_config(_tree(text, overrides, origin), said, kind)
 
 
 def _tree(text: str, overrides: list[str] | tuple[str, ...], origin: str) -> dict[str, Any]:
@@ -170,5 +173,7 @@ def _setting_like(keys: list[str], kind: type[BaseModel]) -> str | None:
             own += settings.model_fields
         elif keys[-1] in settings.model_fields and section and ":" not in section:
             elsewhere.append(f"{section}.{keys[-1]}")
-    like = elsewhere or difflib.get_close_matches(keys[-1], own, n=1)
+    prefix = f"{inside}." if inside else ""
+    close = difflib.get_close_matches(keys[-1], own, n=1)
+    like = elsewhere or [f"{prefix}{name}" for name in close]
     return "` or `".join(like) or None

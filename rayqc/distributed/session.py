@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import ray
-from ray._private import ray_constants
+from ray._private import auto_init_hook, ray_constants
 from ray._private.log import PlainRayHandler
 from ray.exceptions import ActorDiedError, RayError, RayTaskError
 from ray.train.v2._internal.exceptions import RayTrainError, UserExceptionWithTraceback
@@ -50,6 +50,9 @@ def session(address: str = "local", num_cpus: int | None = None) -> Iterator[Non
         yield
         return
     _be_quiet()
+    # Else a thread that outlives an interrupted session would join any cluster of this machine.
+    joins_by_itself = auto_init_hook.enable_auto_connect
+    auto_init_hook.enable_auto_connect = False
     target = os.environ.get("RAY_ADDRESS", "") if address == "auto" else address
     _reach(target)
     local = address == "local"
@@ -71,6 +74,7 @@ def session(address: str = "local", num_cpus: int | None = None) -> Iterator[Non
         say_if_shared_memory_is_small(ray.cluster_resources().get("object_store_memory", 0))
     try:
         yield
+        auto_init_hook.enable_auto_connect = joins_by_itself
     finally:
         ray.shutdown()
 

@@ -118,6 +118,8 @@ def judged_folder(source: str) -> Folder:
     for filtered in (folder, folder.sub("filtered")):
         if is_finished(filtered) and "scores" in load_files(filtered):
             return filtered
+    if not folder.names():
+        raise InputError(f"there is nothing at {folder}: name a run folder, or what a filter wrote")
     raise InputError(
         f"{folder} holds no finished filter: name a run whose `filter` is done, or what "
         "`rayqc filter --out` or `rayqc refilter` wrote"

@@ -19,6 +19,7 @@ from rayqc.images.decode import Wrong, limits_of
 from rayqc.images.guarded import guarded_decoder
 from rayqc.pipeline.check_counts import CheckCounts
 from rayqc.pipeline.inputs import look_at_inputs
+from rayqc.pipeline.settings import without_untested_arms
 from rayqc.progress import Progress
 from rayqc.schema import image_bytes
 from rayqc.sources import detect, open_source
@@ -85,14 +86,16 @@ def check_config(config: Config, progress: Progress) -> CheckResult:
     Raises:
         UserError: a run with this configuration would be refused; see `look_at_inputs`.
     """
-    look_at_inputs(config)
+    config = without_untested_arms(config)
+    look_at_inputs(config, table=False)
     sections = [_of_source("references", open_source(config.references))]
     test = config.test_data()
     if test is not None:
         sections.append(_of_source("test", open_source(test, split="test")))
     for name, entry in zip(config.pool_names(), config.pool, strict=True):
         if isinstance(entry, Files):
-            sections.append(_of_source(f"pool {name}", open_source(entry)))
+            title = name if name == "pool" else f"pool {name}"
+            sections.append(_of_source(title, open_source(entry)))
     return _look(sections, config.image, progress)
 
 

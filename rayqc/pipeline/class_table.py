@@ -58,13 +58,19 @@ class Opened:
 
 
 def compare_classes(
-    references: Opened, test: Opened | None, pool: Sequence[Opened], per_class: int | None
+    references: Opened,
+    test: Opened | None,
+    pool: Sequence[Opened],
+    per_class: int | None,
+    *,
+    table: bool = True,
 ) -> dict[str, ClassCounts]:
     """Log the table of classes, and refuse what cannot be compared.
 
     Args:
         pool: the entries that have files.
         per_class: references that are drawn of each class; None draws all.
+        table: log the table; what is wrong is said in any case.
 
     Returns:
         Images of each class of the references.
@@ -89,7 +95,6 @@ def compare_classes(
             classes[0],
         )
     pool_counts = _pool_counts(pool, classes)
-    logger.info("%-32s %10s %10s %10s", "class", "references", "test", "pool")
     found: dict[str, ClassCounts] = {
         name: {
             "references": min(count_by_class[name], per_class or count_by_class[name]),
@@ -98,12 +103,18 @@ def compare_classes(
         }
         for label, name in enumerate(classes)
     }
-    for name in classes[:MOST_ROWS]:
+    if table:
+        _log_table(found)
+    return found
+
+
+def _log_table(found: dict[str, ClassCounts]) -> None:
+    logger.info("%-32s %10s %10s %10s", "class", "references", "test", "pool")
+    for name in list(found)[:MOST_ROWS]:
         cells = ("-" if count is None else f"{count:,}" for count in found[name].values())
         logger.info("%-32s %10s %10s %10s", name, *cells)
-    if len(classes) > MOST_ROWS:
-        logger.info("and %d more classes", len(classes) - MOST_ROWS)
-    return found
+    if len(found) > MOST_ROWS:
+        logger.info("and %d more classes", len(found) - MOST_ROWS)
 
 
 def _test_counts(

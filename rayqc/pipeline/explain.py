@@ -33,7 +33,9 @@ def explained(key: str) -> list[SettingFacts]:
     like = difflib.get_close_matches(asked, names, 3) or difflib.get_close_matches(
         asked, {name.rpartition(".")[2] for name in names}, 3
     )
-    hint = f"; did you mean {' or '.join(like)}?" if like else "; docs/settings.md has all"
+    tops = (name.partition(".")[0].partition(":")[0] for name in names if "." in name)
+    sections = ", ".join(dict.fromkeys(tops))
+    hint = f"; did you mean {' or '.join(like)}?" if like else f"; there are sections {sections}"
     raise ConfigError(f"no setting {key!r}{hint}")
 
 

@@ -19,6 +19,7 @@ from rayqc.pipeline.settings import RunConfig, parse_config
 from rayqc.schema import image_bytes
 from rayqc.sources import open_source
 from rayqc.sources.base import Split
+from rayqc.sources.classes import described, labels_of
 from rayqc.units import WHOLE, single_rows
 
 REAL = ("real", "reference", "references", "original", "originals", "train", "training")
@@ -31,6 +32,8 @@ MOST_LOOKED_AT = 100
 """Images of a part whose headers are read."""
 LARGE = 64
 """Pixels above which images are photographs, for which a pretrained encoder is proposed."""
+LEAST_IN_SAMPLE, MOST_IN_SAMPLE = 20, 500
+"""Images of a first sample: a tenth of the pool within these."""
 MANY = 100
 """References of a class from which fewer are proposed in a comment."""
 
@@ -66,8 +69,8 @@ def schema_text() -> str:
     return json.dumps(schema, indent=1, sort_keys=True) + "\n"
 
 
-def first_settings(folder: str, pool: str | None, test: str | None) -> tuple[str, list[str]]:
-    """YAML of settings for what lies in a folder, and what was found in lines.
+def first_settings(folder: str, pool: str | None, test: str | None) -> tuple[str, list[str], int]:
+    """YAML of settings for what lies in a folder, what was found in lines, and a sample's size.
 
     Args:
         folder: the references, or a folder that holds them beside a pool and test images.
@@ -92,7 +95,22 @@ def first_settings(folder: str, pool: str | None, test: str | None) -> tuple[str
     found = [f"references: {references.said}"]
     found += [f"test: {tests.said}"] if tests else ["test: none found; whether it helps stays open"]
     found += [f"pool: {candidates.said}"] if candidates else ["pool: augmented copies"]
-    return text, found
+    found += _without_references(references, {"test": tests, "pool": candidates})
+    size = sum(candidates.count_by_class.values()) if candidates else MOST_IN_SAMPLE * 10
+    return text, found, min(MOST_IN_SAMPLE, max(LEAST_IN_SAMPLE, size // 10))
+
+
+def _without_references(references: Part, others: dict[str, Part | None]) -> list[str]:
+    """A line for each part with classes that the references lack."""
+    classes = tuple(references.count_by_class)
+    lines = []
+    for name, part in others.items():
+        names = list(part.count_by_class) if part else []
+        labels = labels_of(names, classes)
+        unknown = [known for known, label in zip(names, labels, strict=True) if label is None]
+        if unknown:
+            lines.append(f"{name}: no references of class {described(unknown, classes)}")
+    return lines
 
 
 def _inside(folder: str) -> dict[str, str]:

@@ -31,8 +31,11 @@ class Looked:
     classes: dict[str, ClassCounts]
 
 
-def look_at_inputs(config: Config) -> Looked:
+def look_at_inputs(config: Config, *, table: bool = True) -> Looked:
     """Check all images, files and code that the settings name outside the run folder.
+
+    Args:
+        table: log how many images each class has, beside what is wrong with them.
 
     Raises:
         UserError: something is missing, or is not what it should be.
@@ -58,7 +61,8 @@ def look_at_inputs(config: Config) -> Looked:
     }
     _refuse_other_latents([references, *([test] if test else []), *pool.values()])
     inputs["pool"] = inputs_digest(_pool_units(config, pool))
-    classes = compare_classes(references, test, list(pool.values()), config.references.per_class)
+    per_class = config.references.per_class
+    classes = compare_classes(references, test, list(pool.values()), per_class, table=table)
     encoder: EncoderKind = ENCODERS[config.encoder.kind]
     input_digest = encoder.input_digest(config.encoder)
     if input_digest is not None:

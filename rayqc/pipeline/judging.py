@@ -133,13 +133,16 @@ def refuse_many_errors(totals: Totals, run: Run) -> None:
     """
     limit = run.config.filter.max_error_share
     if totals.error_share > limit or totals.reasons.get(POISON):
-        error_reasons = {
-            reason: count
+        error_reasons = ", ".join(
+            f"{count:,} {reason}"
             for reason, count in totals.reasons.items()
             if not reason.endswith("_region") and reason not in (OVER_CAP, NOT_SELECTED)
-        }
+        )
+        killers = totals.reasons.get(POISON, 0)
+        killed = f"; {killers:,} took the process down" if killers else ""
         raise ErrorBudgetExceeded(
             f"finished and written, but {totals.outcomes[ERROR]:,} of {totals.read:,} images "
-            f"could not be judged: {totals.error_share:.1%}, filter.max_error_share is {limit:.1%} "
-            f"and no image may kill its process; {error_reasons}; see errors/ in the output"
+            f"could not be judged ({error_reasons}): {totals.error_share:.1%}, and "
+            f"filter.max_error_share is {limit:.1%}{killed}; `rayqc list --errors` on the output "
+            "shows them"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
@@ -12,7 +13,7 @@ from rayqc.config.base import FILES, NamesCode
 from rayqc.config.pool import BUNDLED
 from rayqc.errors import ConflictError, InputError
 from rayqc.kinds import SOURCES, STAGES
-from rayqc.pipeline.records import clear_stages, status
+from rayqc.pipeline.records import clear_stages, is_done, status
 from rayqc.pipeline.settings import make_config
 from rayqc.pipeline.stage import affected
 from rayqc.storage import Folder, read_json, write_json
@@ -31,6 +32,14 @@ SameSections = Callable[[Config, Sequence[str]], Iterable[str]]
 LOCATED = ("references", "test", "pool")
 """Sections that say where images are."""
 
+LONGEST_CHANGE = 120
+"""Characters of a changed setting with both its values, which are left out where it is longer."""
+
+MOST_INNER = 4
+"""Changes within a list that are told one by one."""
+
+logger = logging.getLogger(__name__)
+
 Section = TypeVar("Section", bound=NamesCode)
 
 
@@ -41,6 +50,7 @@ def open_run(
     inputs: Inputs | None = None,
     trust: Trust = None,
     same_sections: SameSections | None = None,
+    goes_on: bool = False,
 ) -> Config:
     """The settings in force for a run folder.
 
@@ -51,6 +61,7 @@ def open_run(
         inputs: digests of what the settings name now.
         same_sections: tells where images that were copied or mounted anew have the content that the
             run has read; None takes any change of places and files for one of the content.
+        goes_on: with `redo`, let a run of these very settings that is not done go on instead.
         trust: code of `encoder` and of pool entries that the user names. Other code that the run's
             own settings name is left out of them.
 
@@ -85,17 +96,62 @@ def open_run(
     ]
     if not changes and not redo:
         return run_config
+    if not changes and goes_on and not all(is_done(run, name) for name in STAGES.names):
+        logger.info(
+            "%s: nothing has changed and not all is done, so --redo goes on with what is left; "
+            "`rayqc train` with --redo begins anew",
+            run,
+        )
+        return run_config
     if not changes:
         undone_stages = list(STAGES.names)
     if undone_stages and not redo:
+        said = "; ".join(_said(changes, run_tree, tree))
         raise ConflictError(
-            f"{run} was made with other settings or images ({'; '.join(changes)}); this affects "
+            f"{run} was made with other settings or images ({said}); this affects "
             f"{', '.join(undone_stages)}. Use another --out, or --redo (redo=True in Python) "
             "to do these stages anew"
         )
     clear_stages(run, undone_stages)
     _write(run, config, inputs)
     return config
+
+
+def _said(changes: list[str], old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """Changes as people read them: long values, and digests beside changed paths, are left out.
+
+    Args:
+        changes: as `differences` gives them.
+        old: all settings before; so is `new` now.
+    """
+    lines: list[str] = []
+    sections = {change.partition(":")[0].partition(".")[0] for change in changes}
+    for change in changes:
+        path = change.partition(": ")[0]
+        section = path.removeprefix("inputs.")
+        if path != section:
+            what = "weights" if section == "encoder" else "files or images"
+            lines += [] if section in sections else [f"{section}: other {what}"]
+        elif len(change) > LONGEST_CHANGE:
+            inner = _inner(old.get(path), new.get(path), path)
+            lines += inner if len(inner) <= MOST_INNER else [f"{path}: others"]
+        else:
+            lines.append(change.replace("None", "null"))
+    return lines
+
+
+def _inner(old: Any, new: Any, path: str) -> list[str]:
+    """Changes within lists of one length, entry by entry; one line for all else."""
+    if not isinstance(old, list) or not isinstance(new, list) or len(old) != len(new):
+        return [f"{path}: others"]
+    pairs = enumerate(zip(old, new, strict=True))
+    changes = [line for number, (a, b) in pairs for line in differences(a, b, f"{path}.{number}")]
+    return [
+        line.replace("None", "null")
+        if len(line) <= LONGEST_CHANGE
+        else f"{line.partition(': ')[0]}: others"
+        for line in changes
+    ]
 
 
 def _moved_sections(old: dict[str, Any], new: dict[str, Any]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Annotated, Any
 
 from pydantic import create_model
@@ -10,6 +11,8 @@ from rayqc.config import load
 from rayqc.config.base import Enters
 from rayqc.config.settings import Config as CoreConfig
 from rayqc.pipeline.stage import all_stages
+
+logger = logging.getLogger(__name__)
 
 
 def _with_sections_of_stages() -> type[CoreConfig]:
@@ -26,6 +29,18 @@ def _with_sections_of_stages() -> type[CoreConfig]:
 
 RunConfig: type[CoreConfig] = _with_sections_of_stages()
 Config = RunConfig
+
+
+def without_untested_arms(settings: CoreConfig) -> CoreConfig:
+    """The settings; without test images they have no arms, unless they name some."""
+    if settings.test_data() is not None or "arms" in settings.classify.model_fields_set:
+        return settings
+    logger.warning(
+        "no test images are named: no classifier is trained, and whether the filter helps is not "
+        "measured; set `test: {path: ...}` to real images held back"
+    )
+    classify = settings.classify.model_copy(update={"arms": []})
+    return settings.model_copy(update={"classify": classify})
 
 
 def load_config(path: str, overrides: list[str] | tuple[str, ...] = ()) -> CoreConfig:

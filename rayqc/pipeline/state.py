@@ -59,7 +59,7 @@ def _ledger(folder: Folder) -> LedgerState:
         return {
             "units": len(units),
             "units_done": len(units),
-            "images": images,
+            "images": totals.read,
             "images_done": totals.read,
             "outcomes": totals.outcomes,
             "whole": True,

@@ -7,6 +7,8 @@ Shape suffixes: N images, K classes, C coverages.
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -29,6 +31,8 @@ LEAST_SHARE = 0.2
 COLUMNS = ["id", "label", "verdict", "reason", "near_copy", "distance", "p_value"]
 COLUMNS += ["nearest_reference", "message"]
 COLUMNS += [evidence_column(name) for name in SCORES.names]
+MOST_NAMED = 10
+"""Classes that a warning names."""
 
 
 def stored_scores(table: pa.Table, statistics: StatisticChoice) -> Stored:
@@ -138,19 +142,22 @@ class _Entry:
 
 
 def starved(facts: Acceptance) -> list[str]:
-    """A line for each class whose accepted share is below `LEAST_SHARE`, with its main reason."""
-    lines = []
+    """Lines that name the classes whose accepted share is below `LEAST_SHARE`, and why."""
+    classes = []
+    reasons: Counter[str] = Counter()
     for name, row in facts["by_class"].items():
         reason_counts = row["turned_away"]
         left_out = sum(reason_counts.get(reason, 0) for reason in (OVER_CAP, NOT_SELECTED))
         if (row["accepted"] + left_out) / row["judged"] < LEAST_SHARE:
-            main_reason = (
-                max(reason_counts, key=reason_counts.__getitem__) if reason_counts else "nothing"
-            )
-            lines.append(
-                f"class {name}: {row['share']:.0%} of {row['judged']:,} accepted; "
-                f"{main_reason} decided {reason_counts.get(main_reason, 0):,} of them. "
-                "If these images are good, judge them by another statistic (pool entry's "
-                "`statistic`, or `rayqc refilter --statistic`) or ask for more coverage"
-            )
-    return lines
+            classes.append(f"{name} ({row['accepted']:,} of {row['judged']:,})")
+            reasons.update(reason_counts)
+    if not classes:
+        return []
+    shown = ", ".join(classes[:MOST_NAMED])
+    more = f" and {len(classes) - MOST_NAMED} more" if len(classes) > MOST_NAMED else ""
+    main_reason, count = reasons.most_common(1)[0] if reasons else ("nothing", 0)
+    return [
+        f"few images are accepted of class {shown}{more}; {main_reason} decided {count:,} of "
+        f"{reasons.total():,} there. If these images are good, judge them by another statistic "
+        "(pool entry's `statistic`, or `rayqc refilter --statistic`) or ask for more coverage"
+    ]

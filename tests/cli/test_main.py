@@ -43,9 +43,7 @@ def config(tmp_path):
 
 def test_wrong_paths(capsys, config, tmp_path):
     out = str(tmp_path / "run")
-    assert "cannot read configuration nowhere.yaml" in mistake(
-        capsys, "run", "nowhere.yaml", "--out", out
-    )
+    assert "there is no file nowhere.yaml" in mistake(capsys, "run", "nowhere.yaml", "--out", out)
     missing = config("references: {path: no/such/place}\ntest: {kind: bundled}")
     assert "no images at no/such/place" in mistake(capsys, "run", missing, "--out", out)
     pool = config(BUNDLED + "pool: [{path: no/such/pool.parquet}]")
@@ -57,7 +55,7 @@ def test_wrong_paths(capsys, config, tmp_path):
 def test_wrong_settings(capsys, config, tmp_path):
     out = str(tmp_path / "run")
     unknown = config(BUNDLED + "encoder: {step: 3}")
-    assert "unknown setting `encoder.step`; did you mean `steps`?" in mistake(
+    assert "unknown setting `encoder.step`; did you mean `encoder.steps`?" in mistake(
         capsys, "run", unknown, "--out", out
     )
     assert "is not valid YAML" in mistake(capsys, "train", config("a: ["), "--out", out)
@@ -245,7 +243,7 @@ def test_deciding_again_and_looking_closer_from_the_command_line(capsys, tiny_ru
 
 def test_an_evaluation_needs_settings_it_can_read(capsys, tmp_path):
     assert main(["evaluate", str(tmp_path / "no.yaml"), "--out", str(tmp_path / "e")]) == 2
-    assert "cannot read configuration" in capsys.readouterr().err
+    assert "there is no file" in capsys.readouterr().err
 
 
 def test_any_result_is_one_json_document_where_it_is_asked_for(capsys, tiny_run):
@@ -271,6 +269,8 @@ def test_a_misspelt_command_or_choice_is_told_from_what_it_is_like(capsys):
         (["fliter", "run"], "no 'fliter' here; did you mean 'filter'?"),
         (["export", "run", "--to", "imgfolder", "--out", "x"], "did you mean 'imagefolder'?"),
         (["nothing-like-it"], "invalid choice"),
+        (["list", "run", "--rejectd"], "arguments: --rejectd; did you mean --rejected"),
+        (["list", "run", "--redo"], "unrecognized arguments: --redo"),
     ):
         with pytest.raises(SystemExit) as left:
             main(argv)

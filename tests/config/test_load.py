@@ -32,7 +32,10 @@ def test_settings_are_frozen():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (BUNDLED + "encoder: {stepz: 4}", "unknown setting `encoder.stepz`; did you mean `steps`"),
+        (
+            BUNDLED + "encoder: {stepz: 4}",
+            "unknown setting `encoder.stepz`; did you mean `encoder.steps`",
+        ),
         (BUNDLED + "pools: []", "unknown setting `pools`; did you mean `pool`"),
         (
             BUNDLED + "steps: 5",
@@ -82,7 +85,7 @@ def test_a_wrong_override_says_so(override: str, message: str):
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(ConfigError, match=r"cannot read configuration .*no\.yaml"):
+    with pytest.raises(ConfigError, match=r"there is no file .*no\.yaml"):
         load_config(str(tmp_path / "no.yaml"))
 
 

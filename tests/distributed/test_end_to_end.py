@@ -265,7 +265,7 @@ def test_a_limit_is_an_even_sample_over_all_entries(tiny_run, tmp_path):
         filter={"limit": 40, "unit_rows": 70, "micro_batch": 32},
         classify={"arms": []},
     )
-    with pytest.raises(ConflictError, match="filter.limit: None -> 40"):
+    with pytest.raises(ConflictError, match="filter.limit: null -> 40"):
         rayqc.run(rayqc.make_config(changed), str(run))
     assert rayqc.run(rayqc.make_config(changed), str(run), redo=True)["ledger"]["read"] == 40
     found = [row["id"].partition("/")[0] for row in rows(run / "filtered", "scores")]

@@ -148,6 +148,16 @@ def test_check_of_settings_compares_sections(splits, tmp_path):
     assert found["duplicates"]["across"] == {"references and pool made": 1}
 
 
+def test_settings_without_test_images_are_checked_to_the_end(splits, tmp_path, caplog):
+    """The first command that `init` names must not end at what `run` only warns of."""
+    (tmp_path / "my.yaml").write_text(
+        f"references: {{path: {splits}}}\npool: [{{path: {splits}/test, name: pool}}]\n"
+    )
+    found = rayqc.check(str(tmp_path / "my.yaml"))
+    assert set(found["sections"]) == {"references", "pool"}
+    assert "no test images are named" in caplog.text
+
+
 def test_images_without_class_folders_are_looked_at_with_a_word(tmp_path, caplog):
     (tmp_path / "1.png").write_bytes(pixels(1))
     (tmp_path / ".DS_Store").write_bytes(b"x")

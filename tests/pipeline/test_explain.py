@@ -25,7 +25,8 @@ def test_a_section_and_a_name_in_every_section_are_explained():
 
 
 @pytest.mark.parametrize(
-    ("key", "hint"), [("encoder.stepz", "encoder.steps"), ("coverag", "coverage"), ("zzzz", "docs")]
+    ("key", "hint"),
+    [("encoder.stepz", "encoder.steps"), ("coverag", "coverage"), ("zz", "sections image, ref")],
 )
 def test_an_unknown_setting_is_answered_by_what_is_like_it(key, hint):
     with pytest.raises(ConfigError, match=f"no setting '{key}'.*{hint}"):

@@ -40,7 +40,17 @@ def test_a_folder_of_parts_becomes_settings(tmp_path):
     assert config.test.path == str(tmp_path / "my" / "val")
     assert config.pool[0].path == str(tmp_path / "my" / "generated")
     assert config.encoder.kind == "pretrained"
+    assert found["sample"] == 20
+    assert len(found["found"]) == 3
     assert place.read_text().startswith(f"# yaml-language-server: $schema={SCHEMA}\n")
+
+
+def test_classes_without_references_are_told_at_once(tmp_path):
+    photographs(tmp_path / "my" / "real", {"cat": 4, "dog": 6}, 90)
+    photographs(tmp_path / "my" / "generated", {"Cat": 200, "dog": 200}, 90)
+    found = rayqc.init(str(tmp_path / "my"), settings=str(tmp_path / "my.yaml"))
+    assert found["found"][-1].startswith("pool: no references of class 'Cat'")
+    assert found["sample"] == 40
 
 
 def test_splits_of_one_data_set_are_told_by_its_source(tmp_path):

@@ -96,7 +96,7 @@ def test_a_limit_leaves_as_many_candidates_as_it_says(limit):
         (
             {"pool": [{"kind": "gan", "steps": 30, "per_class": 10, "width": 2}]},
             "generate",
-            "train 1 GANs, make 100 candidates",
+            "train 1 GAN, make 100 candidates",
         ),
         ({"pool": [{"kind": "vae", "per_class": 10}]}, "generate", "make 100 candidates"),
     ],

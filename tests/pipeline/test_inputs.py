@@ -108,6 +108,7 @@ def test_test_images_that_are_references_stop_before_training(tmp_path, ray_sess
     assert rayqc.fit(run)["measured"]["images"] == 4
 
 
+@pytest.mark.long
 def test_a_reference_in_test_images_that_were_changed_after_training_stops_fit(
     ray_session, tmp_path
 ):
@@ -141,7 +142,13 @@ def test_a_configuration_is_checked_without_a_run(tmp_path, caplog):
     assert (found["images"], found["decoded"]) == (8, 7)
     (example,) = [one for examples in found["examples"].values() for one in examples]
     assert example.startswith("pool files/cat/torn.png: ")
-    assert ["cat", "3", "-", "5"] in [record.getMessage().split() for record in caplog.records]
+    sections = found["sections"]
+    assert sections["references"]["classes"] == {"cat": 3}
+    assert sections["pool files"]["classes"] == {"cat": 5}
+    assert "no test images" not in caplog.text
+    (tmp_path / "pool" / "cat" / "torn.png").unlink()
+    look_at_inputs(rayqc.load_config(str(tmp_path / "my.yaml")))
+    assert ["cat", "3", "-", "4"] in [record.getMessage().split() for record in caplog.records]
 
 
 def test_a_test_set_without_labels_stops_before_any_work(tmp_path):

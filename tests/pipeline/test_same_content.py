@@ -84,7 +84,7 @@ def test_one_image_that_differs_is_a_change(done, tmp_path, name):
     root, _ = done
     copy = shutil.copytree(root / name, tmp_path / name)
     (copy / "cat" / "3.png").write_bytes(encode_png(255 - PIXELS[0]))
-    with pytest.raises(ConflictError, match=f"inputs.{name}.*this affects"):
+    with pytest.raises(ConflictError, match=f"{name}.*: oth.*this affects"):
         rayqc.run(settings(root, **{name: copy}), str(root / "run"))
 
 
@@ -165,7 +165,10 @@ def test_commits_of_before_cannot_be_compared(tiny_run, tmp_path):
 
 
 def test_another_label_is_another_test_set():
-    images = [leaks.TestImage("d1", "1.png", "cat"), leaks.TestImage("d2", "2.png", "dog")]
+    images = [
+        leaks.TestImage("d1", "1.png", "cat", "c1"),
+        leaks.TestImage("d2", "2.png", "dog", "c2"),
+    ]
     content = content_of_test(images)
     assert content_of_test(list(images)) == content
     for other in (

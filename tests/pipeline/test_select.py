@@ -56,7 +56,7 @@ def test_other_work_in_the_folder_is_refused_and_words_say_why(tiny_run, judged,
         rayqc.select(again, out, per_class=2, by="coverage", run=str(tiny_run))
     rayqc.select(again, out, per_class=1, by="random", run=str(tiny_run), redo=True)
     page = (tmp_path / "set" / "report.html").read_text(encoding="utf-8")
-    assert re.search(r"<h1>\d+ of \d+ images that belong to their class were chosen.</h1>", page)
+    assert re.search(r"<h1>\d+ of \d+ accepted images were chosen.</h1>", page)
     assert 'id="threshold"' not in page
     (listed, *_) = rayqc.list_images(out, reasons=["not_selected"])["rows"]
     assert listed["why"] == "belongs to its class, and was not chosen for the set"

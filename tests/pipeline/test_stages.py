@@ -1,5 +1,7 @@
 """Which stages a changed setting undoes, and what a run folder refuses."""
 
+import logging
+
 import pytest
 
 from rayqc.config import make_config
@@ -118,9 +120,49 @@ def test_changed_images_are_refused_as_changed_settings_are(tmp_path):
     open_run(folder, config(), redo=False, inputs=inputs)
     begin(folder, "train")
     assert open_run(folder, config(), redo=False, inputs=inputs) == config()
-    with pytest.raises(ConflictError, match=r"inputs.references: 'a' -> 'x'\); this affects train"):
+    with pytest.raises(
+        ConflictError, match=r"\(references: other files or images\); this affects train"
+    ):
         open_run(folder, config(), redo=False, inputs={**inputs, "references": "x"})
     open_run(folder, config(), redo=False, inputs={**inputs, "pool": "x"})  # not begun
+
+
+def test_long_changes_are_told_in_short(tmp_path):
+    folder, inputs = Folder(str(tmp_path)), {"references": "a", "pool": "b"}
+    open_run(folder, config(), redo=False, inputs=inputs)
+    begin(folder, "train")
+    pool = [{"path": f"some/{number}", "name": f"n{number}"} for number in range(9)]
+    other = config(pool=pool, references={"kind": "parquet", "path": "other"})
+    with pytest.raises(ConflictError) as refused:
+        open_run(folder, other, redo=False, inputs={"references": "c", "pool": "d"})
+    said = str(refused.value)
+    assert "references.path: null -> 'other'" in said
+    assert "pool: others" in said
+    two = [{"kind": "augment", "per_reference": count, "policy": "mild"} for count in (3, 4)]
+    two[1]["name"] = "second"
+    once = Folder(str(tmp_path / "two"))
+    open_run(once, config(pool=two), redo=False)
+    begin(once, "train")
+    done(once, "train", 1.0, {})
+    begin(once, "generate")
+    changed = [two[0], {**two[1], "per_reference": 9}]
+    with pytest.raises(ConflictError, match=r"\(pool.1.per_reference: 4 -> 9\); this affects gen"):
+        open_run(once, config(pool=changed), redo=False)
+    assert "inputs." not in said
+    assert len(said) < 400
+
+
+def test_redo_of_a_stopped_run_goes_on_where_it_is_asked_to(run, caplog):
+    begin(run, "train")
+    done(run, "train", 1.0, {})
+    begin(run, "fit")
+    with caplog.at_level(logging.INFO, "rayqc"):
+        assert open_run(run, config(), redo=True, goes_on=True) == config()
+    assert is_done(run, "train")
+    assert "goes on with what is left" in caplog.text
+    changed = config(encoder={"steps": 7})
+    open_run(run, changed, redo=True, goes_on=True)
+    assert not run.exists("stages/train.json")
 
 
 def test_redo_without_a_change_does_all_anew(run):
@@ -136,7 +178,7 @@ def test_a_file_of_weights_that_was_replaced_is_a_changed_input(tmp_path):
     inputs = {"references": "a", "encoder": "w"}
     open_run(folder, config(), redo=False, inputs=inputs)
     begin(folder, "train")
-    with pytest.raises(ConflictError, match=r"inputs.encoder: 'w' -> 'x'\); this affects train"):
+    with pytest.raises(ConflictError, match=r"\(encoder: other weights\); this affects train"):
         open_run(folder, config(), redo=False, inputs={**inputs, "encoder": "x"})
 
 

@@ -55,6 +55,7 @@ def expect(outlook: Outlook) -> Expected:
     """Every candidate read or made, decoded, encoded, scored and written."""
     from rayqc.pipeline.judging import MOST_KEPT
     from rayqc.pipeline.outlook import Expected
+    from rayqc.printable import counted
 
     settings, units = outlook.config.filter, sum(entry.units for entry in outlook.entries)
     seconds = sum(
@@ -74,7 +75,7 @@ def expect(outlook: Outlook) -> Expected:
     image_bytes = sum(entry.candidates * entry.bytes for entry in outlook.entries)
     return Expected(
         seconds=outlook.shared(seconds, units),
-        work=f"judge {outlook.candidates:,} candidates in {units:,} units",
+        work=f"judge {counted(outlook.candidates, 'candidate')} in {counted(units, 'unit')}",
         memory_mb=outlook.memory_mb(units),
         output_mb=(
             outlook.candidates * row_bytes + (0 if settings.keep_pool == "none" else image_bytes)

@@ -106,6 +106,7 @@ def expect(outlook: Outlook) -> Expected:
     """References encoded, scorers fitted fold by fold, and test images measured."""
     from rayqc.distributed.encode import ROWS_A_BLOCK
     from rayqc.pipeline.outlook import Expected
+    from rayqc.printable import counted
 
     regions, scored = outlook.config.regions, outlook.references
     measured = min(outlook.tests, regions.measure_images)
@@ -122,7 +123,7 @@ def expect(outlook: Outlook) -> Expected:
     return Expected(
         seconds=seconds,
         work=f"encode {outlook.references:,} references, fit {scorers or 'no'} scorers, "
-        f"measure {measured:,} test images",
+        f"measure {counted(measured, 'test image')}",
         memory_mb=outlook.memory_mb(max(blocks, scorers)),
         output_mb=outlook.references * outlook.pace.latent_dim * 4 / 1e6,
     )

@@ -56,6 +56,7 @@ def expect(outlook: Outlook) -> Expected:
     from rayqc.config import Gan
     from rayqc.pipeline.generators import generator_kind
     from rayqc.pipeline.outlook import TRAINER_SECONDS, Expected
+    from rayqc.printable import counted
 
     config = outlook.config
     gans = [e for e in config.pool if isinstance(e, Gan) and generator_kind(e).trained]
@@ -64,7 +65,7 @@ def expect(outlook: Outlook) -> Expected:
     units = sum(entry.units for entry in made)
     seconds += outlook.shared(sum(entry.candidates * entry.seconds for entry in made), units)
     count = sum(entry.candidates for entry in made)
-    trained = [f"train {len(gans)} GANs"] if gans else []
+    trained = [f"train {counted(len(gans), 'GAN')}"] if gans else []
     written = [f"make {count:,} candidates"] if count else []
     return Expected(
         seconds=seconds,

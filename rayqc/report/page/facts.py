@@ -20,7 +20,7 @@ from rayqc.regions.calibrated import CalibratedRegions
 from rayqc.regions.sphere import own_distances
 from rayqc.report.base import JudgedPool
 from rayqc.report.page.gallery import Shown, positions, shown_images, shown_references
-from rayqc.shown import control_words
+from rayqc.shown import control_words, harm_words, measured_lines
 from rayqc.storage import read_json, read_table
 from rayqc.verdicts import ACCEPTED, ERROR, NOT_SELECTED, VERDICTS
 from rayqc.version import __version__
@@ -85,16 +85,16 @@ def verdict(pool: JudgedPool) -> list[str]:
     left_out = pool.totals.reasons.get(NOT_SELECTED, 0)
     share = f" ({accepted / judged:.0%})" if judged else ""
     lines = [
-        f"{accepted:,} of {accepted + left_out:,} images that belong to their class were chosen."
+        f"{accepted:,} of {accepted + left_out:,} accepted images were chosen."
         if left_out
-        else f"{accepted:,} of {judged:,} images{share} belong to their class."
+        else f"{accepted:,} of {judged:,} images{share} were accepted."
     ]
     if errors:
         lines.append(f"{errors:,} could not be judged.")
     differences = (pool.result or {}).get("table3", {}).get("differences", {})
     control = control_words(differences)
-    if control:
-        lines.append(f"{control[0].upper()}{control[1:]}.")
+    harm = harm_words(differences)
+    lines += [f"{words[0].upper()}{words[1:]}." for words in (harm, control) if words]
     return lines
 
 
@@ -104,13 +104,9 @@ def printable_lines(text: str) -> str:
 
 
 def _measured(pool: JudgedPool) -> list[str]:
-    measured = (pool.result or {}).get("regions", {}).get("measured") or {}
-    return [
-        f"{name}: {row['pooled']:.1%} of {measured['images']:,} test images"
-        f" (class {printable(row['lowest_class'])}: {row['lowest']:.1%})"
-        for name, row in measured.items()
-        if isinstance(row, dict) and "pooled" in row
-    ]
+    measured = (pool.result or {}).get("regions", {}).get("measured")
+    lines = [printable(line) for line in measured_lines(measured)]
+    return [f"{line[0].upper()}{line[1:]}" for line in lines]
 
 
 def _arms(pool: JudgedPool) -> list[dict[str, Any]]:

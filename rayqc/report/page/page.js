@@ -81,7 +81,7 @@ function sayCoverage(chosen) {
   const then = Math.round(facts.curve[chosen] * judged), moved = then - now;
   const change = moved === 0 ? "as now" : `${moved > 0 ? "+" : "−"}${number(Math.abs(moved))} against now`;
   at("coverage-says").textContent = `${percent(coverage, 1)}: ${number(then)} accepted (${change})`;
-  at("refilter").textContent = `rayqc refilter ${facts.folder.replace(/\/filtered$/, "")} --coverage ${coverage} --out kept`;
+  at("refilter").textContent = `rayqc refilter ${facts.folder.replace(/\/filtered$/, "")} --coverage ${coverage} --out kept${number(100 * coverage)}`;
 }
 
 function chooseCoverage() {
