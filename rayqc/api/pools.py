@@ -17,14 +17,13 @@ from rayqc.pipeline.retry import refuse_both
 from rayqc.pipeline.retry import retry_errors as again
 from rayqc.pipeline.run import Run
 from rayqc.pipeline.run_folder import Trust, open_run
-from rayqc.pipeline.unit_size import units_of_all
+from rayqc.pipeline.unit_size import plan_units
 from rayqc.pipeline.until import draw_until
 from rayqc.progress import Progress
 from rayqc.regions.statistic_choice import StatisticChoice
 from rayqc.results import FilterResult, UntilResult
 from rayqc.sources import open_source
 from rayqc.storage import Folder
-from rayqc.units import number
 from rayqc.work.match_classes import match_classes
 
 
@@ -133,8 +132,7 @@ def filter_pool(
         latent_column=latent_column or fitted_run.config.encoder.column,
     )
     source = match_classes(open_source(data), "", fitted_run.encoder.classes)
-    filter_settings, looked_at = fitted_run.config.filter, fitted_run.encoder.input
-    units = number(units_of_all([source.source], filter_settings, looked_at)[0], limit)
+    units = plan_units([source.source], fitted_run.config.filter, fitted_run.encoder.input)
     warn_of_other_levels(pool, source.source, units, fitted_run.limits)
     with own(target):
         if redo:

@@ -33,7 +33,6 @@ PASSED_ON = (
 """Variables that say where an object store is, and hold no secret."""
 SECONDS_TO_STOP = 30
 """What a stopped job has to commit its units, before Ray kills it; Ray's own number is 3."""
-ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
 
 
 def submit_run(

@@ -6,6 +6,7 @@ import logging
 from dataclasses import asdict
 from typing import Any, cast
 
+from rayqc.config.settings import Filter
 from rayqc.distributed.filter import filter_pool
 from rayqc.errors import ErrorBudgetExceeded
 from rayqc.images.guarded import POISON
@@ -63,7 +64,9 @@ def judge_sources(
         # Levels that no earlier version knew are left out, so that its work goes on.
         "limits": {name: value for name, value in asdict(run.limits).items() if value is not None},
     }
-    latent_dim = encoder.network.latent_dim if _keeps_latents(run, units) else None
+    images = sum(unit.count() for unit in units)
+    kept = keeps_latents(run.config.filter, images)
+    latent_dim = encoder.network.latent_dim if kept else None
     if latent_dim is not None:
         work["settings"]["keep_latents"] = True
     made_otherwise = {
@@ -94,10 +97,10 @@ def judge_sources(
     return totals
 
 
-def _keeps_latents(run: Run, units: list[Unit]) -> bool:
-    """Whether the latents of these units' images are kept; see `filter.keep_latents`."""
-    asked = run.config.filter.keep_latents
-    return sum(unit.count() for unit in units) <= MOST_KEPT if asked == "auto" else asked
+def keeps_latents(settings: Filter, images: int) -> bool:
+    """Whether the latents of so many images are kept; see `filter.keep_latents`."""
+    asked = settings.keep_latents
+    return images <= MOST_KEPT if asked == "auto" else asked
 
 
 def conclude(

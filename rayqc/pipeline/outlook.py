@@ -6,7 +6,7 @@ Each stage says from it what it will take (`Stage.expect`).
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -21,11 +21,11 @@ from rayqc.kinds import ENCODERS
 from rayqc.pipeline.class_table import Opened
 from rayqc.pipeline.inputs import Looked
 from rayqc.pipeline.pace import Pace
-from rayqc.pipeline.unit_size import units_of_all
+from rayqc.pipeline.unit_size import plan_units
 from rayqc.schema import candidate_table, image_bytes
 from rayqc.sources.problems import refuse_problems
 from rayqc.sources.select import match_labels, no_references
-from rayqc.units import evenly, number, rows_at, single_rows
+from rayqc.units import evenly, rows_at, single_rows
 
 START_SECONDS = 4.0
 """What workers take to start, with torch; measured on the machine of docs/speed.md."""
@@ -80,10 +80,8 @@ class Outlook:
         """
         self.config, self.cpus, self._looked = config, cpus, looked
         self.kind: EncoderKind = ENCODERS[config.encoder.kind]
-        per_class = config.references.per_class
-        counts = looked.references.counts(real=True)
-        self.classes = tuple(counts)
-        self.references = sum(min(count, per_class or count) for count in counts.values())
+        self.classes = tuple(looked.classes)
+        self.references = sum(counts["references"] for counts in looked.classes.values())
         self.tests = 0 if looked.test is None else looked.test.rows()
         sample = _of_each_class(looked.references, self.classes, config.image.max_bytes)
         images = zip(sample["id"].to_pylist(), image_bytes(sample), strict=True)
@@ -104,15 +102,7 @@ class Outlook:
             else self.pace.planned(entry, name, self.references)
             for entry_number, (name, entry) in enumerate(named)
         ]
-        by_entry = units_of_all(sources, self.config.filter, self.pace.looked_at)
-        planned = number(
-            [
-                replace(unit, entry=entry_number)
-                for entry_number, units in enumerate(by_entry)
-                for unit in units
-            ],
-            self.config.filter.limit,
-        )
+        planned = plan_units(sources, self.config.filter, self.pace.looked_at)
         entries = []
         for entry_number, (name, entry) in enumerate(named):
             units = [unit for unit in planned if unit.entry == entry_number]

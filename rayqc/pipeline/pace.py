@@ -38,6 +38,7 @@ from rayqc.models.features import edge_histograms
 from rayqc.models.latent import LatentNetwork
 from rayqc.models.vae import pixels_to_input
 from rayqc.pipeline.generators import generator_kind
+from rayqc.pipeline.run import REFERENCES
 from rayqc.regions.fitting import settings_of as settings_of_scores
 from rayqc.regions.views.network import BATCH_SIZE, STEPS, network_training
 from rayqc.schema import image_bytes
@@ -55,7 +56,6 @@ LONG_ENOUGH = 0.2
 REPEATS = 3
 MADE = 8
 """Candidates that are made to time a generator, or as many as it makes at once."""
-TABLE = "references.parquet"
 OTHER_STEPS, STEPS_A_REFERENCE = 180, 0.5
 """What else a scorer's fit takes (edges, patches, quality), in steps of its network: so many, and
 so many more for each reference. Measured on 28 x 28 x 1 and 64 x 64 x 3, 30 to 180 references."""
@@ -226,7 +226,7 @@ class Pace:
             return self._encoding(*self._encoder), self._references
         with tempfile.TemporaryDirectory() as place:
             folder = Folder(place)
-            write_table(folder, TABLE, self._references)
+            write_table(folder, REFERENCES, self._references)
             source = kind.source(entry, self._context(name, folder, self._references.num_rows))
             unit = source.units(MADE)[0]
             made = source.read(unit)  # loads what there is to load
@@ -250,7 +250,7 @@ class Pace:
             name=name,
             folder=folder,
             model=folder,
-            table=TABLE,
+            table=REFERENCES,
             references=references,
             references_digest="",
             classes=self._classes,

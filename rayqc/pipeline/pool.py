@@ -9,10 +9,10 @@ from rayqc.config.pool import statistic_of
 from rayqc.pipeline.generators import OwnSources
 from rayqc.pipeline.levels import warn_of_other_levels
 from rayqc.pipeline.run import Run
-from rayqc.pipeline.unit_size import units_of_all
+from rayqc.pipeline.unit_size import plan_units, units_of_all
 from rayqc.regions.statistic_choice import StatisticChoice
 from rayqc.sources import open_source
-from rayqc.units import Unit, number
+from rayqc.units import Unit
 from rayqc.work.match_classes import PoolSource, match_classes
 
 
@@ -25,13 +25,7 @@ def plan_pool(run: Run, own: OwnSources) -> list[Unit]:
         open_source(entry) if isinstance(entry, Files) else own[entry_number]
         for entry_number, entry in enumerate(run.config.pool)
     ]
-    by_entry = units_of_all(sources, run.config.filter, run.encoder.input)
-    units = [
-        replace(unit, entry=entry_number)
-        for entry_number, own_units in enumerate(by_entry)
-        for unit in own_units
-    ]
-    return number(units, run.config.filter.limit)
+    return plan_units(sources, run.config.filter, run.encoder.input)
 
 
 def pool_on_disk(run: Run) -> bool:

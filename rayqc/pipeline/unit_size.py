@@ -7,11 +7,12 @@ milliseconds go in larger units than those of which a core does thirty a second.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from rayqc.config.settings import Filter
 from rayqc.images.look import ImageShape
 from rayqc.sources import Source
-from rayqc.units import Unit
+from rayqc.units import Unit, number
 
 SMALL = 32
 """Pixels up to which an image is encoded in a millisecond."""
@@ -32,6 +33,16 @@ def unit_rows(settings: Filter, looked_at: ImageShape, images: int) -> int:
         return settings.unit_rows
     least, most = ROWS_OF_SMALL if looked_at.size <= SMALL else ROWS_OF_LARGE
     return min(most, max(least, -(-images // WANTED)))
+
+
+def plan_units(sources: Sequence[Source], settings: Filter, looked_at: ImageShape) -> list[Unit]:
+    """Units of sources that are judged together; a unit's `entry` is its source's number.
+
+    A limit takes an even sample of all of them together.
+    """
+    by_source = units_of_all(sources, settings, looked_at)
+    units = [replace(unit, entry=entry) for entry, own in enumerate(by_source) for unit in own]
+    return number(units, settings.limit)
 
 
 def units_of_all(

@@ -1,7 +1,5 @@
 """Latents that the filter keeps beside its scores."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,10 +11,9 @@ from rayqc.distributed.judged_pool import latent_tables
 from rayqc.encoders.batches import LatentEncoder
 from rayqc.encoders.store import load_encoder
 from rayqc.images.decode import Limits, decode
-from rayqc.pipeline.judging import MOST_KEPT, _keeps_latents
+from rayqc.pipeline.judging import MOST_KEPT, keeps_latents
 from rayqc.schema import kept_latent_dim, score_schema
 from rayqc.storage import Folder
-from rayqc.units import Unit
 from rayqc.work.latent_columns import kept_latents, latent_matrix
 
 
@@ -72,10 +69,7 @@ def test_an_image_that_was_not_judged_has_none(rng):
     ],
 )
 def test_auto_keeps_those_of_pools_of_up_to_a_million(asked, images, kept):
-    settings = Filter(keep_latents=asked)
-    run = SimpleNamespace(config=SimpleNamespace(filter=settings))
-    unit = Unit(entry=0, path="pool.parquet", fingerprint="", start=0, stop=images)
-    assert _keeps_latents(run, [unit]) is kept
+    assert keeps_latents(Filter(keep_latents=asked), images) is kept
 
 
 def test_scores_without_latents_say_so():

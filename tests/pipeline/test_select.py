@@ -91,7 +91,7 @@ def test_what_cannot_be_chosen_is_said(tiny_run, tmp_path):
 def test_without_latents_only_chance_can_choose(tiny_run, tmp_path, monkeypatch):
     import rayqc.pipeline.judging as module
 
-    monkeypatch.setattr(module, "_keeps_latents", lambda run, units: False)
+    monkeypatch.setattr(module, "keeps_latents", lambda settings, images: False)
     judged, out = str(tmp_path / "judged"), str(tmp_path / "set")
     rayqc.filter_pool(str(tiny_run), str(tiny_run / "pool"), judged, limit=60)
     assert "latent" not in pq.read_schema(next((tmp_path / "judged/scores").iterdir())).names

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from rayqc.config.settings import Classify
 from rayqc.config.settings_from import settings_from
 from rayqc.distributed.classifiers.base import ArmInputs, ClassifierKind, Training
-from rayqc.distributed.classifiers.pixels import put_images
+from rayqc.distributed.classifiers.pixels import arm_images, put_images
 from rayqc.training.classifier import ClassifierSettings, accuracy, train_classifier
 
 
@@ -20,9 +18,8 @@ def put(inputs: ArmInputs) -> tuple[Any, Any, Any]:
 
 def train(training: Training) -> float:
     """See `ClassifierKind.accuracy`."""
-    references, pool, rows = training.references, training.pool, training.rows
-    images_NHWC = np.concatenate([references.images_NHWC, pool.images_NHWC[rows]])
-    label_N = np.concatenate([references.label_N, pool.label_N[rows]])
+    images = arm_images(training)
+    images_NHWC, label_N = images.images_NHWC, images.label_N
     settings = training_of(training.settings, images_NHWC.shape[3])
     model = train_classifier(
         images_NHWC, label_N, training.classes, settings, training.seed, training.device

@@ -16,7 +16,7 @@ import torch
 from rayqc.config.settings import Classify
 from rayqc.distributed.classifiers.base import ArmInputs, ClassifierKind, Training
 from rayqc.distributed.classifiers.cnn import training_of
-from rayqc.distributed.classifiers.pixels import put_images
+from rayqc.distributed.classifiers.pixels import arm_images, put_images
 from rayqc.encoders.batches import LatentEncoder
 from rayqc.encoders.store import load_encoder
 from rayqc.errors import ConfigError
@@ -56,9 +56,8 @@ def put(inputs: ArmInputs) -> tuple[Any, Any, Any]:
 
 def train(training: Training) -> float:
     """See `ClassifierKind.accuracy`."""
-    references, pool, rows = training.references, training.pool, training.rows
-    images_NHWC = np.concatenate([references.images_NHWC, pool.images_NHWC[rows]])
-    label_N = np.concatenate([references.label_N, pool.label_N[rows]])
+    images = arm_images(training)
+    images_NHWC, label_N = images.images_NHWC, images.label_N
     network = load_encoder(training.model, training.trusted).network
     latent_ND = LatentEncoder(network, device=training.device).encode(images_NHWC)
     head = train_softmax(torch.from_numpy(latent_ND), torch.from_numpy(label_N), training.classes)

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from rayqc.config import Config
+from rayqc.distributed.classifiers.base import Training
 from rayqc.distributed.judged_pool import judged_of, pool_tables
 from rayqc.distributed.tasks import put_shared
 from rayqc.images.decode import decode_batch, limits_of
@@ -30,6 +31,15 @@ def put_images(
         put_shared(pixels_of(references, image, config)),
         put_shared(pixels_of(test, image, config)),
         put_shared(pool),
+    )
+
+
+def arm_images(training: Training) -> Images:
+    """The references and the candidates that an arm adds to them."""
+    references, pool, rows = training.references, training.pool, training.rows
+    return Images(
+        images_NHWC=np.concatenate([references.images_NHWC, pool.images_NHWC[rows]]),
+        label_N=np.concatenate([references.label_N, pool.label_N[rows]]),
     )
 
 

@@ -53,7 +53,7 @@ def again(run: Run) -> FilterResult:
 
 def expect(outlook: Outlook) -> Expected:
     """Every candidate read or made, decoded, encoded, scored and written."""
-    from rayqc.pipeline.judging import MOST_KEPT
+    from rayqc.pipeline.judging import keeps_latents
     from rayqc.pipeline.outlook import Expected
     from rayqc.printable import counted
 
@@ -66,11 +66,7 @@ def expect(outlook: Outlook) -> Expected:
         )
         for entry in outlook.entries
     )
-    kept = (
-        outlook.candidates <= MOST_KEPT
-        if settings.keep_latents == "auto"
-        else settings.keep_latents
-    )
+    kept = keeps_latents(settings, outlook.candidates)
     row_bytes = SCORE_BYTES + (2 * outlook.pace.latent_dim if kept else 0)
     image_bytes = sum(entry.candidates * entry.bytes for entry in outlook.entries)
     return Expected(
