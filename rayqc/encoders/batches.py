@@ -16,6 +16,13 @@ MOST_PIXELS = 1 << 20
 pixel, and a core gains nothing from more."""
 
 
+def batch_on_cpu(micro_batch: int, pixels: int) -> int:
+    """Images of so many pixels that a core encodes at once."""
+    if micro_batch * pixels <= MOST_PIXELS:
+        return micro_batch
+    return 1 << max(0, (MOST_PIXELS // pixels).bit_length() - 1)
+
+
 class LatentEncoder:
     """A trained encoder on one device. A VAE's latent is the mean vector, never a sample.
 
@@ -34,14 +41,15 @@ class LatentEncoder:
         """Move a network to its device, in evaluation mode.
 
         Args:
-            network: gives the latents; changed in place.
+            network: gives the latents; moved in place.
             micro_batch: images in a batch, B; on a CPU fewer where they are large, see
                 `MOST_PIXELS`.
             device: Torch device, such as `cpu` or `cuda:0`.
             precision: `float32`, or `bfloat16` by autocast; latents are float32 in either case.
         """
         self.precision = precision
-        self.network = network.eval().to(device).to(memory_format=torch.channels_last)
+        network = network.eval().to(device).for_inference()
+        self.network = network.to(memory_format=torch.channels_last)
         self.micro_batch = micro_batch
         self.device = device
 
@@ -90,9 +98,7 @@ class LatentEncoder:
 
     def batch(self, pixels: int) -> int:
         """Images of so many pixels that are encoded at once: a power of two where it is fewer."""
-        if self.device != "cpu" or self.micro_batch * pixels <= MOST_PIXELS:
-            return self.micro_batch
-        return 1 << max(0, (MOST_PIXELS // pixels).bit_length() - 1)
+        return self.micro_batch if self.device != "cpu" else batch_on_cpu(self.micro_batch, pixels)
 
     def _padded(self, images_NHWC: np.ndarray, batch: int) -> torch.Tensor:
         """(B, H, W, C) uint8 on the device: the images, then blank ones up to `batch`."""

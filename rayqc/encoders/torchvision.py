@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rayqc.encoders.base import EncoderKind, EncoderTask, MadeEncoder, Shape
+from rayqc.encoders.folded import folded
 from rayqc.encoders.weights import digest_of_weights, load_without_head
 from rayqc.errors import ConfigError
 from rayqc.images.look import ImageShape
@@ -67,6 +68,10 @@ class Pretrained(LatentNetwork):
         )
         output: Tensor = self.network((x_NCHW - mean) / spread)
         return output.flatten(1)
+
+    def for_inference(self) -> LatentNetwork:
+        """See `LatentNetwork.for_inference`."""
+        return folded(self, self.size)
 
 
 def pretrained_weights(path: str) -> dict[str, Tensor]:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from rayqc.encoders.base import MadeEncoder, Shape
+from rayqc.encoders.folded import folded
 from rayqc.images.look import ImageShape
 from rayqc.models.latent import LatentNetwork
 
@@ -27,6 +28,7 @@ class Tower(LatentNetwork):
         """
         super().__init__()
         self.network = network.eval()
+        self.size: int = shape["size"]
         self.mean_C: Tensor
         self.spread_C: Tensor
         self.register_buffer("mean_C", torch.tensor(shape["mean"]), persistent=False)
@@ -40,6 +42,10 @@ class Tower(LatentNetwork):
         mean, spread = (values.view(1, 3, 1, 1) for values in (self.mean_C, self.spread_C))
         output: Tensor = self.network((x_NCHW - mean) / spread)
         return output.flatten(1)
+
+    def for_inference(self) -> LatentNetwork:
+        """See `LatentNetwork.for_inference`."""
+        return folded(self, self.size)
 
 
 def made_tower(network: nn.Module, shape: Shape) -> MadeEncoder:

@@ -41,3 +41,7 @@ class LatentNetwork(nn.Module, ABC):
             (N, D + M) float.
         """
         return self.latent(x_NCHW)
+
+    def for_inference(self) -> LatentNetwork:
+        """What gives the same latents, and may do so sooner; it is neither trained nor saved."""
+        return self
