@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
 import pyarrow as pa
 import ray
 import ray.data
@@ -12,9 +15,10 @@ from rayqc.distributed.pools import through_actors
 from rayqc.distributed.resources import actor_count, actors_per_gpu, gpus_wanted
 from rayqc.distributed.session import plain_errors
 from rayqc.distributed.watch import Watchdog, in_thread
-from rayqc.encoders.batches import LatentEncoder
+from rayqc.encoders.batches import LatentEncoder, batch_on_cpu
 from rayqc.encoders.store import load_encoder
 from rayqc.images.decode import Limits, limits_of
+from rayqc.images.look import ImageShape
 from rayqc.images.references import decode_real
 from rayqc.progress import Progress
 from rayqc.schema import LATENT, image_bytes
@@ -22,7 +26,13 @@ from rayqc.storage import Folder
 from rayqc.units import slices
 from rayqc.work.latent_columns import MIDDLE, vectors
 
-ROWS_A_BLOCK = 512
+MOST_ROWS = 512
+"""Images of a block, which one actor takes at a time."""
+LEAST_BLOCKS = 16
+"""Blocks that few images are cut into, so that several actors have an equal share of them."""
+OF_IMAGES = ["id", "image"]
+ROW = "row"
+"""Column of an image's place, since actors finish in any order."""
 
 
 class EncodeActor:
@@ -37,40 +47,69 @@ class EncodeActor:
         self.limits = limits
 
     def __call__(self, batch: pa.Table) -> pa.Table:
-        """A table of columns id, label, latent and, if there are middle features, middle.
+        """A table of columns row, latent and, if there are middle features, middle.
 
         Args:
-            batch: columns id, label, image.
+            batch: columns row, id, image.
         """
         data = image_bytes(batch)
         images_NHWC = decode_real(batch["id"].to_pylist(), data, self.input, self.limits)
         latent_ND, middle_NM = self.encoder.split(self.encoder.encode_all(images_NHWC))
-        columns = {"id": batch["id"], "label": batch["label"], LATENT: vectors(latent_ND)}
+        columns = {ROW: batch[ROW], LATENT: vectors(latent_ND)}
         if middle_NM is not None:
             columns[MIDDLE] = vectors(middle_NM)
         return pa.table(columns)
 
 
 def encode_images(
-    table: pa.Table, model: Folder, config: Config, progress: Progress, name: str
-) -> ray.data.MaterializedDataset:
-    """Latents of real images: columns id, label, latent and, if the encoder gives them, middle.
+    tables: Sequence[pa.Table],
+    model: Folder,
+    looked_at: ImageShape,
+    config: Config,
+    progress: Progress,
+    name: str,
+) -> list[pa.Table]:
+    """Latents of real images: id, label, latent and, if there is one, middle, of each table.
 
     Args:
-        table: columns id, label, image; and latent, where latents came with the images.
+        tables: columns id, label, image; and latent, where all latents are known.
+        model: the folder of the encoder.
+        looked_at: what the encoder sees of an image.
+        name: of the stage, in progress.
 
     Raises:
         InputError: an image cannot be decoded.
     """
-    if LATENT in table.column_names:  # they came with the images
-        return ray.data.from_blocks([table.select(["id", "label", LATENT])]).materialize()
-    table = table.select(["id", "label", "image"])
-    blocks = [
-        table.slice(start, stop - start) for start, stop in slices(table.num_rows, ROWS_A_BLOCK)
+    named = [table.select(["id", "label"]) for table in tables]
+    if all(LATENT in table.column_names for table in tables):
+        latents = [table.select([LATENT]) for table in tables]
+    else:
+        images = pa.concat_tables([pa.table([t["id"], t["image"]], OF_IMAGES) for t in tables])
+        encoded = _encoded(images, model, looked_at, config, progress, name)
+        ends = np.cumsum([table.num_rows for table in tables]).tolist()
+        starts = [0, *ends]
+        latents = [encoded.slice(a, b - a) for a, b in zip(starts, ends, strict=False)]
+    return [
+        pa.table({name: part[name] for part in pair for name in part.column_names})
+        for pair in zip(named, latents, strict=True)
     ]
+
+
+def _encoded(
+    images: pa.Table,
+    model: Folder,
+    looked_at: ImageShape,
+    config: Config,
+    progress: Progress,
+    name: str,
+) -> pa.Table:
+    total = images.num_rows
+    rows = rows_a_block(total, batch_on_cpu(config.filter.micro_batch, looked_at.size**2))
+    images = images.append_column(ROW, pa.array(np.arange(total)))
+    blocks = [images.slice(start, stop - start) for start, stop in slices(total, rows)]
     gpu = gpus_wanted(config.resources.use_gpu)
     a_gpu = actors_per_gpu(config.filter.actors) if gpu else 0
-    with progress.stage(name, table.num_rows) as stage, plain_errors():
+    with progress.stage(name, total) as stage, plain_errors():
         arguments = (
             model,
             config.encoder,
@@ -80,8 +119,7 @@ def encode_images(
         )
         count = actor_count(name, config.filter.actors, len(blocks), a_gpu)
         dataset = ray.data.from_blocks(blocks)  # from_arrow would start a task for each block
-        least_rows = min(block.num_rows for block in blocks)
-        encoded = through_actors(dataset, EncodeActor, arguments, count, a_gpu, least_rows)
+        encoded = through_actors(dataset, EncodeActor, arguments, count, a_gpu, rows)
         minutes = config.resources.stuck_minutes
         watchdog = Watchdog(name, minutes)
         encoded_batches: list[pa.Table] = []
@@ -97,11 +135,14 @@ def encode_images(
             watchdog.look(encoded_rows)
 
         in_thread(take, look)
-    return ray.data.from_blocks(encoded_batches).materialize()
+    return pa.concat_tables(encoded_batches).sort_by(ROW).drop_columns([ROW])
 
 
-def in_order(latents: ray.data.Dataset, images: pa.Table) -> pa.Table:
-    """The latents in the order of the images; actors may have finished in another order."""
-    table = pa.concat_tables(latents.iter_batches(batch_format="pyarrow", batch_size=None))
-    row_of = {name: row for row, name in enumerate(table["id"].to_pylist())}
-    return table.take(pa.array([row_of[name] for name in images["id"].to_pylist()]))
+def rows_a_block(total: int, batch: int) -> int:
+    """Images of a block: whole batches of the encoder, and blocks enough to share out.
+
+    Args:
+        total: images.
+        batch: images that the encoder takes at once.
+    """
+    return min(MOST_ROWS, max(1, total // LEAST_BLOCKS // batch) * batch)

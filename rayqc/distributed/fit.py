@@ -29,9 +29,14 @@ from rayqc.regions.scorer_tasks import FittedScorer, ScorerTask, fit_task
 from rayqc.regions.scores.detail import NAME as DETAIL
 from rayqc.regions.scores.label import NAME as LABEL
 from rayqc.regions.views.base import ScorerSettings
+from rayqc.schema import LATENT
 from rayqc.seeds import SCORED_REFERENCES
+from rayqc.units import slices
 from rayqc.work.latent_columns import latent_matrix, middle_matrix
 from rayqc.work.real_candidates import detail_of, real_candidates
+
+BLOCK = 512
+"""References whose latents are reduced at once."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +51,6 @@ class RegionsFit:
 
 def fit_regions(
     references: pa.Table,
-    latents: ray.data.MaterializedDataset,
     image: ImageShape,
     classes: tuple[str, ...],
     config: Config,
@@ -58,12 +62,14 @@ def fit_regions(
 
     Args:
         references: columns id, label, image, latent and, if the encoder gives them, middle.
-        latents: columns id, label, latent of the same images, in any order.
         seen: was the encoder trained on the references?
     """
     region_settings = config.regions
     kind: RegionKind = REGIONS[region_settings.kind]
-    sphere = reduce_spheres(latents, classes, region_settings.coverage, encoder_digest, kind.sphere)
+    latents = references.select(["id", "label", LATENT])
+    blocks = [latents.slice(start, stop - start) for start, stop in slices(len(latents), BLOCK)]
+    dataset = ray.data.from_blocks(blocks)
+    sphere = reduce_spheres(dataset, classes, region_settings.coverage, encoder_digest, kind.sphere)
     latent_ND, middle_NM = latent_matrix(references), middle_matrix(references)
     neighbours = find_neighbours(
         references["id"].to_pylist(), latent_ND, sphere.centers_KD, sphere.radius_K

@@ -63,7 +63,7 @@ def reduce_spheres(
     by one.
 
     Args:
-        latents: columns label (int64) and latent (list of D float32), materialised.
+        latents: columns id, label (int64) and latent (list of D float32), materialised.
         kind: `sphere` or `sphere_loo`.
     """
     class_count = len(classes)

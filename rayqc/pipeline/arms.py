@@ -6,6 +6,7 @@ import pyarrow as pa
 
 from rayqc.config import Config
 from rayqc.distributed.classifiers.base import ArmInputs
+from rayqc.pipeline.real_latents import with_reference_latents, with_test_latents
 from rayqc.pipeline.run import Run
 from rayqc.storage import Folder
 
@@ -20,8 +21,8 @@ def arm_inputs(run: Run, test: pa.Table, filtered: Folder, config: Config) -> Ar
     """
     encoder = run.encoder
     return ArmInputs(
-        references=run.references,
-        test=test,
+        references=with_reference_latents(run, run.references),
+        test=with_test_latents(run, test),
         filtered=filtered,
         image=encoder.image,
         looked_at=encoder.input,

@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import cast
 
 import numpy as np
+import pyarrow as pa
 
 from rayqc.config.base import JOINT
-from rayqc.distributed.encode import encode_images, in_order
 from rayqc.pipeline.run import Run
 from rayqc.regions import Candidates, FittedRegions, Regions
 from rayqc.regions.calibrated import CalibratedRegions
@@ -21,19 +21,16 @@ from rayqc.work.real_candidates import real_candidates
 LEAST_SEPARATION = 0.6
 
 
-def measured_coverage(run: Run, fitted: FittedRegions) -> MeasuredCoverage | None:
+def measured_coverage(
+    run: Run, fitted: FittedRegions, table: pa.Table, encoded: pa.Table
+) -> MeasuredCoverage:
     """Share of real test images that each statistic accepts; no setting depends on it.
 
-    Returns:
-        None where there are no test images.
+    Args:
+        table: columns id, label, image.
+        encoded: columns latent and, if the encoder gives them, middle, of the same images.
     """
     regions = fitted.regions
-    max_images = run.config.regions.measure_images
-    table = run.test_images(max_images) if max_images else None
-    if table is None:
-        return None
-    latents = encode_images(table, run.model, run.config, run.progress, "measure")
-    encoded = in_order(latents, table)
     test_images = real_candidates(
         table,
         latent_matrix(encoded),

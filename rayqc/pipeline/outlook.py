@@ -13,7 +13,9 @@ import numpy as np
 import pyarrow as pa
 
 from rayqc.config import Config, Files
+from rayqc.distributed.encode import rows_a_block
 from rayqc.encoders.base import EncoderKind
+from rayqc.encoders.batches import batch_on_cpu
 from rayqc.images.decode import limits_of
 from rayqc.images.look import ImageShape
 from rayqc.images.references import infer_shape
@@ -141,6 +143,12 @@ class Outlook:
         """
         rounds = -(-jobs // min(self.cpus, max(1, jobs)))
         return START_SECONDS + seconds * rounds / max(1, jobs) if jobs else 0.0
+
+    def encoding(self, images: int) -> tuple[float, int]:
+        """How long real images take to be encoded by actors, and in how many blocks."""
+        batch = batch_on_cpu(self.config.filter.micro_batch, self.pace.looked_at.size**2)
+        blocks = -(-images // rows_a_block(images, batch))
+        return self.shared(images * self.reference_seconds, blocks), blocks
 
     def memory_mb(self, jobs: int) -> float:
         """Of the workers at so many jobs."""

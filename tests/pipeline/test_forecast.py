@@ -39,7 +39,7 @@ def test_a_plan_says_what_each_stage_will_do():
     assert list(plan["stages"]) == list(STAGES.names)
     work = {name: stage["work"] for name, stage in plan["stages"].items()}
     assert work["train"] == "40 steps of the encoder vae"
-    assert work["fit"] == "encode 50 references, fit 4 scorers, measure 100 test images"
+    assert work["fit"] == "encode 50 references and 100 test images, fit 4 scorers"
     assert work["generate"] == "make 300 candidates"
     assert work["filter"] == "judge 300 candidates in 5 units"
     assert work["classify"] == "10 trainings (cnn), 1,000 test images"

@@ -21,7 +21,7 @@ class ArmInputs:
     """What the arms are made of, before a kind turns it into what its classifiers take."""
 
     references: pa.Table
-    """Columns id, label, image; so has `test`."""
+    """Columns id, label, image and, where it is known, latent; so has `test`."""
     test: pa.Table
     filtered: Folder
     """A finished filter's output."""

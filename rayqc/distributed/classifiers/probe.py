@@ -14,13 +14,12 @@ import torch
 from rayqc.config import Config
 from rayqc.distributed.classifiers.base import ArmInputs, ClassifierKind, Training
 from rayqc.distributed.classifiers.pixels import pixels_of, pool_pixels
-from rayqc.distributed.encode import encode_images, in_order
+from rayqc.distributed.encode import encode_images
 from rayqc.distributed.judged_pool import judged_of, latent_tables, pool_tables
 from rayqc.distributed.tasks import put_shared
 from rayqc.images.look import ImageShape
 from rayqc.models.features import edge_histograms
 from rayqc.models.vae import pixels_to_input
-from rayqc.progress import Progress
 from rayqc.storage import Folder
 from rayqc.training.arms import Images, LatentPool, Latents
 from rayqc.training.probe import probe_accuracy, train_probe
@@ -39,7 +38,7 @@ def put(inputs: ArmInputs) -> tuple[Any, Any, Any]:
     references, test, filtered = inputs.references, inputs.test, inputs.filtered
     if inputs.seen:
         return _put_edges(references, test, filtered, inputs.image, inputs.config)
-    return _put_latents(references, test, filtered, inputs.model, inputs.config, inputs.progress)
+    return _put_latents(inputs)
 
 
 def train(training: Training) -> float:
@@ -80,22 +79,16 @@ def _edges(images_NHWC: np.ndarray) -> np.ndarray:
     return torch.cat(parts).numpy()
 
 
-def _put_latents(
-    references: pa.Table,
-    test: pa.Table,
-    filtered: Folder,
-    model: Folder,
-    config: Config,
-    progress: Progress,
-) -> tuple[Any, Any, Any]:
+def _put_latents(inputs: ArmInputs) -> tuple[Any, Any, Any]:
+    filtered, config = inputs.filtered, inputs.config
 
     def latents(table: pa.Table, name: str) -> Latents:
-        encoded = encode_images(table, model, config, progress, name)
-        return Latents(
-            latent_ND=latent_matrix(in_order(encoded, table)), label_N=np.asarray(table["label"])
+        (encoded,) = encode_images(
+            [table], inputs.model, inputs.looked_at, config, inputs.progress, name
         )
+        return Latents(latent_ND=latent_matrix(encoded), label_N=np.asarray(table["label"]))
 
-    of_references = latents(references, "encode references")
+    of_references = latents(inputs.references, "encode references")
     tables = latent_tables(filtered, config)  # what the filter kept needs no second encoding
     if tables:
         latent_ND = latent_matrix(pa.concat_tables(tables)).astype(np.float32)
@@ -113,7 +106,7 @@ def _put_latents(
     )
     return (
         put_shared(of_references),
-        put_shared(latents(test, "encode test")),
+        put_shared(latents(inputs.test, "encode test")),
         put_shared(pool),
     )
 

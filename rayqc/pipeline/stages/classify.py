@@ -58,7 +58,6 @@ def show(summary: ClassifyResult, folder: str) -> Shown:
 def expect(outlook: Outlook) -> Expected:
     """Trainings of all arms and seeds, and what they are trained on."""
     from rayqc.distributed.classify import arms_of, kind_of, trainings_an_arm
-    from rayqc.distributed.encode import ROWS_A_BLOCK
     from rayqc.pipeline.outlook import Expected
 
     config, settings, pace = outlook.config, outlook.config.classify, outlook.pace
@@ -70,11 +69,9 @@ def expect(outlook: Outlook) -> Expected:
     seconds = 0.0
     if kind == "probe":
         each = pace.probe(images)
-        if not outlook.kind.saw_references:
-            # References and test images are encoded one after the other.
-            for count in (outlook.references, outlook.tests):
-                blocks = -(-count // ROWS_A_BLOCK)
-                seconds += outlook.shared(count * outlook.reference_seconds, blocks)
+        measured = config.regions.measure_images
+        if not outlook.kind.saw_references and outlook.tests > measured:
+            seconds += outlook.encoding(outlook.tests)[0]  # fit kept the latents of fewer
     elif kind == "finetune":
         # Every image is encoded once for the head, and the test images once more.
         each = pace.finetuning + (images + outlook.tests) * pace.encoded

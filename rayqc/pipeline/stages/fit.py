@@ -21,11 +21,12 @@ def work(run: Run) -> FitResult:
     """Encode the references, fit the regions that the settings ask for, and measure them."""
     import numpy as np
 
-    from rayqc.distributed.encode import encode_images, in_order
+    from rayqc.distributed.encode import encode_images
     from rayqc.distributed.fit import fit_regions
     from rayqc.encoders.vae import refuse_collapse, refuse_short
     from rayqc.pipeline.leaks import know_images
     from rayqc.pipeline.measured import measured_coverage, separation_warnings
+    from rayqc.pipeline.real_latents import keep_test_latents
     from rayqc.pipeline.run import REFERENCES
     from rayqc.regions import save_regions
     from rayqc.regions.calibrated import CalibratedRegions
@@ -38,15 +39,16 @@ def work(run: Run) -> FitResult:
     refuse_collapse(encoder.record, config.encoder.allow_collapse)
     refuse_short(encoder.record, config, encoder.image.size)
     know_images(run)  # again, since the test images may have changed since training
-    latents = encode_images(references, run.model, config, run.progress, "fit")
-    ordered_latents = in_order(latents, references)
-    write_table(run.folder, REFERENCES, ordered_latents)
+    most = config.regions.measure_images
+    test = run.test_images(most) if most else None
+    tables = [references] if test is None else [references, test]
+    latents, *rest = encode_images(tables, run.model, encoder.input, config, run.progress, "encode")
+    write_table(run.folder, REFERENCES, latents)
     for name in (LATENT, MIDDLE):
-        if name in ordered_latents.column_names and name not in references.column_names:
-            references = references.append_column(name, ordered_latents[name])
+        if name in latents.column_names and name not in references.column_names:
+            references = references.append_column(name, latents[name])
     fit = fit_regions(
         references,
-        latents,
         encoder.image,
         encoder.classes,
         config,
@@ -63,8 +65,12 @@ def work(run: Run) -> FitResult:
         "references": dict(zip(encoder.classes, count_K, strict=True)),
         "radius": dict(zip(encoder.classes, fit.neighbours.radius_K.tolist(), strict=True)),
         "separation": fit.separation,
-        "measured": measured_coverage(run, fitted),
+        "measured": None,
     }
+    if test is not None:
+        summary["measured"] = measured_coverage(run, fitted, test, rest[0])
+        if encoder.network.computes and not encoder.seen:
+            keep_test_latents(run, test, rest[0])
     if isinstance(fit.regions, CalibratedRegions):
         summary["guarantee"] = cast("GuaranteeFacts", asdict(fit.regions.guarantee))
         summary["thresholds"] = fit.regions.facts()["thresholds"]
@@ -104,14 +110,12 @@ def show(summary: FitResult, folder: str) -> Shown:
 
 def expect(outlook: Outlook) -> Expected:
     """References encoded, scorers fitted fold by fold, and test images measured."""
-    from rayqc.distributed.encode import ROWS_A_BLOCK
     from rayqc.pipeline.outlook import Expected
     from rayqc.printable import counted
 
     regions, scored = outlook.config.regions, outlook.references
     measured = min(outlook.tests, regions.measure_images)
-    image, blocks = outlook.reference_seconds, -(-scored // ROWS_A_BLOCK)
-    seconds = outlook.shared(scored * image, blocks)
+    seconds, blocks = outlook.encoding(scored + measured)
     scorers = 0
     if regions.kind == "calibrated":
         folds = regions.folds
@@ -119,11 +123,11 @@ def expect(outlook: Outlook) -> Expected:
         scorers = folds * (folds + 1) // 2 if regions.promise == "cv+" else folds + 1
         seconds += outlook.shared(scorers * outlook.pace.scorer(scored), scorers)
     # Measured images are decoded and scored by the driver after they were encoded.
-    seconds += outlook.shared(measured * image, -(-measured // ROWS_A_BLOCK)) + measured * image / 2
+    seconds += measured * outlook.reference_seconds / 2
     return Expected(
         seconds=seconds,
-        work=f"encode {outlook.references:,} references, fit {scorers or 'no'} scorers, "
-        f"measure {counted(measured, 'test image')}",
+        work=f"encode {outlook.references:,} references and {counted(measured, 'test image')}, "
+        f"fit {scorers or 'no'} scorers",
         memory_mb=outlook.memory_mb(max(blocks, scorers)),
         output_mb=outlook.references * outlook.pace.latent_dim * 4 / 1e6,
     )
@@ -133,7 +137,7 @@ STAGE = Stage(
     name="fit",
     help="fit each class's region to the references",
     needs=("train",),
-    outputs=("regions", "references.parquet", "known_images.parquet"),
+    outputs=("regions", "references.parquet", "known_images.parquet", "test_latents.parquet"),
     work=work,
     expect=expect,
     show=show,
