@@ -17,13 +17,15 @@ from typing import TYPE_CHECKING, Any
 from rayqc.imports import no_collection
 
 if TYPE_CHECKING:
+    from rayqc.api.cluster import doctor as doctor
+    from rayqc.api.cluster import submit as submit
     from rayqc.api.exported import export as export
     from rayqc.api.exported import hf_dataset as hf_dataset
     from rayqc.api.exported import torch_dataset as torch_dataset
     from rayqc.api.judged import inspect as inspect
-    from rayqc.api.judged import list_images as list_images
     from rayqc.api.judged import refilter as refilter
     from rayqc.api.judged import write_report as write_report
+    from rayqc.api.listed import list_images as list_images
     from rayqc.api.pools import filter_pool as filter_pool
     from rayqc.api.pools import generate_until as generate_until
     from rayqc.api.runs import classify as classify
@@ -31,12 +33,12 @@ if TYPE_CHECKING:
     from rayqc.api.runs import filter as filter
     from rayqc.api.runs import fit as fit
     from rayqc.api.runs import generate as generate
+    from rayqc.api.runs import plan as plan
     from rayqc.api.runs import run as run
     from rayqc.api.runs import train as train
     from rayqc.api.selected import select as select
     from rayqc.api.tools import check as check
     from rayqc.api.tools import clean as clean
-    from rayqc.api.tools import doctor as doctor
     from rayqc.api.tools import explain as explain
     from rayqc.api.tools import init as init
     from rayqc.api.tools import status as status
@@ -64,7 +66,7 @@ _MODULE_BY_NAME = {
     "explain": "api.tools",
     "export": "api.exported",
     "demo": "api.runs",
-    "doctor": "api.tools",
+    "doctor": "api.cluster",
     "filter": "api.runs",
     "filter_pool": "api.pools",
     "fit": "api.runs",
@@ -75,7 +77,7 @@ _MODULE_BY_NAME = {
     "inspect": "api.judged",
     "write_report": "api.judged",
     "select": "api.selected",
-    "list_images": "api.judged",
+    "list_images": "api.listed",
     "refilter": "api.judged",
     "plan": "api.runs",
     "run": "api.runs",

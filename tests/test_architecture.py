@@ -156,6 +156,16 @@ def test_what_only_some_commands_need_is_imported_by_them(module: str):
     assert done.stdout.split() == []
 
 
+def test_what_only_looks_answers_without_ray_and_torch():
+    """`status`, `list`, `init`, `check`, `explain` and `clean`: torch and Ray take two seconds."""
+    code = (
+        "import sys, rayqc.api.listed, rayqc.api.tools;"
+        "print(*(name for name in ('ray', 'torch', 'pandas') if name in sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
 def test_files_are_short():
     lines = [len(path.read_text(encoding="utf-8").splitlines()) for path in package_files()]
     assert max(lines) <= LONGEST_FILE

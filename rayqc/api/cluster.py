@@ -1,14 +1,16 @@
-"""Submit runs to a cluster."""
+"""What a user asks of a cluster: to examine its nodes, and to do a run as a job."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
+from rayqc.distributed.doctor import examine
+from rayqc.distributed.session import session
 from rayqc.distributed.submit import submit_run
 from rayqc.errors import ConfigError
 from rayqc.pipeline.settings import load_config
-from rayqc.tool_results import SubmitResult
+from rayqc.tool_results import DoctorResult, SubmitResult
 
 
 def submit(
@@ -61,3 +63,17 @@ def submit(
         working_dir=working_dir,
         follow=follow,
     )
+
+
+def doctor(*, address: str = "local", num_cpus: int | None = None) -> DoctorResult:
+    """Start or join Ray, look at every node, and warn of what will give trouble.
+
+    Args:
+        address: where Ray runs: `local`, `auto`, or a cluster's address.
+        num_cpus: CPUs of a local session; None takes the machine's.
+
+    Returns:
+        The driver's versions, facts of each node, and warnings.
+    """
+    with session(address, num_cpus):
+        return examine()

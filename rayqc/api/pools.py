@@ -10,8 +10,9 @@ from rayqc.generators.steering import Wanted
 from rayqc.ledger.manifest import load_totals
 from rayqc.ledger.owner import own, refuse_mixing
 from rayqc.ledger.plan import clear
-from rayqc.pipeline.judging import conclude, judge_sources, refuse_many_errors
+from rayqc.pipeline.judging import judge_sources, refuse_many_errors
 from rayqc.pipeline.levels import warn_of_other_levels
+from rayqc.pipeline.outputs import conclude
 from rayqc.pipeline.records import is_done
 from rayqc.pipeline.retry import refuse_both
 from rayqc.pipeline.retry import retry_errors as again

@@ -22,7 +22,7 @@ from rayqc.pipeline.outlook import Expected
 from rayqc.pipeline.records import clear_stages, is_done
 from rayqc.pipeline.retry import refuse_both
 from rayqc.pipeline.run import Run
-from rayqc.pipeline.run_folder import SameSections, Trust, open_run
+from rayqc.pipeline.run_folder import CONFIG, SameSections, Trust, open_run
 from rayqc.pipeline.run_stages import all_done, do_stage, result_of
 from rayqc.pipeline.same_content import same_sections
 from rayqc.pipeline.settings import load_config, without_untested_arms
@@ -71,7 +71,8 @@ def run(
         UserError: something that the user can put right; see `rayqc.errors`.
     """
     settings = _settings(config)
-    folder, looked = Folder(out), look_at_inputs(settings)
+    folder = Folder(out)
+    looked = look_at_inputs(settings, table=redo or not folder.exists(CONFIG))
     with own(folder):
         same = _same_sections(folder, progress)
         config_in_force = open_run(
@@ -102,7 +103,7 @@ def plan(config: Config | str, *, num_cpus: int | None = None) -> PlanResult:
         num_cpus: CPUs that it would have; None takes this machine's.
 
     Returns:
-        Classes, pool and units, and for each stage its work, time, memory and output: of CPUs like
+        Classes, pool and units, and for each stage its work, time, memory and output, on CPUs like
         this machine's, measured on a few of the images. Beside a GPU it takes less.
 
     Raises:
@@ -147,7 +148,8 @@ def train(
 ) -> EncoderRecord:
     """Start a run: draw the references and train the encoder on them. Arguments as for `run`."""
     settings = _settings(config)
-    folder, looked = Folder(out), look_at_inputs(settings)
+    folder = Folder(out)
+    looked = look_at_inputs(settings, table=redo or not folder.exists(CONFIG))
     with own(folder):
         same = _same_sections(folder, progress)
         open_run(folder, settings, redo, looked.digests, same_sections=same)

@@ -12,7 +12,7 @@ from rayqc.errors import ConfigError
 from rayqc.kinds import SELECTIONS
 from rayqc.ledger.manifest import load_totals
 from rayqc.ledger.owner import own, refuse_mixing
-from rayqc.pipeline.judging import conclude
+from rayqc.pipeline.outputs import conclude
 from rayqc.pipeline.run import Run
 from rayqc.pipeline.run_folder import Trust, open_run
 from rayqc.pipeline.select import IN_TASKS_FROM, measure_set, select_images

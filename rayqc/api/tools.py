@@ -1,4 +1,4 @@
-"""What a user calls besides the stages: check images, clean a folder, examine Ray's nodes."""
+"""What a user calls besides the stages: check images, clean a folder, look at a run."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import cast
 
 from rayqc.config import Data, parse_config
-from rayqc.distributed.doctor import examine
-from rayqc.distributed.session import session
 from rayqc.errors import ConflictError, InputError
 from rayqc.ledger.clean import orphans, remove
 from rayqc.ledger.owner import own
@@ -23,7 +21,6 @@ from rayqc.storage import Folder
 from rayqc.tool_results import (
     CheckResult,
     CleanResult,
-    DoctorResult,
     InitResult,
     SettingFacts,
     StateResult,
@@ -153,17 +150,3 @@ def clean(place: str, *, dry_run: bool = False) -> CleanResult:
             files += [output_folder.path(name) for name in orphan_names]
     count_key = "would_delete" if dry_run else "deleted"
     return cast("CleanResult", {count_key: len(files), "files": files})
-
-
-def doctor(*, address: str = "local", num_cpus: int | None = None) -> DoctorResult:
-    """Start or join Ray, look at every node, and warn of what will give trouble.
-
-    Args:
-        address: where Ray runs: `local`, `auto`, or a cluster's address.
-        num_cpus: CPUs of a local session; None takes the machine's.
-
-    Returns:
-        The driver's versions, facts of each node, and warnings.
-    """
-    with session(address, num_cpus):
-        return examine()

@@ -28,8 +28,9 @@ class Encoder(NamesCode):
     name: str | None = None
     """Of a timm or torchvision model, such as resnet18; of timm's also `hf-hub:...` and
     `local-dir:...`. Of open_clip's, such as ViT-B-32:laion2b_s34b_b79k or `hf-hub:...`. Of
-    transformers', a folder that holds one or its name on the Hub. Of `pretrained`: lite0, which
-    null takes, or lite1 or lite2, which see more and cost more (docs/photographs.md)."""
+    transformers', a folder that holds one or its name on the Hub. Of `pretrained`: lite2,
+    lite1 or lite0, which see less and cost less in that order (docs/photographs.md); null takes
+    the first of them whose package is installed."""
     weights: str | None = None
     """A local file of the model's weights; timm, and open_clip with a tag, take their own without
     one, from their cache or hub.
@@ -50,7 +51,7 @@ class Encoder(NamesCode):
     latent_dim: PositiveInt = 100
     """Latent dimensions D; the paper's 100 at every width."""
     steps: PositiveInt | None = None
-    """Optimiser steps; the paper names no figure. Null takes 2000, and 100 of a VAE of images above
+    """Optimiser steps; the paper names no figure. Null takes 2000, and 60 of a VAE of images above
     32 pixels that decides nothing: where regions are `calibrated`, and no pool entry is of kind
     `vae`. Near copies and nearest references are then rougher."""
     batch_size: PositiveInt = 32

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from rayqc.config.encoder import Encoder as EncoderSettings
 from rayqc.images.look import ImageShape
-from rayqc.models.latent import LatentNetwork
+
+if TYPE_CHECKING:  # what only names kinds needs no torch
+    from rayqc.models.latent import LatentNetwork
 
 Shape = dict[str, Any]
 """Everything about a network except its weights, as JSON: the argument of `EncoderKind.build`."""

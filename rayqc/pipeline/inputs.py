@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from rayqc.config import Config, Files
 from rayqc.encoders.base import EncoderKind
 from rayqc.errors import InputError
+from rayqc.generators.base import generator_kind
 from rayqc.kinds import ENCODERS
 from rayqc.ledger.plan import inputs_digest
 from rayqc.pipeline.class_table import Opened, compare_classes
-from rayqc.pipeline.generators import generator_kind
 from rayqc.pipeline.run_folder import Inputs
 from rayqc.sources import Source, open_source
 from rayqc.sources.parquet import ParquetSource

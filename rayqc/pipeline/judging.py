@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import asdict
-from typing import Any, cast
+from typing import Any
 
 from rayqc.config.settings import Filter
 from rayqc.distributed.filter import filter_pool
@@ -13,13 +13,10 @@ from rayqc.images.guarded import POISON
 from rayqc.ledger.compact import OVER_CAP
 from rayqc.ledger.manifest import Totals
 from rayqc.pipeline.making import compare_making, record_making
-from rayqc.pipeline.outputs import facts_of, write_outputs
 from rayqc.pipeline.run import Run
 from rayqc.pipeline.same_content import go_on_with_copies
 from rayqc.regions.calibrated import CalibratedRegions
 from rayqc.regions.statistic_choice import StatisticChoice
-from rayqc.report.acceptance import starved
-from rayqc.results import FilterResult
 from rayqc.storage import Folder
 from rayqc.units import Unit
 from rayqc.verdicts import ERROR, NOT_SELECTED
@@ -101,30 +98,6 @@ def keeps_latents(settings: Filter, images: int) -> bool:
     """Whether the latents of so many images are kept; see `filter.keep_latents`."""
     asked = settings.keep_latents
     return images <= MOST_KEPT if asked == "auto" else asked
-
-
-def conclude(
-    run: Run, judged: Folder, totals: Totals, *, coverage: float, own: bool
-) -> FilterResult:
-    """Count what was accepted, warn of classes with too few images, and write the pictures.
-
-    Args:
-        judged: a finished filter's or refilter's output.
-        coverage: what it was judged at.
-        own: whether it is the run's own pool: more pictures are made of it, in the run folder.
-    """
-    facts = facts_of(run, judged)
-    for line in starved(facts):
-        logger.warning(line)
-    if facts["same_as_test"]:
-        logger.warning(
-            "%d images of the pool have the bytes of test images, so that accuracy measured on "
-            "these is too high; take them out of the pool: their column message names the test "
-            "image",
-            facts["same_as_test"],
-        )
-    write_outputs(run, judged, totals, facts, coverage=coverage, own=own)
-    return cast("FilterResult", {**asdict(totals), "acceptance": facts})
 
 
 def refuse_many_errors(totals: Totals, run: Run) -> None:

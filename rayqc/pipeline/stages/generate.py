@@ -54,7 +54,7 @@ def work(run: Run) -> GenerateResult:
 def expect(outlook: Outlook) -> Expected:
     """The training of GANs, and the making of candidates where they are written first."""
     from rayqc.config import Gan
-    from rayqc.pipeline.generators import generator_kind
+    from rayqc.generators.base import generator_kind
     from rayqc.pipeline.outlook import TRAINER_SECONDS, Expected
     from rayqc.printable import counted
 

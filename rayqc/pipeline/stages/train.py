@@ -87,7 +87,8 @@ def _look_at_levels(run: Run) -> None:
 def _try_generators(run: Run) -> None:
     """Make one candidate of each entry that can be tried, so that errors come before training."""
     from rayqc.config import MadeHere
-    from rayqc.pipeline.generators import generator_kind, own_sources
+    from rayqc.generators.base import generator_kind
+    from rayqc.pipeline.generators import own_sources
     from rayqc.units import WHOLE
 
     for entry_number, source in own_sources(run).items():
