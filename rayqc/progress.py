@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from types import TracebackType
 from typing import Self
 
-from rayqc.printable import duration
+from rayqc.printable import counted, duration
+from rayqc.verdicts import ACCEPTED, ERROR, VERDICTS
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +29,8 @@ class Stage:
     def __init__(self, name: str, total: int, unit: str) -> None:
         self.name, self.total, self.unit = name, total, unit
         self.done = 0
+        self.outcomes: Counter[str] = Counter()
+        """Units by verdict, of those that have one; without those done before."""
         self._skipped = 0
         self._started_at = self._logged_at = time.monotonic()
         self._first_advance: tuple[float, int] | None = None
@@ -67,13 +71,18 @@ class Stage:
         return (self.done - before) / (now - since)
 
     def describe(self, now: float) -> str:
-        """Units done, rate and time left, in words."""
+        """Units done, rate and time left, share accepted and errors so far, in words."""
         text = f"{self.done:,}/{self.total:,} {self.unit}"
         rate = self.rate(now)
         if rate:
             left = max(self.total - self.done, 0) / rate
             speed = f"{rate:,.1f} {self.unit}/s" if rate >= 0.1 else f"{1 / rate:.0f} s each"
             text += f", {speed}, {duration(left)} left"
+        judged = sum(self.outcomes[verdict] for verdict in VERDICTS)
+        if judged:
+            text += f"; {self.outcomes[ACCEPTED] / judged:.0%} accepted"
+        if self.outcomes[ERROR]:
+            text += f", {counted(self.outcomes[ERROR], 'error')}"
         return text
 
     def moved(self, now: float) -> None:
@@ -94,6 +103,8 @@ def speak() -> None:
 
     `logging.getLogger("rayqc").setLevel("ERROR")` keeps rayqc quiet.
     """
+    # In a notebook Ray asks for widgets, which rayqc shows none of.
+    logging.getLogger("ray.widgets.util").setLevel(logging.WARNING)
     package = logging.getLogger("rayqc")
     if package.handlers or logging.getLogger().handlers:
         return

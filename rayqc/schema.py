@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from rayqc.kinds import SCORES
+from rayqc.verdicts import OF_EVIDENCE
 
 SCHEMA_VERSION = 5
 NO_LABEL = -1
@@ -22,7 +23,7 @@ IMAGE_TYPE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 
 def evidence_column(score: str) -> str:
     """The column that holds the evidence of a score, in nats."""
-    return f"{score}_evidence"
+    return f"{score}{OF_EVIDENCE}"
 
 
 CANDIDATE_FIELDS = [

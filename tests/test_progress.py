@@ -53,6 +53,22 @@ def test_what_was_done_before_is_no_part_of_the_rate(clock):
     assert stage.rate(now) == pytest.approx(2 / 100)
 
 
+def test_what_was_judged_so_far_is_said(clock):
+    stage = Progress().stage("filter", 1_000)
+    stage.outcomes.update({"accepted": 190, "rejected": 9, "error": 1})
+    clock(10)
+    stage.advance(200)
+    now = clock(10)
+    stage.outcomes.update({"accepted": 90, "rejected": 110})
+    stage.advance(200)
+    said = "400/1,000 images, 20.0 images/s, 30 s left; 70% accepted, 1 error"
+    assert stage.describe(now) == said
+    making = Progress().stage("generate", 10)
+    making.outcomes.update({"pool": 5})
+    making.advance(5)
+    assert making.describe(clock(0)) == "5/10 images"
+
+
 def test_the_python_interface_is_not_silent():
     """Lines of progress are shown unless the program has set up logging, or asked for quiet."""
     code = (

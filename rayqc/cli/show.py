@@ -38,6 +38,7 @@ from rayqc.tool_results import (
     SettingFacts,
     StateResult,
 )
+from rayqc.verdicts import OF_EVIDENCE
 
 SET_MEASURES: tuple[Literal["coverage", "recall", "different"], ...] = (
     "coverage",
@@ -110,9 +111,24 @@ def drawn_until(result: UntilResult, folder: str) -> Shown:
 
 
 def inspected(result: InspectResult, folder: str) -> Shown:
-    """An image's row."""
+    """The verdict and why, then the numbers behind it; `--json` has the whole row."""
+    evidence = [
+        f"{name.removesuffix(OF_EVIDENCE)} {value:.2f}"
+        for name, value in result.items()
+        if name.endswith(OF_EVIDENCE) and value is not None
+    ]
+    facts = {"why": result["why"], "evidence": ", ".join(evidence)}
+    if result["score"] is not None:
+        facts["score"] = f"{plain(result['score'])}, decided by {result['decided_by']}"
+        facts["p-value"] = result["p_value"] and plain(result["p_value"])
+    if result["nearest_reference"] is not None:
+        copy = ", and nearly a copy of it" if result["near_copy"] else ""
+        facts["nearest"] = f"{result['nearest_reference']} of {result['nearest_class']}{copy}"
+    facts |= {name: result[name] for name in ("source", "parent", "message", "picture")}
+    named = f" of class {result['class']}" if result["class"] is not None else ""
     return [
-        f"{name:>18}: {'-' if value is None else plain(value)}" for name, value in result.items()
+        f"{result['id']}{named}: {result['verdict']}",
+        *(f"{name:>8}: {value}" for name, value in facts.items() if value),
     ]
 
 

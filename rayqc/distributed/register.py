@@ -45,7 +45,7 @@ class Register:
     def __init__(self, living: Callable[[], set[str]]) -> None:
         self._living = living
         self._running: dict[int, Attempt] = {}
-        self._ended: list[int] = []
+        self._ended: list[tuple[int, dict[str, int]]] = []
         self._deaths: Counter[int] = Counter()
         self._actors: dict[str, Any] = {}
         self._stopped = False
@@ -67,13 +67,19 @@ class Register:
         self._running[job] = Attempt(job=job, node=node, pid=pid, actor=actor, since=time.time())
         return ISOLATE if self._deaths[job] >= DEATHS_TO_ISOLATE else DO
 
-    def end(self, job: int) -> None:
-        """The job is done, or failed with an error that the worker lived to tell."""
-        if self._running.pop(job, None):
-            self._ended.append(job)
+    def end(self, job: int, outcomes: dict[str, int] | None = None) -> None:
+        """The job is done, or failed with an error that the worker lived to tell.
 
-    def ended(self) -> list[int]:
-        """Jobs that ended since this was last asked; one may stand here twice."""
+        Args:
+            outcomes: rows by outcome, if the job has such.
+        """
+        if self._running.pop(job, None):
+            self._ended.append((job, outcomes or {}))
+
+    def ended(self) -> list[tuple[int, dict[str, int]]]:
+        """Jobs that ended since this was last asked, and their rows by outcome; one may stand here
+        twice.
+        """
         found, self._ended = self._ended, []
         return found
 

@@ -32,11 +32,14 @@ STDERR = 2
 class UnitWorker(Protocol):
     """Does one unit from reading to commit."""
 
-    def __call__(self, index: int, unit: Unit, poison: dict[int, str]) -> None:
+    def __call__(self, index: int, unit: Unit, poison: dict[int, str]) -> dict[str, int]:
         """Do the unit, and commit it under its index.
 
         Args:
             poison: rows to leave alone, and why; found where the worker is `isolate.Isolable`.
+
+        Returns:
+            Rows by outcome.
         """
         ...
 
@@ -74,6 +77,7 @@ class UnitActor:
         order = ray.get(self.register.begin.remote(index, self.node, os.getpid(), self.name))
         if order == LEAVE:
             return
+        outcomes: dict[str, int] = {}
         try:
             if order == GIVE_UP:
                 raise StoppedError(
@@ -86,9 +90,9 @@ class UnitActor:
                 careful = order == ISOLATE and hasattr(self.worker, "rehearsal")
                 poison = find_poison(self.make_worker, unit, self.seconds) if careful else {}
                 with _alarm(self.seconds):
-                    self.worker(index, unit, poison)
+                    outcomes = self.worker(index, unit, poison)
         finally:
-            self.register.end.remote(index)
+            self.register.end.remote(index, outcomes)
 
 
 @contextmanager

@@ -151,7 +151,11 @@ class _Pass:
             found = self._answers.get(timeout=SECONDS_BETWEEN_LOOKS)
         if isinstance(found, BaseException):
             raise found
-        rows = sum(self._left.pop(job, 0) for job in ray.get(self._register.ended.remote()))
+        rows = 0
+        for job, outcomes in ray.get(self._register.ended.remote()):
+            if job in self._left:
+                rows += self._left.pop(job)
+                self._stage.outcomes.update(outcomes)
         if rows:
             self._stage.advance(rows)
         self._over = found is None

@@ -83,10 +83,10 @@ def _kept_latent(filtered: Folder, name: str) -> np.ndarray:
         InputError: it was not kept.
     """
     for part in load_files(filtered)["scores"]:
-        table = read_table(filtered, part.path)
-        row = pc.index(table["id"], pa.scalar(name)).as_py()
-        if row >= 0 and LATENT in table.column_names:
-            return latent_matrix(table.slice(row, 1)).astype(np.float32)
+        row = pc.index(read_table(filtered, part.path, columns=["id"])["id"], name).as_py()
+        table = read_table(filtered, part.path).slice(row, 1) if row >= 0 else None
+        if table is not None and LATENT in table.column_names:
+            return latent_matrix(table).astype(np.float32)
     raise InputError(
         f"{filtered} keeps no latents, so that what {name} is near to cannot be shown; judge it "
         "with filter.keep_latents: true"

@@ -109,7 +109,7 @@ class FilterWorker:
         self.known = KnownImages(spec.run)
         self.threads = ThreadPoolExecutor(spec.threads) if spec.threads > 1 else None
 
-    def __call__(self, index: int, unit: Unit, poison: dict[int, str]) -> None:
+    def __call__(self, index: int, unit: Unit, poison: dict[int, str]) -> dict[str, int]:
         """Judge all rows of the unit and commit them.
 
         Args:
@@ -125,7 +125,7 @@ class FilterWorker:
         label = pa.array(label_N, mask=label_N == UNKNOWN)
         content = content_of(table["id"].to_pylist(), label_N.tolist(), contents_of(table))
         table = table.set_column(2, "label", label).select(candidate_schema(()).names)
-        self._commit(index, table, label_N, judged, content)
+        return self._commit(index, table, label_N, judged, content)
 
     def rehearsal(self, unit: Unit) -> tuple[int, Callable[[int], None]]:
         """The unit's number of rows, and a function that judges one row; see `isolate.Isolable`."""
@@ -289,7 +289,7 @@ class FilterWorker:
 
     def _commit(
         self, index: int, table: pa.Table, label_N: np.ndarray, judged: Judgement, content: str
-    ) -> None:
+    ) -> dict[str, int]:
         classes = self.fitted.regions.classes
         pool_columns = {name: table[name] for name in table.column_names}
         rows = pa.table({**pool_columns, **judged.columns}, schema=verdict_schema(classes))
@@ -308,13 +308,15 @@ class FilterWorker:
             name = classes[label] if label != UNKNOWN else ""
             by_class.setdefault(name, {})[verdict] = count
         verdict_counts = Counter(judged.verdict_N)
+        outcomes = {verdict: verdict_counts[verdict] for verdict in VERDICTS}
         commit_unit(
             self.spec.out,
             index,
             self.work,
             tables,
-            outcomes={verdict: verdict_counts[verdict] for verdict in VERDICTS},
+            outcomes=outcomes,
             reasons=dict(Counter(judged.reason_N)),
             by_class=by_class,
             content=content,
         )
+        return outcomes

@@ -23,19 +23,21 @@ class GenerateWorker:
         self.sources = sources
         self.work = work_digest(out)
 
-    def __call__(self, index: int, unit: Unit, poison: dict[int, str]) -> None:
+    def __call__(self, index: int, unit: Unit, poison: dict[int, str]) -> dict[str, int]:
         """Make the unit's candidates and commit them."""
         source = self.sources[unit.entry]
         # A candidate that could not be made stays in the pool, without an image: nothing is lost.
         table = source.read(unit).select(candidate_schema(()).names)
         label_N = np.asarray(table["label"])
         counts = Counter(source.classes[label] for label in label_N)
+        outcomes = {"pool": table.num_rows}
         commit_unit(
             self.out,
             index,
             self.work,
             {"pool": table},
-            outcomes={"pool": table.num_rows},
+            outcomes=outcomes,
             reasons={},
             by_class={name: {"pool": count} for name, count in counts.items()},
         )
+        return outcomes

@@ -236,8 +236,8 @@ def test_deciding_again_and_looking_closer_from_the_command_line(capsys, tiny_ru
     assert "name the run that judged it with --judged-by" in capsys.readouterr().err
     assert main([*argv, "--judged-by", str(tiny_run)]) == 0
     said = capsys.readouterr().out
-    assert "nearest_reference: " in said
-    assert "decided_by: " in said
+    assert " nearest: " in said
+    assert ", decided by " in said
     assert picture.exists()
 
 
@@ -285,3 +285,11 @@ def test_shells_complete_commands_and_flags(capsys):
     script = capsys.readouterr().out
     for word in ("refilter", "--per-class", "--coverage"):
         assert word in script
+
+
+def test_settings_are_explained_under_both_names(capsys):
+    assert main(["explain", "encoder.steps"]) == 0
+    said = capsys.readouterr().out
+    assert main(["config", "explain", "encoder.steps"]) == 0
+    assert capsys.readouterr().out == said
+    assert "Optimiser steps" in said

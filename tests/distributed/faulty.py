@@ -36,8 +36,9 @@ class DyingWorker(FilterWorker):
         self.death = self.death or self._take()
         at = self.death.with_name(f"at-{self.death.name}")
         at.touch()
-        super().__call__(index, unit, poison)
+        outcomes = super().__call__(index, unit, poison)
         at.unlink()
+        return outcomes
 
     def _take(self):
         place = Path(self.spec.out.location).parent

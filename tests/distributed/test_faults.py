@@ -146,6 +146,7 @@ def test_nothing_is_left_behind_by_work_that_ended(tiny_run, tmp_path):
 
 
 def test_a_watchdog_does_not_repeat_itself(ray_session, monkeypatch, caplog):
+    caplog.set_level("INFO", logger="rayqc")  # whatever ran before
     now = [0.0]
     monkeypatch.setattr("rayqc.distributed.watch.time.monotonic", lambda: now[0])
     here = ray.get_runtime_context().get_node_id()

@@ -49,7 +49,8 @@ def test_jobs_that_end_are_no_deaths_and_nothing_begins_after_the_stop():
     register = Register(lambda: {"a"})
     for turn in range(5):
         assert register.begin(7, "a", turn) == DO
-        register.end(7)
+        register.end(7, {"accepted": turn})
+    assert register.ended() == [(7, {"accepted": turn}) for turn in range(5)]
     register.begin(9, "a", 1)
     register.stop()
     assert register.begin(8, "a", 1) == LEAVE

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import unquote
 
 import numpy as np
 import pyarrow as pa
@@ -96,41 +97,74 @@ def test_names_from_a_pool_do_nothing_in_the_page(tiny_run, tmp_path):
     assert rayqc.write_report(str(out), run=str(tiny_run)) == {"report": str(out / NAME)}
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
-def test_in_a_browser_the_page_draws_and_filters(tiny_run, tmp_path):
-    """The page with a line that chooses the class 1, and says in its title what it shows then."""
-    choose = """
-      const select = document.getElementById("filters").elements["class"];
-      select.value = "1";
-      select.dispatchEvent(new Event("input", { bubbles: true }));
-      const cards = document.querySelectorAll(".card").length;
-      const dots = document.querySelectorAll("#map-plot circle").length;
-      const bars = document.querySelectorAll(".bars svg").length;
-      const found = document.getElementById("found").textContent;
-      document.title = ["shown", cards, dots, bars, found].join("|");
-    </script></body>"""
-    text = (tiny_run / NAME).read_text(encoding="utf-8")
-    page = tmp_path / "page.html"
-    page.write_text(text.replace("</script>\n</body>", choose), encoding="utf-8")
+ACT = """
+  const set = (element, value) => {
+    element.value = value;
+    element.dispatchEvent(new Event("input", { bubbles: true }));
+  };
+  const form = document.getElementById("filters").elements, said = {};
+  const found = () => document.getElementById("found").textContent;
+  const count = (selector) => document.querySelectorAll(selector).length;
+  said.dots = count("#map-plot circle");
+  said.bars = count(".bars svg");
+  set(form["class"], "1");
+  said.ofClass = [count(".card"), found()];
+  set(form["class"], "");
+  set(form["reason"], REASON);
+  said.ofReason = [count(".card"), found()];
+  set(document.getElementById("coverage"), COVERAGE);
+  said.coverage = document.getElementById("coverage-says").textContent;
+  said.kept = [...document.querySelectorAll("#class-table .kept")].map((cell) => cell.textContent);
+  const widths = [...document.querySelectorAll("#arms-plot svg, #curve-plot svg")];
+  said.cut = widths.filter((plot) => plot.clientWidth > plot.parentElement.clientWidth).length;
+  said.page = document.documentElement.scrollWidth - innerWidth;
+  document.title = "said " + encodeURIComponent(JSON.stringify(said));
+</script></body>"""
+"""What a reader does on the page, and what it shows then, in its title."""
+
+
+def in_browser(text: str, width: int, folder: Path) -> dict:
+    page = folder / "page.html"
+    page.write_text(text, encoding="utf-8")
     words = "--headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking"
-    command = [str(CHROMIUM), *words.split(), f"--user-data-dir={tmp_path / 'profile'}"]
-    found = subprocess.run(
-        [*command, "--virtual-time-budget=4000", "--dump-dom", f"file://{page}"],
+    command = [str(CHROMIUM), *words.split(), f"--user-data-dir={folder / 'profile'}"]
+    done = subprocess.run(
+        [
+            *(*command, f"--window-size={width},900", "--virtual-time-budget=4000"),
+            *("--dump-dom", f"file://{page}"),
+        ],
         capture_output=True,
         text=True,
         timeout=120,
         check=True,
     )
+    title = re.search(r"<title>said (.*)</title>", done.stdout)
+    assert title, done.stdout[-2000:]
+    return json.loads(unquote(title[1]))
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+@pytest.mark.parametrize("width", [400, 1400])
+def test_in_a_browser_the_page_draws_filters_and_moves_its_threshold(width, tiny_run, tmp_path):
     facts, _ = read(tiny_run / NAME)
-    of_one = [item for item in facts["items"] if item["class"] == "1"]
-    places = [one for one in facts["items"] + facts["references"] if one["place"]]
-    title = re.search(r"<title>shown\|(.*)</title>", found.stdout)
-    assert title, found.stdout[-2000:]
-    cards, dots, bars, words = title[1].split("|")
-    assert int(cards) == min(len(of_one), 60)
-    assert int(dots) == len(places)
-    assert int(bars) == len(facts["classes"])
-    assert words.startswith(f"{len(of_one)} of the {len(facts['items'])} ")
+    items = facts["items"]
+    reason = next(item["reason"] for item in items if item["verdict"] == "rejected")
+    act = ACT.replace("REASON", json.dumps(reason))
+    act = act.replace("COVERAGE", str(facts["coverages"].index(0.8)))
+    text = (tiny_run / NAME).read_text(encoding="utf-8")
+    said = in_browser(text.replace("</script>\n</body>", act), width, tmp_path)
+    assert said["dots"] == len([one for one in items + facts["references"] if one["place"]])
+    assert said["bars"] == len(facts["classes"])
+    for key, value, name in (("class", "1", "ofClass"), ("reason", reason, "ofReason")):
+        chosen = [item for item in items if item[key] == value]
+        assert said[name][0] == min(len(chosen), 60)
+        assert said[name][1].startswith(f"{len(chosen)} of the {len(items)} ")
+    again = rayqc.refilter(str(tiny_run), str(tmp_path / "again"), coverage=0.8, scores_only=True)
+    assert said["coverage"].startswith(f"80.0%: {again['outcomes']['accepted']} accepted (")
+    by_class = again["acceptance"]["by_class"]
+    assert said["kept"] == [str(by_class[row["name"]]["accepted"]) for row in facts["classes"]]
+    assert said["cut"] == 0
+    assert said["page"] <= 0
 
 
 def test_pictures_are_small_and_none_of_what_is_no_image(rng):

@@ -25,10 +25,13 @@ function svg(name, attributes = {}, text) {
 const canvas = (width, height, label) =>
   svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label });
 
+// As wide as there is room, so that letters keep their size on a phone.
+const roomIn = (place) => Math.max(260, Math.min(680, place.clientWidth || 640));
+
 function drawArms() {
   const place = at("arms-plot");
   if (!place) return;
-  const row = 26, left = 90, width = 640, height = facts.arms.length * row + 30;
+  const row = 26, left = 70, width = roomIn(place), steps = width < 450 ? 2 : 4, height = facts.arms.length * row + 30;
   // What was rejected is often far below, and would press the others together.
   const compared = facts.arms.filter((arm) => arm.name !== "rejected");
   const ends = (compared.length ? compared : facts.arms).flatMap((arm) => [arm.mean - arm.half, arm.mean + arm.half]);
@@ -37,8 +40,8 @@ function drawArms() {
   const inside = (value) => Math.min(high, Math.max(low, value));
   const x = (value) => left + ((inside(value) - low) / (high - low)) * (width - left - 24);
   const plot = canvas(width, height, "accuracy of each arm with its 95% interval");
-  for (let step = 0; step <= 4; step++) {
-    const value = low + (step / 4) * (high - low);
+  for (let step = 0; step <= steps; step++) {
+    const value = low + (step / steps) * (high - low);
     plot.append(svg("line", { x1: x(value), x2: x(value), y1: 4, y2: height - 22, stroke: "var(--line)" }));
     plot.append(svg("text", { x: x(value), y: height - 6, "text-anchor": "middle" }, percent(value, 1)));
   }
@@ -50,11 +53,11 @@ function drawArms() {
     if (arm.mean < low) plot.append(svg("text", { x: left + 4, y: y + 4 }, `◂ ${percent(arm.mean, 1)}`));
     else plot.append(svg("circle", { cx: x(arm.mean), cy: y, r: 5, style: `fill:${colour}` }));
   });
-  place.append(plot);
+  place.replaceChildren(plot);
 }
 
 function drawCurve(chosen) {
-  const width = 640, height = 170, left = 44, bottom = 26, n = facts.coverages.length;
+  const place = at("curve-plot"), width = roomIn(place), height = 170, left = 44, bottom = 26, n = facts.coverages.length;
   const x = (index) => left + (index / (n - 1)) * (width - left - 16);
   const y = (value) => 8 + (1 - value) * (height - bottom - 8);
   const plot = canvas(width, height, "share of the pool accepted against coverage");
@@ -67,7 +70,7 @@ function drawCurve(chosen) {
   const path = facts.curve.map((value, index) => `${index ? "L" : "M"}${x(index)} ${y(value)}`).join("");
   plot.append(svg("path", { d: path, fill: "none", stroke: "var(--blue)", "stroke-width": 2 }));
   plot.append(svg("circle", { cx: x(chosen), cy: y(facts.curve[chosen]), r: 6, style: "fill:var(--blue)" }));
-  at("curve-plot").replaceChildren(plot);
+  place.replaceChildren(plot);
 }
 
 function nearestCoverage() {
@@ -235,6 +238,10 @@ if (at("coverage")) {
   drawCurve(nearestCoverage());
   sayCoverage(nearestCoverage());
 }
+addEventListener("resize", () => {
+  drawArms();
+  if (at("coverage")) drawCurve(Number(at("coverage").value));
+});
 at("inspect").textContent = `rayqc inspect ${facts.folder.replace(/\/filtered$/, "")} ID`;
 fillFilters();
 drawMap();
