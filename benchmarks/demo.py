@@ -17,8 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from rayqc.pipeline.demos import DEMO_POOLS, FAULTY
+from rayqc.pipeline.demos import DEMO_POOLS
 from rayqc.report.intervals import mean_interval
+from rayqc.shown.commands import FAULTY
 
 ARMS = ("before", "after", "random", "all", "rejected")
 

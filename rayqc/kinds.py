@@ -173,6 +173,13 @@ OUTPUTS = Kinds(
 )
 """Files for people to look at, by name, written when a filter ends: `report.base.Output`."""
 
+TRACKERS = Kinds(
+    "tracker",
+    tensorboard="rayqc.trackers.tensorboard:KIND",
+    mlflow="rayqc.trackers.mlflow:KIND",
+)
+"""What else records a run while it goes: `trackers.base.StartTracker`."""
+
 EXPORTS = Kinds(
     "layout",
     imagefolder="rayqc.exports.imagefolder:KIND",

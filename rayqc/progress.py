@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
 from typing import Self
 
@@ -13,7 +15,8 @@ from rayqc.verdicts import ACCEPTED, ERROR, VERDICTS
 
 logger = logging.getLogger(__name__)
 
-SECONDS_BETWEEN_LINES = 5.0
+SECONDS_BETWEEN_LINES = 15.0
+LOSS = "loss"
 FEW = 8
 """Units after the first advance from which on the rate leaves out what came before it."""
 
@@ -31,6 +34,12 @@ class Stage:
         self.done = 0
         self.outcomes: Counter[str] = Counter()
         """Units by verdict, of those that have one; without those done before."""
+        self.values: Mapping[str, float] = {}
+        """What a training measured last, by name."""
+        self.hearers: list[Callable[[str, int, Mapping[str, float]], None]] = []
+        """Are told the stage's name, a step, and values by name: of a training what it measured,
+        of other work how far it is and what came of it so far."""
+        self._told_at = 0.0
         self._skipped = 0
         self._started_at = self._logged_at = time.monotonic()
         self._first_advance: tuple[float, int] | None = None
@@ -60,6 +69,22 @@ class Stage:
         if self._first_advance is None:
             self._first_advance = (now, self.done)
         self.moved(now)
+        if (
+            self.hearers
+            and self.outcomes
+            and (now - self._told_at >= SECONDS_BETWEEN_LINES or self.done >= self.total)
+        ):
+            self._told_at = now
+            self._tell(self.done, {f"{verdict} so far": n for verdict, n in self.outcomes.items()})
+
+    def measured(self, step: int, values: Mapping[str, float]) -> None:
+        """Take what a training measured at a step, by name."""
+        self.values = values
+        self._tell(step, values)
+
+    def _tell(self, step: int, values: Mapping[str, float]) -> None:
+        for hear in self.hearers:
+            hear(self.name, step, values)
 
     def rate(self, now: float) -> float | None:
         """Units per second; None in the first half second after the first advance."""
@@ -71,13 +96,21 @@ class Stage:
         return (self.done - before) / (now - since)
 
     def describe(self, now: float) -> str:
-        """Units done, rate and time left, share accepted and errors so far, in words."""
+        """Units done, rate and time left, and what is known so far, in words."""
         text = f"{self.done:,}/{self.total:,} {self.unit}"
         rate = self.rate(now)
         if rate:
             left = max(self.total - self.done, 0) / rate
             speed = f"{rate:,.1f} {self.unit}/s" if rate >= 0.1 else f"{1 / rate:.0f} s each"
             text += f", {speed}, {duration(left)} left"
+        return text + self._so_far()
+
+    def counted(self) -> str:
+        """Units done in this go, and what is known of them, in words."""
+        return f"{self.done - self._skipped:,} {self.unit}{self._so_far()}"
+
+    def _so_far(self) -> str:
+        text = f"; {LOSS} {self.values[LOSS]:.4g}" if LOSS in self.values else ""
         judged = sum(self.outcomes[verdict] for verdict in VERDICTS)
         if judged:
             text += f"; {self.outcomes[ACCEPTED] / judged:.0%} accepted"
@@ -94,8 +127,7 @@ class Stage:
     def finished(self) -> None:
         """Called once at the end."""
         seconds = time.monotonic() - self._started_at
-        count = f"{self.done - self._skipped:,}"
-        logger.info("%s: %s %s in %.1f s", self.name, count, self.unit, seconds)
+        logger.info("%s: %s in %.1f s", self.name, self.counted(), seconds)
 
 
 def speak() -> None:
@@ -118,6 +150,19 @@ def speak() -> None:
 
 class Progress:
     """Makes the counters of stages; a subclass shows them in another way."""
+
+    def stages(self, expected: Mapping[str, float | None]) -> AbstractContextManager[None]:
+        """Do several stages in a `with` of this.
+
+        Args:
+            expected: names of the stages in their order, and the seconds that each is expected to
+                take; None where nothing tells.
+        """
+        return nullcontext()
+
+    def doing(self, name: str) -> AbstractContextManager[None]:
+        """Do a stage in a `with` of this; counters within are of its parts."""
+        return nullcontext()
 
     def stage(self, name: str, total: int, unit: str = "images") -> Stage:
         """A counter for `total` units of work called `name`; use it in a `with`."""

@@ -27,6 +27,7 @@ FLOORS = {
     "report": 7,
     "exports": 7,
     "selection": 1,
+    "trackers": 2,
     "work": 6,
     "regions": 5,
     "generators": 5,
@@ -42,6 +43,7 @@ FLOORS = {
     "config": 0,
     "errors": 0,
     "imports": 0,
+    "live": 0,
     "kinds": 0,
     "printable": 0,
     "progress": 0,
@@ -67,6 +69,7 @@ GROUND_FLOOR_ORDER = (
     "units",
     "schema",
     "progress",
+    "live",
     "results",
     "tool_results",
     "shown",
@@ -87,6 +90,7 @@ TABLES = {
     "OUTPUTS": "report",
     "SELECTIONS": "selection",
     "STAGES": "pipeline",
+    "TRACKERS": "trackers",
 }
 """Tables of the register, and the room that their kinds are at home in."""
 

@@ -23,5 +23,10 @@ def test_the_notebook_runs_and_filtering_pays_in_it(tmp_path, monkeypatch):
     result = json.loads((tmp_path / "runs/photographs/result.json").read_text())
     assert result["ledger"]["read"] == 160
     assert result["classify"]["differences"]["accepted - random"]["mean"] > 0
+    shown = [
+        output.get("data", {}) for cell in notebook.cells for output in cell.get("outputs", [])
+    ]
+    assert any("accepted by class" in data.get("text/html", "") for data in shown)
+    assert any("application/vnd.jupyter.widget-view+json" in data for data in shown)
     said = "".join(output.get("text", "") for output in notebook.cells[-1].outputs)
     assert said.startswith("40 real and ")

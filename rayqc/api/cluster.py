@@ -10,9 +10,13 @@ from rayqc.distributed.session import session
 from rayqc.distributed.submit import submit_run
 from rayqc.errors import ConfigError
 from rayqc.pipeline.settings import load_config
+from rayqc.shown.base import plain_lines
+from rayqc.shown.commands import examined
+from rayqc.shown.displayed import shown_by
 from rayqc.tool_results import DoctorResult, SubmitResult
 
 
+@shown_by(plain_lines)
 def submit(
     config: str,
     out: str,
@@ -65,6 +69,7 @@ def submit(
     )
 
 
+@shown_by(examined)
 def doctor(*, address: str = "local", num_cpus: int | None = None) -> DoctorResult:
     """Start or join Ray, look at every node, and warn of what will give trouble.
 

@@ -14,8 +14,11 @@ from rayqc.ledger.judged import classes_of, judged_folder
 from rayqc.ledger.manifest import load_files
 from rayqc.ledger.owner import own
 from rayqc.ledger.plan import MANIFEST
+from rayqc.live import usual_progress
 from rayqc.progress import Progress
 from rayqc.report.data_card import NAME, PATTERN, header
+from rayqc.shown.commands import exported
+from rayqc.shown.displayed import shown_by
 from rayqc.storage import Folder, digest, read_json, read_table, write_json
 from rayqc.tool_results import ExportResult
 from rayqc.verdicts import ACCEPTED, VERDICTS
@@ -24,6 +27,7 @@ EXPORT = "export.json"
 """What an export is of, written first; another export into the same folder is refused."""
 
 
+@shown_by(exported)
 def export(
     source: str,
     out: str,
@@ -65,7 +69,7 @@ def export(
     elif target.names():
         raise ConflictError(f"{out} holds files already; give the export a folder of its own")
     count = sum(shard.rows for shard in shards)
-    with own(target), (progress or Progress()).stage("export", count) as stage:
+    with own(target), (progress or usual_progress()).stage("export", count) as stage:
         write_json(target, EXPORT, work)
         task = ExportTask(
             judged=judged,

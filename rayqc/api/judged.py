@@ -16,10 +16,14 @@ from rayqc.pipeline.refilter import decide_again
 from rayqc.pipeline.run import Run
 from rayqc.pipeline.run_folder import CONFIG, Trust, open_run
 from rayqc.results import FilterResult, InspectResult
+from rayqc.shown.base import filter_lines
+from rayqc.shown.commands import inspected, page_written
+from rayqc.shown.displayed import shown_by
 from rayqc.storage import Folder
 from rayqc.tool_results import ReportResult
 
 
+@shown_by(filter_lines)
 def refilter(
     source: str,
     out: str,
@@ -59,6 +63,7 @@ def refilter(
         return conclude(judging_run, target, totals, coverage=level, own=False)
 
 
+@shown_by(page_written)
 def write_report(source: str, *, run: str | None = None, trust: Trust = None) -> ReportResult:
     """Write `report.html` anew: one page to look at, without network, of what a filter found.
 
@@ -75,6 +80,7 @@ def write_report(source: str, *, run: str | None = None, trust: Trust = None) ->
     return {"report": remake_outputs(judging_run, filtered)[0]}
 
 
+@shown_by(inspected)
 def inspect(
     source: str,
     id_: str,

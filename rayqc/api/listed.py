@@ -7,9 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from rayqc.ledger.judged import Picked, judged_folder, judged_tables, write_csv
+from rayqc.shown.commands import listed
+from rayqc.shown.displayed import shown_by
 from rayqc.tool_results import ListResult
 
 
+@shown_by(listed)
 def list_images(
     source: str,
     *,

@@ -23,11 +23,15 @@ from rayqc.pipeline.until import draw_until
 from rayqc.progress import Progress
 from rayqc.regions.statistic_choice import StatisticChoice
 from rayqc.results import FilterResult, UntilResult
+from rayqc.shown.base import filter_lines
+from rayqc.shown.commands import drawn_until
+from rayqc.shown.displayed import shown_by
 from rayqc.sources import open_source
 from rayqc.storage import Folder
 from rayqc.work.match_classes import match_classes
 
 
+@shown_by(drawn_until)
 def generate_until(
     run: str,
     out: str,
@@ -78,6 +82,7 @@ def generate_until(
     return result
 
 
+@shown_by(filter_lines)
 def filter_pool(
     run: str,
     pool: str,

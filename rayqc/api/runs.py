@@ -14,6 +14,7 @@ from rayqc.errors import InputError
 from rayqc.kinds import STAGES
 from rayqc.ledger.manifest import load_totals
 from rayqc.ledger.owner import own
+from rayqc.live import usual_progress
 from rayqc.pipeline.demos import DemoPool, demo_config
 from rayqc.pipeline.forecast import foretell, plan_of
 from rayqc.pipeline.inputs import Looked, look_at_inputs
@@ -26,8 +27,9 @@ from rayqc.pipeline.run_folder import CONFIG, SameSections, Trust, open_run
 from rayqc.pipeline.run_stages import all_done, do_stage, result_of
 from rayqc.pipeline.same_content import same_sections
 from rayqc.pipeline.settings import load_config, without_untested_arms
-from rayqc.pipeline.stage import downstream
+from rayqc.pipeline.stage import downstream, stage
 from rayqc.pipeline.stages import filter as filter_stage
+from rayqc.pipeline.tracking import tracked
 from rayqc.progress import Progress
 from rayqc.results import (
     ClassifyResult,
@@ -37,12 +39,18 @@ from rayqc.results import (
     GenerateResult,
     RunResult,
 )
+from rayqc.shown.base import filter_lines
+from rayqc.shown.commands import demo as demo_shown
+from rayqc.shown.commands import whole_run
+from rayqc.shown.displayed import displayed, shown_by
+from rayqc.shown.plan import planned
 from rayqc.storage import Folder
 from rayqc.tool_results import PlanResult
 
 logger = logging.getLogger(__name__)
 
 
+@shown_by(whole_run)
 def run(
     config: Config | str,
     out: str,
@@ -71,7 +79,7 @@ def run(
         UserError: something that the user can put right; see `rayqc.errors`.
     """
     settings = _settings(config)
-    folder = Folder(out)
+    folder, progress = Folder(out), progress or usual_progress()
     looked = look_at_inputs(settings, table=redo or not folder.exists(CONFIG))
     with own(folder):
         same = _same_sections(folder, progress)
@@ -79,10 +87,13 @@ def run(
             folder, settings, redo, looked.digests, same_sections=same, goes_on=True
         )
         opened_run = Run(folder, config_in_force, progress)
-        with _session_for(opened_run, STAGES.names, address, num_cpus):
+        with _session_for(opened_run, STAGES.names, address, num_cpus), tracked(opened_run):
             expected = _foretell(opened_run, looked)
-            for name in STAGES.names:
-                do_stage(opened_run, name, expected.get(name))
+            left = [name for name in STAGES.names if not is_done(folder, name)]
+            seconds = {name: expected[name].seconds if name in expected else None for name in left}
+            with opened_run.progress.stages(seconds):
+                for name in STAGES.names:
+                    do_stage(opened_run, name, expected.get(name))
     refuse_many_errors(load_totals(opened_run.filtered), opened_run)
     return result_of(opened_run)
 
@@ -95,6 +106,7 @@ def _foretell(run: Run, looked: Looked) -> dict[str, Expected]:
     return foretell(run.asked, looked, cpus_of_all(), left)
 
 
+@shown_by(planned)
 def plan(config: Config | str, *, num_cpus: int | None = None) -> PlanResult:
     """What a run with these settings would do and take, without Ray and without a run folder.
 
@@ -114,10 +126,11 @@ def plan(config: Config | str, *, num_cpus: int | None = None) -> PlanResult:
     return plan_of(settings, looked, num_cpus or cpus_allowed(), STAGES.names)
 
 
-def _same_sections(folder: Folder, progress: Progress | None) -> SameSections:
-    return lambda config, sections: same_sections(folder, config, sections, progress or Progress())
+def _same_sections(folder: Folder, progress: Progress) -> SameSections:
+    return lambda config, sections: same_sections(folder, config, sections, progress)
 
 
+@shown_by(demo_shown)
 def demo(
     out: str,
     *,
@@ -148,7 +161,7 @@ def train(
 ) -> EncoderRecord:
     """Start a run: draw the references and train the encoder on them. Arguments as for `run`."""
     settings = _settings(config)
-    folder = Folder(out)
+    folder, progress = Folder(out), progress or usual_progress()
     looked = look_at_inputs(settings, table=redo or not folder.exists(CONFIG))
     with own(folder):
         same = _same_sections(folder, progress)
@@ -214,6 +227,7 @@ def generate(
     return cast("GenerateResult", summary)
 
 
+@shown_by(filter_lines)
 def filter(
     run: str,
     *,
@@ -316,8 +330,9 @@ def do_one_stage(
     with own(folder):
         if redo:
             clear_stages(folder, downstream(name))
-        with _session_for(opened_run, (name,), address, num_cpus):
-            return do_stage(opened_run, name)
+        with _session_for(opened_run, (name,), address, num_cpus), tracked(opened_run):
+            summary = do_stage(opened_run, name)
+    return displayed(summary, stage(name).show, run)
 
 
 def _settings(config: Config | str) -> Config:

@@ -18,12 +18,15 @@ from rayqc.pipeline.run_folder import Trust, open_run
 from rayqc.pipeline.select import IN_TASKS_FROM, measure_set, select_images
 from rayqc.progress import Progress
 from rayqc.results import SelectResult
+from rayqc.shown.commands import selected
+from rayqc.shown.displayed import shown_by
 from rayqc.storage import Folder, write_json
 from rayqc.verdicts import ACCEPTED
 
 RESULT = "select.json"
 
 
+@shown_by(selected)
 def select(
     source: str,
     out: str,

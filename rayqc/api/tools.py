@@ -10,6 +10,7 @@ from rayqc.errors import ConflictError, InputError
 from rayqc.ledger.clean import orphans, remove
 from rayqc.ledger.owner import own
 from rayqc.ledger.plan import LEDGER
+from rayqc.live import usual_progress
 from rayqc.pipeline.check import check_config, check_images
 from rayqc.pipeline.explain import explained
 from rayqc.pipeline.first_settings import first_settings
@@ -17,6 +18,9 @@ from rayqc.pipeline.run_folder import CONFIG
 from rayqc.pipeline.settings import load_config
 from rayqc.pipeline.state import state_of
 from rayqc.progress import Progress
+from rayqc.shown.check import checked
+from rayqc.shown.commands import begun, cleaned, meant, stood
+from rayqc.shown.displayed import shown_by
 from rayqc.storage import Folder
 from rayqc.tool_results import (
     CheckResult,
@@ -30,6 +34,7 @@ YAML = (".yaml", ".yml")
 """Endings of files of settings."""
 
 
+@shown_by(checked)
 def check(
     path: str,
     *,
@@ -55,13 +60,14 @@ def check(
         UserError: no images there, or a run with these settings would be refused.
     """
     if path.endswith(YAML):
-        return check_config(load_config(path, overrides), progress or Progress())
+        return check_config(load_config(path, overrides), progress or usual_progress())
     text = "references: {kind: bundled}"  # a configuration must name references
     settings = parse_config(text, overrides, origin="check").image
     data = Data(path=path, image_column=image_column, label_column=label_column)
-    return check_images(data, settings, progress or Progress())
+    return check_images(data, settings, progress or usual_progress())
 
 
+@shown_by(begun)
 def init(
     folder: str,
     *,
@@ -95,6 +101,7 @@ def init(
     return {"settings": settings, "found": found, "sample": sample}
 
 
+@shown_by(meant)
 def explain(key: str) -> list[SettingFacts]:
     """What settings mean, their defaults, and which stages they change.
 
@@ -107,6 +114,7 @@ def explain(key: str) -> list[SettingFacts]:
     return explained(key)
 
 
+@shown_by(stood)
 def status(place: str) -> StateResult:
     """Where a run, or a filter's output, stands, also while a command is at work there.
 
@@ -122,6 +130,7 @@ def status(place: str) -> StateResult:
     return state_of(place)
 
 
+@shown_by(cleaned)
 def clean(place: str, *, dry_run: bool = False) -> CleanResult:
     """Delete files that dead attempts left in a run or a filter's output, and no committed file.
 

@@ -1,16 +1,13 @@
-"""The commands: each names its work, its help, its arguments, and how its result is shown."""
+"""The commands: each names its work, its help and its arguments."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import rayqc
-from rayqc.cli import show, show_plan
 from rayqc.cli.command import Arguments, Command, Common, overrides_of
-from rayqc.cli.show_check import checked
 from rayqc.cli.stage_commands import COLUMNS, STARTS_A_RUN, of_stage
 from rayqc.pipeline.stage import all_stages
-from rayqc.shown import filter_lines, plain_lines
 from rayqc.verdicts import ACCEPTED
 
 
@@ -151,33 +148,28 @@ COMMANDS: dict[str, Command] = {
         arguments=("images", "pool", "test", "settings"),
         takes=(),
         work=_init,
-        show=show.begun,
     ),
     "plan": Command(
         help="say what a run would do, and what each stage would take; without Ray",
         arguments=("config", "set", "limit"),
         takes=("num-cpus",),
         work=_plan,
-        show=show_plan.planned,
     ),
     "demo": Command(
         help="real digits through the whole job in a few minutes",
         arguments=("out", "pool?", "set", "limit"),
         work=_demo,
-        show=show.demo,
     ),
     "run": Command(
         help="all stages of a configuration",
         arguments=STARTS_A_RUN,
         work=_run,
-        show=show.whole_run,
     ),
     "submit": Command(
         help="do a run as a job on a cluster, and follow it; --address is the dashboard's",
         arguments=("config", "out", "set", "limit", "env", "pip", "working-dir", "no-wait"),
         takes=("redo", "address"),
         work=_submit,
-        show=plain_lines,
     ),
     **{stage.name: of_stage(stage) for stage in all_stages()},
     "refilter": Command(
@@ -185,82 +177,70 @@ COMMANDS: dict[str, Command] = {
         arguments=("run", "out", "coverage", "statistic", "scores-only", "judged-by", "trust"),
         takes=("redo",),
         work=_refilter,
-        show=filter_lines,
     ),
     "select": Command(
         help="choose a set of each class from what was accepted",
         arguments=("judged", "per-class", "by", "out", "seed", "measure", "judged-by", "trust"),
         work=_select,
-        show=show.selected,
     ),
     "report": Command(
         help="write the page report.html anew: open it in a browser, no network needed",
         arguments=("judged", "judged-by", "trust"),
         takes=(),
         work=_report,
-        show=show.page_written,
     ),
     "inspect": Command(
         help="say why an image was judged as it was, and show it",
         arguments=("run", "id", "picture", "judged-by", "trust"),
         takes=(),
         work=_inspect,
-        show=show.inspected,
     ),
     "list": Command(
         help="list judged images, and why each was judged so; --csv writes them to a file",
         arguments=("judged", "accepted", "rejected", "errors", "class", "reason", "first", "csv"),
         takes=(),
         work=_list,
-        show=show.listed,
     ),
     "export": Command(
         help="write what was accepted as class folders, tars, CSV or for the Hugging Face Hub",
         arguments=("judged", "to", "out", "accepted", "rejected", "errors", "link"),
         takes=(),
         work=_export,
-        show=show.exported,
     ),
     "evaluate": Command(
         help="measure the filter itself on real data, draw by draw",
         arguments=("evaluation", "out", "set", "draws"),
         takes=("address", "num-cpus"),
         work=_evaluate,
-        show=show.evaluated,
     ),
     "status": Command(
         help="say which stages are done, how much is judged, and who is at work; without Ray",
         arguments=("judged",),
         takes=(),
         work=_status,
-        show=show.stood,
     ),
     "check": Command(
         help="say what the images of a path or of settings are, and which cannot be decoded",
         arguments=("path", "set", *COLUMNS),
         takes=(),
         work=_check,
-        show=checked,
     ),
     "explain": Command(
         help="say what a setting means, its default, and which stages it changes",
         arguments=("key",),
         takes=(),
         work=_explain,
-        show=show.meant,
     ),
     "clean": Command(
         help="delete what dead attempts left in a folder",
         arguments=("run", "dry-run"),
         takes=(),
         work=_clean,
-        show=show.cleaned,
     ),
     "doctor": Command(
         help="look at Ray's nodes and warn of what will give trouble",
         arguments=(),
         takes=("address", "num-cpus"),
         work=_doctor,
-        show=show.examined,
     ),
 }

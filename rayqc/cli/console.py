@@ -9,14 +9,13 @@ from typing import Any
 from rich import box
 from rich.console import Console as RichConsole
 from rich.logging import RichHandler
-from rich.progress import BarColumn, TaskID, TextColumn
-from rich.progress import Progress as Bars
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from rayqc.live import LiveProgress
 from rayqc.printable import printable
-from rayqc.progress import Progress, Stage
-from rayqc.shown import Shown, Table
+from rayqc.progress import Progress
+from rayqc.shown.base import Shown, Table
 
 
 class Console:
@@ -54,38 +53,6 @@ class Console:
                 self._out.print(_rich_table(item))
             else:
                 self._out.print(printable(item), markup=False, soft_wrap=True)
-
-
-class LiveProgress(Progress):
-    """Shows a live bar for each stage, on terminals."""
-
-    def __init__(self, console: RichConsole) -> None:
-        self._console = console
-
-    def stage(self, name: str, total: int, unit: str = "images") -> Stage:
-        """See `Progress`."""
-        return _LiveStage(name, total, unit, self._console)
-
-
-class _LiveStage(Stage):
-    def __init__(self, name: str, total: int, unit: str, console: RichConsole) -> None:
-        super().__init__(name, total, unit)
-        self._bars = Bars(
-            TextColumn("{task.description:>9}"),
-            BarColumn(bar_width=30),
-            TextColumn("{task.fields[text]}"),
-            console=console,
-            transient=True,
-        )
-        self._task: TaskID = self._bars.add_task(name, total=total, text="starting")
-        self._bars.start()
-
-    def moved(self, now: float) -> None:
-        self._bars.update(self._task, completed=self.done, text=self.describe(now))
-
-    def __exit__(self, *error: Any) -> None:
-        self._bars.stop()
-        super().__exit__(*error)
 
 
 class _Plain(logging.Formatter):

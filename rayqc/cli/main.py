@@ -64,12 +64,11 @@ def _execute(arguments: argparse.Namespace) -> int:
         "progress": console.progress,
     }
     try:
-        command = COMMANDS[arguments.command]
-        result = command.work(arguments, common)
+        result = COMMANDS[arguments.command].work(arguments, common)
         if arguments.json:
             console.document(result)
         else:
-            console.show(command.show_of(arguments)(result, _results_path(arguments)))
+            console.show(result.shown())
     except RayqcError as error:
         console.error(str(error))
         if isinstance(error, StoppedError):
@@ -86,12 +85,6 @@ def _execute(arguments: argparse.Namespace) -> int:
         console.error("this is a fault in rayqc; please report it with the lines above")
         return 1
     return 0
-
-
-def _results_path(arguments: argparse.Namespace) -> str:
-    """The path of a command's results."""
-    paths = (getattr(arguments, name, None) for name in ("out", "run", "path"))
-    return str(next((path for path in paths if path), ""))
 
 
 def _resume_command() -> str:

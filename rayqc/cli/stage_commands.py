@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import rayqc
-from rayqc.cli import show
 from rayqc.cli.command import Arguments, Command, Common, overrides_of
 from rayqc.config.base import Settings
 from rayqc.errors import UserError
@@ -100,9 +99,7 @@ def of_stage(stage: Stage) -> Command:
         help=stage.help,
         arguments=arguments,
         work=own_work,
-        show=stage.show,
         settings=None if stage.settings is None else _settings_of(stage.name, stage.settings),
-        show_until=show.drawn_until if "until" in arguments else None,
     )
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from rayqc.kinds import PROMISES, SCORES, SOURCES, VIEWS
+from rayqc.kinds import PROMISES, SCORES, SOURCES, TRACKERS, VIEWS
 
 
 def one_of(*names: str) -> AfterValidator:
@@ -50,6 +50,7 @@ Policy = Literal["mild", "moderate", "strong"]
 Arm = Literal["real", "all", "random", "accepted", "rejected", "each"]
 View = Annotated[str, one_of(*VIEWS.names)]
 Statistic = Annotated[str, one_of(*SCORES.names, JOINT)]
+Tracker = Annotated[str, one_of(*TRACKERS.names)]
 PromiseAsked = Annotated[str, one_of("auto", *PROMISES.names)]
 
 

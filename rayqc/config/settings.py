@@ -15,6 +15,7 @@ from rayqc.config.base import (
     Seed,
     Settings,
     Share,
+    Tracker,
     WorkOnly,
     one_of,
 )
@@ -173,6 +174,9 @@ class Resources(Settings):
     stuck_minutes: Annotated[float, Field(gt=0)] | None = 30.0
     """A stage in which nothing moves for so long is stopped (exit 4: run again to resume), except
     while units or jobs are in progress. null never stops one."""
+    trackers: list[Tracker] = []
+    """What else records the run while it goes (docs/trackers.md): `tensorboard`, `mlflow`. One that
+    fails is warned of and left out; it never stops a run."""
 
 
 class Config(Settings):

@@ -88,7 +88,7 @@ def gan_loop(plan: GANPlan, worker: Worker) -> None:
         worker.report_checkpoint(state.qualities[-1], lambda folder: _save(folder, state))
 
     def record(state: GANState) -> None:
-        worker.tell_step(state.step)
+        worker.tell(state.history[-1])
 
     settings = settings_of(entry, seed)
     train_gan(

@@ -86,7 +86,7 @@ def train_loop(plan: VAEPlan, worker: Worker) -> None:
         worker.report_checkpoint(metrics, save)
 
     def record(state: TrainingState) -> None:
-        worker.tell_step(state.step)
+        worker.tell(state.history[-1])
 
     settings = training_settings(config, image.size)
     train_vae(state, images_NHWC[~held_N], settings, workers, report, record, str(device))

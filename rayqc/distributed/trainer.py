@@ -36,20 +36,28 @@ Plan = TypeVar("Plan")
 """A frozen dataclass of a loop's own."""
 
 
+Measured = dict[str, float]
+"""What a training measured at a step, by name; among them the step itself."""
+STEP = "step"
+
+
 class Board:
-    """An actor that holds the first worker's step, and whether the driver has left."""
+    """An actor that holds what the first worker said last, and whether the driver has left."""
 
     def __init__(self) -> None:
         self.step = 0
+        self.unread: list[Measured] = []
         self.over = False
 
-    def write(self, step: int) -> None:
-        """Set the step."""
-        self.step = step
+    def write(self, measured: Measured) -> None:
+        """Keep what was measured at a step."""
+        self.step = int(measured[STEP])
+        self.unread.append(measured)
 
-    def read(self) -> int:
-        """The last step written."""
-        return self.step
+    def read(self) -> tuple[int, list[Measured]]:
+        """The last step written, and what has not been read yet."""
+        unread, self.unread = self.unread, []
+        return self.step, unread
 
     def close(self) -> None:
         """Note that the driver has left."""
@@ -85,10 +93,10 @@ class Worker:
     board: Any
     """The driver's `Board`, an actor."""
 
-    def tell_step(self, step: int) -> None:
-        """Tell the driver the first worker's step; other workers tell nothing."""
+    def tell(self, measured: Measured) -> None:
+        """Tell the driver what the first worker measured; other workers tell nothing."""
         if self.workers.rank == 0:
-            self.board.write.remote(step)
+            self.board.write.remote(measured)
 
     def report_checkpoint(
         self, metrics: dict[str, float], save: Callable[[Folder], None] | None
@@ -239,7 +247,10 @@ def _fit(trainer: TorchTrainer, board: Any, stage: Stage, minutes: float | None)
     watchdog = Watchdog(stage.name, minutes)
 
     def look() -> None:
-        step = ray.get(board.read.remote())
+        step, unread = ray.get(board.read.remote())
+        for measured in unread:
+            values = {name: value for name, value in measured.items() if name != STEP}
+            stage.measured(int(measured[STEP]), values)
         if step > stage.done:
             stage.advance(step - stage.done)
         watchdog.look(step)  # a lower step, after a restart from a checkpoint, is movement too

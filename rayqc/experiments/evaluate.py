@@ -24,9 +24,12 @@ from rayqc.images.faults import FAULTS_VERSION, SEVERITY
 from rayqc.images.look import ImageShape
 from rayqc.images.references import decode_real, infer_shape, values_of_all
 from rayqc.ledger.owner import own
+from rayqc.live import usual_progress
 from rayqc.progress import Progress
 from rayqc.results import EvaluateResult
 from rayqc.schema import image_bytes
+from rayqc.shown.commands import evaluated
+from rayqc.shown.displayed import shown_by
 from rayqc.sources import open_source
 from rayqc.sources.select import match_labels, read_all
 from rayqc.storage import Folder, read_json, write_json
@@ -51,6 +54,7 @@ class Job:
     arguments: tuple[Any, ...]
 
 
+@shown_by(evaluated)
 def evaluate(
     settings: Evaluation,
     out: str,
@@ -73,7 +77,7 @@ def evaluate(
     """
     folder = Folder(out)
     with own(folder):
-        return _evaluate(folder, settings, limit, address, num_cpus, progress or Progress())
+        return _evaluate(folder, settings, limit, address, num_cpus, progress or usual_progress())
 
 
 def _evaluate(

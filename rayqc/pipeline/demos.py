@@ -1,4 +1,4 @@
-"""The settings of `rayqc demo`, and which entries of its pool are faulty."""
+"""The settings of `rayqc demo`."""
 
 from __future__ import annotations
 
@@ -11,9 +11,6 @@ from rayqc.pipeline.settings import parse_config
 
 DemoPool = Literal["generator", "augment"]
 DEMO_POOLS: tuple[str, ...] = get_args(DemoPool)
-
-FAULTY = ("mislabelled", "early")
-"""Entries of the pool `generator` whose images are faulty; only the closing lines know of it."""
 
 DATA = Path(__file__).parent.parent / "data"
 

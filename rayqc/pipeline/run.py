@@ -11,6 +11,7 @@ from rayqc.config.base import Settings
 from rayqc.encoders.store import MODEL, TrainedEncoder, load_encoder
 from rayqc.errors import InputError
 from rayqc.images.decode import Limits, limits_of
+from rayqc.live import usual_progress
 from rayqc.pipeline.leaks import without_references
 from rayqc.pipeline.levels import levels_in
 from rayqc.progress import Progress
@@ -37,7 +38,7 @@ class Run:
 
     def __init__(self, folder: Folder, config: Config, progress: Progress | None = None) -> None:
         self.folder, self.asked = folder, config
-        self.progress = progress or Progress()
+        self.progress = progress or usual_progress()
         self._encoder: TrainedEncoder | None = None
         self._regions: FittedRegions | None = None
         self._references: pa.Table | None = None

@@ -45,7 +45,8 @@ def do_stage(run: Run, name: str, expected: Expected | None = None) -> Any:
             run.forget()
         started = time.monotonic()
         try:
-            summary = stage(name).work(run)
+            with run.progress.doing(name):
+                summary = stage(name).work(run)
         except (ConfigError, InputError, UntrustedCodeError):
             if is_first and is_new:
                 clear_stages(run.folder, [name])

@@ -10,7 +10,7 @@ from rayqc.config.base import Settings
 from rayqc.config.reach import stages_entered
 from rayqc.config.settings import Config
 from rayqc.kinds import STAGES
-from rayqc.shown import Shown, plain_lines
+from rayqc.shown.base import Shown, plain_lines
 
 if TYPE_CHECKING:
     from rayqc.pipeline.outlook import Expected, Outlook

@@ -49,7 +49,9 @@ class Digits:
 def made(ray_session, tmp_path_factory):
     """A run with three generators, its pool on disk."""
     out = tmp_path_factory.mktemp("generators") / "run"
-    config = rayqc.make_config(tiny(pool=POOL, classify={"arms": ["real", "each"], "seeds": 1}))
+    classify = {"arms": ["real", "each"], "seeds": 1}
+    resources = {"trackers": ["tensorboard"]}
+    config = rayqc.make_config(tiny(pool=POOL, classify=classify, resources=resources))
     rayqc.run(config, str(out))
     return out
 
@@ -94,6 +96,17 @@ def test_the_gan_is_trained_and_kept(made):
     for name, row in entries.items():
         assert arms[f"accepted:{name}"]["added"] == row["accepted"]
     assert "accepted:gan - real" in result["classify"]["differences"]
+
+
+def test_a_tracker_hears_of_trainings_and_of_the_filter(made):
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    found = accumulator.EventAccumulator(str(made / "tensorboard"))
+    found.Reload()
+    assert found.Scalars("train/loss")[-1].step == 40
+    assert found.Scalars("gan/fake")[-1].step == 30
+    judged = [found.Scalars(f"filter/{name} so far")[-1] for name in ("accepted", "rejected")]
+    assert sum(event.value for event in judged) == judged[0].step == 120
+    assert found.Scalars("train/seconds")[0].value > 0
 
 
 def test_made_in_the_filters_actors_they_are_the_same(made, tmp_path):

@@ -10,9 +10,10 @@ from rayqc.config.pool import Exported
 from rayqc.errors import ConfigError
 from rayqc.generators.exported import DATA, maker_of
 from rayqc.images.decode import Limits, decode_native
-from rayqc.pipeline.demos import FAULTY, demo_config
+from rayqc.pipeline.demos import demo_config
 from rayqc.pipeline.run_folder import _trusting
 from rayqc.schema import image_bytes
+from rayqc.shown.commands import FAULTY
 from rayqc.sources import open_source
 from rayqc.sources.select import read_all
 

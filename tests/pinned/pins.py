@@ -231,12 +231,6 @@ def sections(tmp: Path) -> Iterator[tuple[str, Any]]:
     yield "resumed", _resumed(run, tmp)
     yield "sphere", _sphere(run, tmp)
     yield "until", _until(run, tmp)
-    few = ("encoder.steps=60", "classify.seeds=2", "classify.steps=10")
-    short = ["--limit", "150", *(word for setting in few for word in ("--set", setting))]
-    found = command("demo", "--out", str(tmp / "demo"), *short)
-    lines = [line for line in found["err"].splitlines() if line.startswith("rayqc: ")]
-    printed = {"code": found["code"], "out": found["out"], "errors": lines}
-    yield "demo", {**printed, "rows": rows(tmp / "demo/filtered")}
 
 
 def _mistakes(tmp: Path) -> dict[str, Any]:
@@ -355,10 +349,11 @@ def _resumed(run: Path, tmp: Path) -> list[str]:
 def _sphere(run: Path, tmp: Path) -> dict[str, Any]:
     copy = tmp / "sphere"
     shutil.copytree(run, copy)
-    tree = {**SETTINGS, "regions": {"kind": "sphere", "measure_images": 50}}
+    settings = {**SETTINGS, "classify": {"arms": []}}
+    tree = {**settings, "regions": {"kind": "sphere", "measure_images": 50}}
     result = rayqc.run(rayqc.make_config(tree), str(copy), redo=True)
     shutil.copytree(copy, tmp / "loo")
-    tree = {**SETTINGS, "regions": {"kind": "sphere_loo", "coverage": 0.8, "measure_images": 0}}
+    tree = {**settings, "regions": {"kind": "sphere_loo", "coverage": 0.8, "measure_images": 0}}
     loo = rayqc.run(rayqc.make_config(tree), str(tmp / "loo"), redo=True)
     found = rayqc.refilter(str(copy), str(tmp / "sphere-again"), coverage=0.7)
     return {

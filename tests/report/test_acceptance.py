@@ -2,7 +2,7 @@
 
 from rayqc.pipeline.measured import separation_warnings
 from rayqc.report.acceptance import LEAST_SHARE, starved
-from rayqc.shown import harm_words
+from rayqc.shown.base import harm_words
 
 
 def test_a_starved_class_is_named_with_what_decided():

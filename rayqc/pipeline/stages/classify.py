@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rayqc.pipeline.stage import Stage
-from rayqc.shown import Shown, percent, points
+from rayqc.shown.base import Shown, percent, points
 
 if TYPE_CHECKING:
     from rayqc.pipeline.outlook import Expected, Outlook

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from rayqc.kinds import OUTPUTS
 from rayqc.pipeline.stage import Stage
-from rayqc.shown import filter_lines
+from rayqc.shown.base import filter_lines
 
 if TYPE_CHECKING:
     from rayqc.pipeline.outlook import Expected, Outlook

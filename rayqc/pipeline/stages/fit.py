@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, cast
 
 from rayqc.pipeline.stage import Stage
-from rayqc.shown import Shown, Table, coverage_lines
+from rayqc.shown.base import Shown, Table, coverage_lines
 
 if TYPE_CHECKING:
     from rayqc.pipeline.outlook import Expected, Outlook

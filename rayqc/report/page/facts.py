@@ -20,7 +20,7 @@ from rayqc.regions.calibrated import CalibratedRegions
 from rayqc.regions.sphere import own_distances
 from rayqc.report.base import JudgedPool
 from rayqc.report.page.gallery import Shown, positions, shown_images, shown_references
-from rayqc.shown import control_words, harm_words, measured_lines
+from rayqc.shown.base import control_words, harm_words, measured_lines
 from rayqc.storage import read_json, read_table
 from rayqc.verdicts import ACCEPTED, ERROR, NOT_SELECTED, VERDICTS
 from rayqc.version import __version__

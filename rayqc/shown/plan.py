@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rayqc.printable import duration
-from rayqc.shown import Shown, Table
+from rayqc.shown.base import Shown, Table
 from rayqc.tool_results import PlanResult
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from rayqc.shown import Shown, Table
+from rayqc.shown.base import Shown, Table
 from rayqc.tool_results import CheckedSection, CheckResult, Duplicates
 
 MOST_NAMED = 10
