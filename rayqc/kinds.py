@@ -142,7 +142,7 @@ SCORES = Kinds(
     ),
 )
 """Parts of the evidence against a candidate: `regions.scores.base.ScoreKind`. Each fills the column
-NAME_evidence in the shards. `statistic: NAME` judges by it alone, `joint` by the sum of all."""
+NAME_evidence in the shards. `statistic: NAME` judges by it alone, `joint` by all together."""
 
 PROMISES = Kinds(
     "promise",

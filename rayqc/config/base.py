@@ -41,7 +41,7 @@ WorkOnly = Enters()
 FILES = "files"
 """The kind of a source whose format is detected at its path."""
 JOINT = "joint"
-"""The statistic that sums the evidence of all scores."""
+"""The statistic that joins the evidence of all scores."""
 
 Share = Annotated[float, Field(ge=0, le=1)]
 PositiveInt = Annotated[int, Field(ge=1)]

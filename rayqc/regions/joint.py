@@ -3,11 +3,15 @@
 Each score's scale turns its raw values into log odds (`scores.base`). The score's *evidence*
 against an image is
 
-    log(1 + exp(log odds)),
+    log(1 + odds),
 
-in nats, never negative; the joint evidence is the sum over scores. A score that finds nothing
-unusual adds almost nothing to the evidence of the others, which a maximum or a sum of tail
-probabilities would dilute.
+in nats, never negative. Scores that measure the same thing are one term of the joint evidence: two
+sizes of an image, or two depths of a network, are not two witnesses. A term is
+
+    log(1 + sum of the odds of its scores),
+
+and the joint evidence is the sum over terms. What finds nothing unusual adds almost nothing to the
+evidence of the others, which a maximum or a sum of tail probabilities would dilute.
 
 Shape suffixes: N images, K classes.
 """
@@ -122,14 +126,25 @@ def combine(evidence: Mapping[str, np.ndarray], statistic: Statistic) -> np.ndar
 
     Args:
         evidence: name of a score to (N,) float, nats.
-        statistic: a score's name, or `joint` for the sum of all.
+        statistic: a score's name, or `joint` for all together.
 
     Returns:
         (N,) float, nats.
     """
     if statistic != JOINT:
         return evidence[statistic]
-    return np.asarray(functools.reduce(operator.add, evidence.values()))
+    terms: dict[str, list[np.ndarray]] = {}
+    for name, evidence_N in evidence.items():
+        kind: ScoreKind = SCORES[name]
+        terms.setdefault(kind.measures or name, []).append(evidence_N)
+    return np.asarray(functools.reduce(operator.add, map(_term, terms.values())))
+
+
+def _term(evidence: Sequence[np.ndarray]) -> np.ndarray:
+    """(N,) float, nats: the evidence of scores that measure the same."""
+    if len(evidence) == 1:
+        return evidence[0]
+    return np.asarray(np.log1p(np.expm1(np.stack(evidence)).sum(0)))
 
 
 def fit_join(raw: RawScores, classes: int) -> Join:

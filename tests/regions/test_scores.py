@@ -144,6 +144,19 @@ def test_evidence_is_the_log_of_one_and_the_odds(rng):
         np.testing.assert_allclose(combine(parts, statistic), odds.evidence(statistic))
 
 
+def test_what_is_measured_twice_is_one_term_of_the_joint(rng):
+    names = ("label", "quality", "detail", "nearness", "texture")
+    odds = Odds(by_score={name: rng.normal(size=30) * 3 for name in names})
+    label, quality, detail, nearness, texture = np.exp(list(odds.by_score.values()))
+    expected = (1 + label) * (1 + quality + detail) * (1 + nearness + texture)
+    np.testing.assert_allclose(odds.evidence("joint"), np.log(expected))
+
+
+def test_the_largest_evidence_stays_finite():
+    odds = Odds(by_score={"quality": np.array([MOST_ODDS]), "detail": np.array([MOST_ODDS])})
+    np.testing.assert_allclose(odds.evidence("joint"), MOST_ODDS + np.log(2))
+
+
 def test_a_score_that_is_not_struck_adds_nothing_to_one_that_is():
     odds = Odds(by_score={"label": np.array([6.0, 6.0]), "quality": np.array([-3.0, -200.0])})
     joint = odds.evidence("joint")

@@ -98,6 +98,18 @@ def test_names_from_a_pool_do_nothing_in_the_page(tiny_run, tmp_path):
 
 
 ACT = """
+  const numbersIn = (colour) => colour.match(/[\\d.]+/g).map(Number);
+  const luminance = (colour) => numbersIn(colour).slice(0, 3).map((value) => value / 255)
+    .map((value) => (value <= 0.03928 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4))
+    .reduce((sum, value, index) => sum + value * [0.2126, 0.7152, 0.0722][index], 0);
+  const backgroundOf = (element) => {
+    const colour = getComputedStyle(element).backgroundColor;
+    return numbersIn(colour)[3] === 0 ? backgroundOf(element.parentElement) : colour;
+  };
+  const contrast = (element) => {
+    const both = [getComputedStyle(element).color, backgroundOf(element)].map(luminance);
+    return (Math.max(...both) + 0.05) / (Math.min(...both) + 0.05);
+  };
   const set = (element, value) => {
     element.value = value;
     element.dispatchEvent(new Event("input", { bubbles: true }));
@@ -117,13 +129,23 @@ ACT = """
   said.kept = [...document.querySelectorAll("#class-table .kept")].map((cell) => cell.textContent);
   const widths = [...document.querySelectorAll("#arms-plot svg, #curve-plot svg")];
   said.cut = widths.filter((plot) => plot.clientWidth > plot.parentElement.clientWidth).length;
+  set(form["reason"], "");
+  set(form["copies"], "copy");
+  said.copies = found();
+  said.contrast = Math.min(...["h1", "p", ".note", "td", "a", "button", ".why", ".id"].flatMap(
+    (name) => [...document.querySelectorAll(name)].slice(0, 5).map(contrast)));
+  said.dark = luminance(backgroundOf(document.body)) < 0.2;
   said.page = document.documentElement.scrollWidth - innerWidth;
   document.title = "said " + encodeURIComponent(JSON.stringify(said));
 </script></body>"""
 """What a reader does on the page, and what it shows then, in its title."""
 
 
-def in_browser(text: str, width: int, folder: Path) -> dict:
+LEAST_CONTRAST = 4.5
+"""Of text to what is behind it, as WCAG 2 asks of small letters (level AA)."""
+
+
+def in_browser(text: str, width: int, scheme: str, folder: Path) -> dict:
     page = folder / "page.html"
     page.write_text(text, encoding="utf-8")
     words = "--headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking"
@@ -131,6 +153,7 @@ def in_browser(text: str, width: int, folder: Path) -> dict:
     done = subprocess.run(
         [
             *(*command, f"--window-size={width},900", "--virtual-time-budget=4000"),
+            f"--blink-settings=preferredColorScheme={['dark', 'light'].index(scheme)}",
             *("--dump-dom", f"file://{page}"),
         ],
         capture_output=True,
@@ -144,15 +167,17 @@ def in_browser(text: str, width: int, folder: Path) -> dict:
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
-@pytest.mark.parametrize("width", [400, 1400])
-def test_in_a_browser_the_page_draws_filters_and_moves_its_threshold(width, tiny_run, tmp_path):
+@pytest.mark.parametrize(("width", "scheme"), [(400, "dark"), (1400, "light"), (1400, "dark")])
+def test_in_a_browser_the_page_draws_filters_and_moves_its_threshold(
+    width, scheme, tiny_run, tmp_path
+):
     facts, _ = read(tiny_run / NAME)
     items = facts["items"]
     reason = next(item["reason"] for item in items if item["verdict"] == "rejected")
     act = ACT.replace("REASON", json.dumps(reason))
     act = act.replace("COVERAGE", str(facts["coverages"].index(0.8)))
     text = (tiny_run / NAME).read_text(encoding="utf-8")
-    said = in_browser(text.replace("</script>\n</body>", act), width, tmp_path)
+    said = in_browser(text.replace("</script>\n</body>", act), width, scheme, tmp_path)
     assert said["dots"] == len([one for one in items + facts["references"] if one["place"]])
     assert said["bars"] == len(facts["classes"])
     for key, value, name in (("class", "1", "ofClass"), ("reason", reason, "ofReason")):
@@ -163,6 +188,10 @@ def test_in_a_browser_the_page_draws_filters_and_moves_its_threshold(width, tiny
     assert said["coverage"].startswith(f"80.0%: {again['outcomes']['accepted']} accepted (")
     by_class = again["acceptance"]["by_class"]
     assert said["kept"] == [str(by_class[row["name"]]["accepted"]) for row in facts["classes"]]
+    copies = len([item for item in items if item["copy"]])
+    assert said["copies"].startswith(f"{copies} of the {len(items)} ")
+    assert said["dark"] == (scheme == "dark")
+    assert said["contrast"] >= LEAST_CONTRAST
     assert said["cut"] == 0
     assert said["page"] <= 0
 

@@ -3,7 +3,7 @@
 A score is fitted on references and computes raw values of candidates. Its scale is fitted on raw
 values of references that the score was not fitted on. The scale turns raw values into log odds: how
 much likelier a faulty image is to have them than a genuine one. `joint` adds up the evidence of all
-scores.
+scores; what measures the same thing twice is one term of it (`regions.joint`).
 
 Shape suffixes: N images, C channels, K classes.
 """
@@ -22,6 +22,10 @@ from rayqc.regions.views.base import ScorerSettings
 RawScore = dict[str, np.ndarray]
 """Raw values of N images by one score: named arrays whose first axis is N."""
 
+PIXELS = "pixels"
+"""Plain statistics of pixels."""
+FEATURES = "features"
+"""Features of a network that was trained elsewhere."""
 MOST_ODDS = 300.0
 """Largest log odds, in nats: keeps evidence finite and small enough for float32."""
 
@@ -75,3 +79,6 @@ class ScoreKind:
     """Takes out-of-fold raw values of N references, their labels (N,) int64, and K."""
     restore_scale: Callable[[dict[str, float], dict[str, np.ndarray]], Scale]
     """Takes the scale's facts and arrays."""
+    measures: str = ""
+    """What it measures. Scores that measure the same, at two sizes of the image or at two depths of
+    a network, are one term of the joint evidence; one that names nothing is a term of its own."""

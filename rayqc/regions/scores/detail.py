@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rayqc.regions.base import Candidates
-from rayqc.regions.scores.base import RawScore, ScoreKind
+from rayqc.regions.scores.base import PIXELS, RawScore, ScoreKind
 from rayqc.regions.scores.distance_scale import (
     DISTANCE,
     fit_distance_scale,
@@ -79,4 +79,5 @@ KIND = ScoreKind(
     restore=restore_detail,
     fit_scale=fit_distance_scale,
     restore_scale=restore_distance_scale,
+    measures=PIXELS,
 )

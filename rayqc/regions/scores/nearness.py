@@ -16,7 +16,7 @@ import numpy as np
 
 from rayqc.regions.base import Candidates
 from rayqc.regions.own_references import OwnReferences, own_references
-from rayqc.regions.scores.base import RawScore, ScoreKind
+from rayqc.regions.scores.base import FEATURES, RawScore, ScoreKind
 from rayqc.regions.scores.distance_scale import (
     DISTANCE,
     fit_distance_scale,
@@ -69,4 +69,5 @@ KIND = ScoreKind(
     restore=restore_nearness,
     fit_scale=fit_distance_scale,
     restore_scale=restore_distance_scale,
+    measures=FEATURES,
 )

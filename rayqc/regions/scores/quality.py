@@ -15,7 +15,7 @@ import numpy as np
 
 from rayqc.images.statistics import image_statistics, told_apart
 from rayqc.regions.base import Candidates
-from rayqc.regions.scores.base import RawScore, ScoreKind
+from rayqc.regions.scores.base import PIXELS, RawScore, ScoreKind
 from rayqc.regions.scores.distance_scale import (
     DISTANCE,
     fit_distance_scale,
@@ -90,4 +90,5 @@ KIND = ScoreKind(
     restore=restore_quality,
     fit_scale=fit_distance_scale,
     restore_scale=restore_distance_scale,
+    measures=PIXELS,
 )

@@ -20,6 +20,7 @@ from rayqc.regions.calibrated import CalibratedRegions
 from rayqc.regions.sphere import own_distances
 from rayqc.report.base import JudgedPool
 from rayqc.report.page.gallery import Shown, positions, shown_images, shown_references
+from rayqc.results import Acceptance
 from rayqc.shown.base import control_words, harm_words, measured_lines
 from rayqc.storage import read_json, read_table
 from rayqc.verdicts import ACCEPTED, ERROR, NOT_SELECTED, VERDICTS
@@ -54,6 +55,7 @@ def page_facts(pool: JudgedPool) -> dict[str, Any]:
             {"name": printable(name), **row} for name, row in acceptance["by_entry"].items()
         ],
         "near_copies": acceptance["near_copies"],
+        "copies": copy_lines(acceptance),
         "reasons": dict(sorted(totals.reasons.items())),
         "made_otherwise": {
             printable(name): lines for name, lines in acceptance.get("made_otherwise", {}).items()
@@ -95,6 +97,20 @@ def verdict(pool: JudgedPool) -> list[str]:
     control = control_words(differences)
     harm = harm_words(differences)
     lines += [f"{words[0].upper()}{words[1:]}." for words in (harm, control) if words]
+    return lines
+
+
+def copy_lines(acceptance: Acceptance) -> list[str]:
+    """How many images are a reference or a test image byte for byte, and how many nearly are."""
+    lines = [
+        f"{count:,} images of the pool have the bytes of {what}."
+        for key, what in (("same_as_reference", "a reference"), ("same_as_test", "a test image"))
+        if (count := acceptance.get(key, 0))
+    ]
+    near = acceptance["near_copies"]
+    if near:
+        share = acceptance["near_copy_share"]
+        lines.append(f"{near:,} accepted images ({share:.1%}) are nearly a copy of a reference.")
     return lines
 
 

@@ -125,13 +125,15 @@ def _picked(pool: JudgedPool) -> tuple[list[ScoreRow], dict[str, np.ndarray]]:
 
 
 def _of_class(table: pa.Table, most: int) -> list[ScoreRow]:
-    """Some images of a class by score: accepted and rejected at random, and those nearest to 1."""
+    """Some images of a class by score: of each verdict by chance, those nearest to 1, copies."""
     table = table.filter(pc.not_equal(table["verdict"], ERROR))
     score_N = np.asarray(table["score"].fill_null(np.inf), dtype=float)
     verdict_N = np.array(table["verdict"].to_pylist(), object)
     chance_N = chance_of(table["id"].to_pylist())
     reason_N = np.array(table["reason"].to_pylist(), object)
     taken = set(np.argsort(np.abs(score_N - 1), kind="stable")[:most].tolist())
+    copies = np.flatnonzero(np.array(table["near_copy"].to_pylist(), dtype=bool))
+    taken.update(copies[np.argsort(chance_N[copies], kind="stable")][: max(2, most // 4)])
     for verdict in (ACCEPTED, REJECTED):
         of_verdict = np.flatnonzero(verdict_N == verdict)
         reasons = sorted(set(reason_N[of_verdict]))

@@ -169,6 +169,7 @@ function chosen() {
   const part = wanted.id.trim().toLowerCase();
   return facts.items
     .filter((one) => ["class", "verdict", "reason", "source"].every((key) => !wanted[key] || one[key] === wanted[key]))
+    .filter((one) => !wanted.copies || one.copy === (wanted.copies === "copy"))
     .filter((one) => !part || one.id.toLowerCase().includes(part))
     .sort(ORDERS[wanted.order]);
 }
