@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from rayqc.api.runs import run as run
     from rayqc.api.runs import train as train
     from rayqc.api.selected import select as select
+    from rayqc.api.selected import worth as worth
     from rayqc.api.tools import check as check
     from rayqc.api.tools import clean as clean
     from rayqc.api.tools import explain as explain
@@ -85,6 +86,7 @@ _MODULE_BY_NAME = {
     "submit": "api.cluster",
     "torch_dataset": "api.exported",
     "train": "api.runs",
+    "worth": "api.selected",
 }
 
 __all__ = list(_MODULE_BY_NAME)

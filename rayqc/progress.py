@@ -127,7 +127,8 @@ class Stage:
     def finished(self) -> None:
         """Called once at the end."""
         seconds = time.monotonic() - self._started_at
-        logger.info("%s: %s in %.1f s", self.name, self.counted(), seconds)
+        count = f"{self.done - self._skipped:,} {self.unit}"
+        logger.info("%s: %s in %.1f s%s", self.name, count, seconds, self._so_far())
 
 
 def speak() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NotRequired, TypedDict
 
+from rayqc.set_results import DuplicateFacts, KeptSetFacts, SelectedClass
+
 EncoderRecord = dict[str, Any]
 """What is recorded of an encoder: `latent_dim`, and what its kind measured while training; of a VAE
 `active_units`, `kl` (nats an image), reconstruction in and out of sample (nats), `steps`, ..."""
@@ -118,6 +120,9 @@ class Acceptance(TypedDict):
     """Judged images that have the bytes of a test image: a leak into the accuracy."""
     made_otherwise: NotRequired[dict[str, list[str]]]
     """Pool to what tells its images' size and format from the references', in words."""
+    duplicates: NotRequired[DuplicateFacts]
+    """Not there where fingerprints were not kept, or where the pool is too large."""
+    kept_set: NotRequired[KeptSetFacts]
     by_class: dict[str, ClassAcceptance]
     by_entry: dict[str, EntryAcceptance]
 
@@ -204,43 +209,47 @@ class RunResult(TypedDict):
     classify: ClassifyResult
 
 
-class SetFacts(TypedDict):
-    """What a set of images of a class is beside its references, in the space it was chosen in."""
-
-    precision: float
-    """Share of the images that lie within the references' surroundings."""
-    recall: float
-    """Share of the references that lie within the images' surroundings."""
-    density: float
-    """How many references' surroundings an image lies in, on average, over their neighbours."""
-    coverage: float
-    """Share of the references whose surroundings hold an image."""
-    different: float
-    """Effective number of different images (Vendi score), of at most 1,000."""
-
-
-class SelectedClass(TypedDict):
-    """What was chosen of a class."""
-
-    accepted: int
-    selected: int
-    set: SetFacts | None
-    """Of the chosen images; None where no latents were kept."""
-    random: SetFacts | None
-    """Of as many accepted ones at random."""
-    all: SetFacts | None
-    """Of all that was accepted."""
-
-
 class SelectResult(LedgerResult):
     """What choosing a set returns, and `select.json` holds."""
 
     by: str
-    per_class: int
+    per_class: int | None
+    drop_duplicates: NotRequired[str]
     sets: dict[str, SelectedClass]
     classify: NotRequired[ClassifyResult]
     """Where it was measured: arms `accepted` (the set), `random` of the same size from the same
     accepted images, `all` of them, and `real`."""
+
+
+class SizeFacts(TypedDict):
+    """What sets of a size were worth."""
+
+    per_class: int
+    added: int
+    """Images of all classes; a class with fewer gives all it has."""
+    accuracy: Interval
+    gain: Interval
+    """Against the references alone, paired by seed."""
+
+
+class RecommendedSet(TypedDict):
+    """The smallest set that is no worse than the best."""
+
+    by: str
+    per_class: int
+
+
+class WorthResult(TypedDict):
+    """How many accepted images are worth having, and what `worth.json` holds."""
+
+    real: Interval
+    """Accuracy with the references alone."""
+    sizes: dict[str, list[SizeFacts]]
+    """By the way that sets were chosen; `random` is always there."""
+    seeds: int
+    recommended: RecommendedSet | None
+    """None where no size was shown to help."""
+    says: str
 
 
 class DrawCost(TypedDict):

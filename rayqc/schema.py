@@ -15,7 +15,7 @@ import pyarrow as pa
 from rayqc.kinds import SCORES
 from rayqc.verdicts import OF_EVIDENCE
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 NO_LABEL = -1
 
 IMAGE_TYPE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
@@ -51,6 +51,15 @@ SCORE_FIELDS = [
 
 LATENT = "latent"
 """The column of scores/ that holds latents, where they were kept: a list of D float16."""
+
+PIXELS, LOOK = "pixel_digest", "perceptual_hash"
+PIXELS_BYTES, LOOK_BYTES = 16, 35
+FINGERPRINT_FIELDS = [
+    pa.field(PIXELS, pa.binary(PIXELS_BYTES)),
+    pa.field(LOOK, pa.binary(LOOK_BYTES)),
+]
+"""Columns of scores/ that duplicates are found by: see `images.fingerprint`; null of images that
+could not be decoded."""
 
 PROBLEM = pa.field(
     "problem", pa.struct([pa.field("reason", pa.string()), pa.field("message", pa.string())])
@@ -121,16 +130,26 @@ def verdict_schema(classes: tuple[str, ...]) -> pa.Schema:
     return _with_metadata(CANDIDATE_FIELDS + SCORE_FIELDS, classes, image=True)
 
 
-def score_schema(classes: tuple[str, ...], latent_dim: int | None = None) -> pa.Schema:
+def score_schema(
+    classes: tuple[str, ...], latent_dim: int | None = None, fingerprints: bool = False
+) -> pa.Schema:
     """Columns of scores/: a verdict without the image.
 
     Args:
         latent_dim: D of the latents that are kept beside it; None keeps none.
+        fingerprints: with the columns that duplicates are found by.
     """
     fields = [field for field in CANDIDATE_FIELDS if field.name != "image"] + SCORE_FIELDS
+    if fingerprints:
+        fields = fields + FINGERPRINT_FIELDS
     if latent_dim is not None:
         fields.append(pa.field(LATENT, pa.list_(pa.float16(), latent_dim)))
     return _with_metadata(fields, classes, image=False)
+
+
+def like_scores(schema: pa.Schema, classes: tuple[str, ...]) -> pa.Schema:
+    """Columns of scores/ with what a table of scores has besides, in the columns' own order."""
+    return score_schema(classes, kept_latent_dim(schema), PIXELS in schema.names)
 
 
 def kept_latent_dim(schema: pa.Schema) -> int | None:

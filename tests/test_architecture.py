@@ -48,6 +48,7 @@ FLOORS = {
     "printable": 0,
     "progress": 0,
     "results": 0,
+    "set_results": 0,
     "tool_results": 0,
     "seeds": 0,
     "shown": 0,
@@ -70,6 +71,7 @@ GROUND_FLOOR_ORDER = (
     "schema",
     "progress",
     "live",
+    "set_results",
     "results",
     "tool_results",
     "shown",
@@ -240,6 +242,7 @@ def test_public_names():
         "submit",
         "torch_dataset",
         "train",
+        "worth",
         "write_report",
     ]
     assert all(getattr(rayqc, name) is not None for name in rayqc.__all__)

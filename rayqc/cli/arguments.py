@@ -9,7 +9,7 @@ from typing import Any
 from rayqc.config.base import JOINT
 from rayqc.kinds import EXPORTS, SCORES, SELECTIONS
 from rayqc.pipeline.demos import DEMO_POOLS
-from rayqc.verdicts import ACCEPTED, ERROR, REJECTED
+from rayqc.verdicts import ACCEPTED, DUPLICATES, ERROR, NONE, REJECTED
 
 ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "config": ("CONFIG.yaml", {"help": "YAML file of settings"}),
@@ -30,7 +30,29 @@ ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "evaluation": ("CONFIG.yaml", {"nargs": "?", "help": "YAML file (default: bundled digits)"}),
     "out": ("DIR", {"required": True, "help": "folder to write, a path or URL"}),
     "out?": ("DIR", {"help": "folder for what --pool or --until gives"}),
-    "per-class": ("N", {"required": True, "help": "images to choose of each class"}),
+    "per-class": ("N", {"help": "images to choose of each class; all of them if not given"}),
+    "ways": (
+        "WAY",
+        {
+            "nargs": "+",
+            "choices": SELECTIONS.names,
+            "help": "ways to choose, besides random (default: coverage)",
+        },
+    ),
+    "sizes": (
+        "N",
+        {"nargs": "+", "type": int, "help": "images of each class (default: 1, 2, 5, 10, 20, ...)"},
+    ),
+    "seeds": ("N", {"default": 20, "help": "trainings of each way and size (default: 20)"}),
+    "drop-duplicates": (
+        "KIND",
+        {
+            "choices": DUPLICATES,
+            "default": NONE,
+            "help": "leave out all but the best of equal images (exact), or of those that look "
+            "alike (near); none keeps them (default)",
+        },
+    ),
     "by": (
         "WAY",
         {
@@ -146,7 +168,7 @@ ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
 """Name of each argument to its placeholder and its options in argparse."""
 
 POSITIONAL = ("config", "images", "key", "run", "path", "judged", "id", "evaluation")
-COUNTS = ("per-class", "limit", "draws", "actors", "until", "budget", "first")
+COUNTS = ("per-class", "seeds", "limit", "draws", "actors", "until", "budget", "first")
 
 
 def add_argument(parser: argparse.ArgumentParser, name: str, as_flags: bool) -> None:

@@ -60,11 +60,26 @@ def _select(arguments: Arguments, common: Common) -> Any:
         arguments.out,
         per_class=arguments.per_class,
         by=arguments.by,
+        drop_duplicates=arguments.drop_duplicates,
         seed=arguments.seed,
         measure=arguments.measure,
         run=arguments.judged_by,
         trust=arguments.trust,
         **common,
+    )
+
+
+def _worth(arguments: Arguments, common: Common) -> Any:
+    return rayqc.worth(
+        arguments.judged,
+        by=arguments.ways or ("coverage",),
+        sizes=arguments.sizes,
+        seeds=arguments.seeds,
+        run=arguments.judged_by,
+        trust=arguments.trust,
+        address=common["address"],
+        num_cpus=common["num_cpus"],
+        progress=common["progress"],
     )
 
 
@@ -180,8 +195,17 @@ COMMANDS: dict[str, Command] = {
     ),
     "select": Command(
         help="choose a set of each class from what was accepted",
-        arguments=("judged", "per-class", "by", "out", "seed", "measure", "judged-by", "trust"),
+        arguments=(
+            *("judged", "per-class", "by", "drop-duplicates", "out", "seed", "measure"),
+            *("judged-by", "trust"),
+        ),
         work=_select,
+    ),
+    "worth": Command(
+        help="measure how many accepted images are worth having: accuracy by the set's size",
+        arguments=("judged", "ways", "sizes", "seeds", "judged-by", "trust"),
+        takes=("address", "num-cpus"),
+        work=_worth,
     ),
     "report": Command(
         help="write the page report.html anew: open it in a browser, no network needed",

@@ -73,7 +73,7 @@ def filter_pool(
     make_worker = functools.partial(FilterWorker, spec)
     run_units(out, units, make_worker, config, a_gpu, progress, "filter")
     schemas = dict.fromkeys(spec.keep, verdict_schema(classes))
-    schemas["scores"] = score_schema(classes, latent_dim)
+    schemas["scores"] = score_schema(classes, latent_dim, fingerprints=True)
     return compact(
         out, units, schemas, classes, settings.shard_mb, settings.max_accepted_per_class, progress
     )

@@ -19,7 +19,7 @@ from rayqc.schema import LATENT, kept_latent_dim
 from rayqc.seeds import POOL_DRAW
 from rayqc.storage import Folder, read_json, read_table
 from rayqc.training.arms import Judged
-from rayqc.verdicts import ACCEPTED, ERROR, NOT_SELECTED, REJECTED
+from rayqc.verdicts import ACCEPTED, DUPLICATE, ERROR, NOT_SELECTED, REJECTED
 
 
 def pool_tables(filtered: Folder, config: Config) -> Iterator[pa.Table]:
@@ -67,7 +67,8 @@ def _drawn(
         table = read_table(filtered, shard.path, [*columns, "reason"])
         if is_set:
             accepted = pc.equal(table["verdict"], ACCEPTED)
-            table = table.filter(pc.or_(accepted, pc.equal(table["reason"], NOT_SELECTED)))
+            left_out = pc.is_in(table["reason"], pa.array([NOT_SELECTED, DUPLICATE]))
+            table = table.filter(pc.or_(accepted, left_out))
         table = table.drop_columns(["reason"])
         if drawn_share < 1:
             rng = np.random.default_rng([config.seed, POOL_DRAW, shard_number])

@@ -87,6 +87,11 @@ def _fresh_options(num_cpus: int | None) -> dict[str, Any]:
     return options if folder is None else {**options, "_temp_dir": folder}
 
 
+def in_session() -> bool:
+    """Is there a Ray session?"""
+    return bool(ray.is_initialized())
+
+
 @contextmanager
 def plain_errors() -> Iterator[None]:
     """Raise a worker's RayqcError as itself, and Ray's loss of a worker as `StoppedError`."""

@@ -78,6 +78,11 @@ def run_tasks(
     return [results[number] for number in sorted(results)]
 
 
+def get_shared(reference: Any) -> Any:
+    """The value that `put_shared` put."""
+    return ray.get(reference)
+
+
 def put_shared(value: Any) -> Any:
     """Put a value in Ray's object store once, for the arguments of many jobs."""
     return ray.put(value)

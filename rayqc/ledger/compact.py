@@ -13,9 +13,7 @@ from rayqc.ledger.manifest import Totals
 from rayqc.ledger.parts import Parts, groups, parts_of, parts_of_kinds
 from rayqc.seeds import chance_of
 from rayqc.storage import Folder
-from rayqc.verdicts import REJECTED
-
-OVER_CAP = "over_cap"
+from rayqc.verdicts import OVER_CAP, REJECTED
 
 Cut = dict[int, tuple[int, str]]
 """Label to (chance, id) of the last candidate within the cap; see `seeds.chance_of`."""

@@ -15,13 +15,12 @@ from pyarrow import csv
 from rayqc.errors import InputError
 from rayqc.kinds import SCORES
 from rayqc.ledger.commit import Part
-from rayqc.ledger.compact import OVER_CAP
 from rayqc.ledger.manifest import is_finished, load_files, load_totals
 from rayqc.results import ScoreRow
 from rayqc.schema import class_names, score_schema
 from rayqc.storage import Folder, read_table
 from rayqc.storage.whole_file import whole_file
-from rayqc.verdicts import ACCEPTED, ERROR, NOT_SELECTED, REJECTED
+from rayqc.verdicts import ACCEPTED, DUPLICATE, ERROR, NOT_SELECTED, OVER_CAP, REJECTED
 
 OUTSIDE = "_outside_region"
 """Ending of a rejected image's reason; before it stands the score that decided."""
@@ -70,6 +69,8 @@ def why(row: ScoreRow, own: str | None) -> str:
         return "belongs to its class, which has enough"
     if reason == NOT_SELECTED:
         return "belongs to its class, and was not chosen for the set"
+    if reason == DUPLICATE:
+        return "belongs to its class, and has a better copy in the set"
     score = reason.removesuffix(OUTSIDE)
     return words_of_score(score).format(own=own, other=row["nearest_class"])
 

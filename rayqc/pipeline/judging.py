@@ -10,7 +10,6 @@ from rayqc.config.settings import Filter
 from rayqc.distributed.filter import filter_pool
 from rayqc.errors import ErrorBudgetExceeded
 from rayqc.images.guarded import POISON
-from rayqc.ledger.compact import OVER_CAP
 from rayqc.ledger.manifest import Totals
 from rayqc.pipeline.making import compare_making, record_making
 from rayqc.pipeline.run import Run
@@ -19,7 +18,7 @@ from rayqc.regions.calibrated import CalibratedRegions
 from rayqc.regions.statistic_choice import StatisticChoice
 from rayqc.storage import Folder
 from rayqc.units import Unit
-from rayqc.verdicts import ERROR, NOT_SELECTED
+from rayqc.verdicts import ERROR, LEFT_OUT
 from rayqc.work.match_classes import PoolSource
 
 MOST_KEPT = 1_000_000
@@ -112,7 +111,7 @@ def refuse_many_errors(totals: Totals, run: Run) -> None:
         error_reasons = ", ".join(
             f"{count:,} {reason}"
             for reason, count in totals.reasons.items()
-            if not reason.endswith("_region") and reason not in (OVER_CAP, NOT_SELECTED)
+            if not reason.endswith("_region") and reason not in LEFT_OUT
         )
         killers = totals.reasons.get(POISON, 0)
         killed = f"; {killers:,} took the process down" if killers else ""

@@ -9,6 +9,8 @@ from typing import cast
 from rayqc.kinds import OUTPUTS, STAGES
 from rayqc.ledger.manifest import Totals, load_totals
 from rayqc.ledger.plan import LEDGER
+from rayqc.pipeline.duplicates import duplicate_facts
+from rayqc.pipeline.kept_set import kept_set_facts
 from rayqc.pipeline.making import recorded_making
 from rayqc.pipeline.records import summary_of
 from rayqc.pipeline.run import Run
@@ -21,6 +23,7 @@ from rayqc.report.acceptance import acceptance_facts, starved
 from rayqc.report.base import JudgedPool, Output
 from rayqc.report.result import RESULT
 from rayqc.results import Acceptance, FilterResult
+from rayqc.shown.base import cue_lines
 from rayqc.storage import Folder, read_json
 
 logger = logging.getLogger(__name__)
@@ -34,6 +37,10 @@ def facts_of(run: Run, judged: Folder) -> Acceptance:
     made_otherwise = recorded_making(judged)
     if made_otherwise:
         facts["made_otherwise"] = made_otherwise
+    duplicates = duplicate_facts(judged)
+    if duplicates is not None:
+        facts["duplicates"] = duplicates
+    facts["kept_set"] = kept_set_facts(run, judged)
     return facts
 
 
@@ -123,7 +130,7 @@ def conclude(
         own: whether it is the run's own pool: more pictures are made of it, in the run folder.
     """
     facts = facts_of(run, judged)
-    for line in starved(facts):
+    for line in [*starved(facts), *cue_lines(facts["kept_set"])]:
         logger.warning(line)
     if facts["same_as_test"]:
         logger.warning(

@@ -12,7 +12,6 @@ import pyarrow.compute as pc
 
 from rayqc.config.base import Statistic
 from rayqc.errors import InputError
-from rayqc.ledger.compact import OVER_CAP
 from rayqc.ledger.manifest import Totals, load_files, load_totals
 from rayqc.ledger.plan import MANIFEST, clear
 from rayqc.pipeline.rewrite import rewrite, work_of
@@ -21,7 +20,7 @@ from rayqc.regions.base import verdicts_of
 from rayqc.regions.statistic_choice import StatisticChoice
 from rayqc.report.acceptance import stored_scores
 from rayqc.storage import Folder, digest
-from rayqc.verdicts import ERROR, NOT_SELECTED, REJECTED
+from rayqc.verdicts import ERROR, LEFT_OUT, REJECTED
 
 logger = logging.getLogger(__name__)
 
@@ -96,7 +95,7 @@ def decide_again(
             f"{source} keeps no rejected images (filter.keep_rejected: none), so they cannot be "
             "taken back; use --scores-only, or filter the pool again"
         )
-    for reason in (OVER_CAP, NOT_SELECTED):
+    for reason in LEFT_OUT:
         if reason in totals.reasons:
             logger.warning("refilter chooses no set: what was %s is judged anew", reason)
     if redo:

@@ -17,17 +17,16 @@ import pyarrow.compute as pc
 
 from rayqc.errors import ConfigError, ConflictError, InputError
 from rayqc.ledger.commit import Part, write_part
-from rayqc.ledger.compact import OVER_CAP
 from rayqc.ledger.manifest import Totals, finish, is_finished, load_files, load_totals, publish
 from rayqc.ledger.plan import MANIFEST, SUCCESS, clear, load_plan, work_digest
 from rayqc.pipeline.judging import judge_sources
 from rayqc.pipeline.rewrite import counted, work_of
 from rayqc.pipeline.run import Run
 from rayqc.regions.statistic_choice import StatisticChoice
-from rayqc.schema import kept_latent_dim, score_schema
+from rayqc.schema import like_scores
 from rayqc.storage import Folder, read_table
 from rayqc.units import Unit
-from rayqc.verdicts import ACCEPTED, ERROR, REJECTED
+from rayqc.verdicts import ACCEPTED, ERROR, OVER_CAP, REJECTED
 from rayqc.work.match_classes import PoolSource
 
 logger = logging.getLogger(__name__)
@@ -158,7 +157,7 @@ def _merge(
         if failed_N.any():
             here = retried.slice(taken, int(failed_N.sum()))
             taken += here.num_rows
-            schema = score_schema(classes, kept_latent_dim(table.schema))
+            schema = like_scores(table.schema, classes)
             whole = pa.concat_tables([table.cast(schema), _as(here, schema)])
             place_N = np.arange(table.num_rows)
             place_N[failed_N] = table.num_rows + np.arange(here.num_rows)

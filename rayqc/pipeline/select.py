@@ -20,17 +20,19 @@ from rayqc.ledger.compact import reject
 from rayqc.ledger.manifest import Totals, load_files
 from rayqc.ledger.plan import MANIFEST, clear
 from rayqc.pipeline.arms import arm_inputs
+from rayqc.pipeline.duplicates import surplus_ids
 from rayqc.pipeline.rewrite import rewrite, work_of
 from rayqc.pipeline.run import Run
 from rayqc.report.intervals import summarise
-from rayqc.results import ClassifyResult, SelectedClass, SetFacts
+from rayqc.results import ClassifyResult
 from rayqc.schema import LATENT, kept_latent_dim
 from rayqc.seeds import chance_of
 from rayqc.selection.base import Choice, SelectionKind
 from rayqc.selection.measures import set_facts
 from rayqc.selection.target import Space, fit_space
+from rayqc.set_results import SelectedClass, SetFacts
 from rayqc.storage import Folder, digest, read_table
-from rayqc.verdicts import ACCEPTED, NOT_SELECTED
+from rayqc.verdicts import ACCEPTED, DUPLICATE, NONE, NOT_SELECTED
 from rayqc.work.latent_columns import latent_matrix
 
 logger = logging.getLogger(__name__)
@@ -56,22 +58,43 @@ class Accepted:
     vector_ND: np.ndarray
     """float32, see `Space.project`; of no columns where latents are not needed and not kept."""
 
+    def without(self, ids: set[str]) -> Accepted:
+        """All but these."""
+        if not ids:
+            return self
+        kept_N = np.array([name not in ids for name in self.ids], bool)
+        return Accepted(
+            ids=self.ids[kept_N], label_N=self.label_N[kept_N], vector_ND=self.vector_ND[kept_N]
+        )
+
 
 def select_images(
-    run: Run, source: Folder, out: Folder, *, per_class: int, by: str, seed: int, redo: bool
+    run: Run,
+    source: Folder,
+    out: Folder,
+    *,
+    per_class: int | None,
+    by: str,
+    seed: int,
+    drop: str,
+    redo: bool,
 ) -> tuple[Totals, dict[str, SelectedClass]]:
-    """Write `source` with all but a chosen set of each class rejected as `not_selected`.
+    """Write `source` with all but a chosen set of each class rejected.
+
+    What is a duplicate of a better image is rejected as `duplicate`, the rest as `not_selected`.
 
     Args:
         source: a finished filter's or refilter's output.
-        per_class: images to choose of each class; a class with no more keeps all.
+        per_class: images to choose of each class; a class with no more keeps all. None keeps all.
         by: a name of `SELECTIONS`.
+        drop: which duplicates are left out, one of `verdicts.DUPLICATES`.
 
     Returns:
         The new totals, and what was chosen of each class.
 
     Raises:
-        InputError: `source` is not finished, or has no latents where they are needed.
+        InputError: `source` is not finished, or has no latents or fingerprints where they are
+            needed.
         ConflictError: other regions judged `source`, or `out` holds other work.
     """
     fitted = run.regions
@@ -80,7 +103,8 @@ def select_images(
     classes, neighbours = fitted.regions.classes, fitted.neighbours
     label_R = neighbours.labels(run.references)
     space = fit_space(neighbours.latent_RD, label_R, len(classes))
-    accepted = read_accepted(source, space, kind.needs_latents)
+    accepted = read_accepted(source, space, kind.needs_latents and per_class is not None)
+    duplicates = set() if drop == NONE else surplus_ids(source, drop)
     if redo:
         clear(out)
         measured = out.sub(MEASURED)
@@ -91,14 +115,17 @@ def select_images(
         "by": by,
         "per_class": per_class,
         "seed": seed,
+        **({} if drop == NONE else {"drop_duplicates": drop}),
         "regions_digest": fitted.digest,
         "statistics": work["statistics"],
         "coverage": work.get("coverage", run.config.regions.coverage),
     }
-    chosen_by_class = _choose_all(run, accepted, space, by, per_class, seed)
+    different = accepted.without(duplicates)
+    chosen_by_class = _choose_all(run, different, space, by, per_class, seed)
     chosen = pa.array(np.concatenate([np.zeros(0, object), *chosen_by_class]), pa.string())
     has_images = ACCEPTED in load_files(source)
-    totals = rewrite(source, out, _Chosen(chosen), claim, classes, scores_only=not has_images)
+    judge = _Chosen(chosen, pa.array(sorted(duplicates), pa.string()))
+    totals = rewrite(source, out, judge, claim, classes, scores_only=not has_images)
     logger.info("select: %s", totals)
     facts = {
         name: _facts(accepted, chosen_by_class[k], space, k, seed) for k, name in enumerate(classes)
@@ -140,15 +167,19 @@ class _Chosen:
     """Rejects what was accepted and is not among the chosen ids."""
 
     ids: pa.Array
+    duplicates: pa.Array
 
     def __call__(self, table: pa.Table) -> pa.Table:
+        accepted = pc.equal(table["verdict"], ACCEPTED)
+        copies = pc.and_(accepted, pc.is_in(table["id"], self.duplicates))
+        table = reject(table, copies, DUPLICATE)
         accepted = pc.equal(table["verdict"], ACCEPTED)
         left_out = pc.and_(accepted, pc.invert(pc.is_in(table["id"], self.ids)))
         return reject(table, left_out, NOT_SELECTED)
 
 
 def _choose_all(
-    run: Run, accepted: Accepted, space: Space, by: str, per_class: int, seed: int
+    run: Run, accepted: Accepted, space: Space, by: str, per_class: int | None, seed: int
 ) -> list[np.ndarray]:
     """The chosen ids of each class."""
     classes = len(space.mean_KD)
@@ -156,7 +187,7 @@ def _choose_all(
     rows_by_class = [np.flatnonzero(accepted.label_N == k) for k in range(classes)]
     chosen = list(rows_by_class)
     for k, of_class in enumerate(rows_by_class):
-        if of_class.size <= per_class:
+        if per_class is None or of_class.size <= per_class:
             continue
         # The order is as good as random, so the first ones are a random draw.
         rows = of_class[: max(MOST_OF_A_CLASS, per_class + 1)]

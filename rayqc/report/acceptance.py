@@ -14,7 +14,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rayqc.kinds import SCORES
-from rayqc.ledger.compact import OVER_CAP
 from rayqc.ledger.manifest import load_files
 from rayqc.regions import Regions
 from rayqc.regions.base import Stored
@@ -22,7 +21,7 @@ from rayqc.regions.statistic_choice import StatisticChoice
 from rayqc.results import Acceptance, ClassAcceptance, EntryAcceptance
 from rayqc.schema import evidence_column
 from rayqc.storage import Folder, read_table
-from rayqc.verdicts import ACCEPTED, ERROR, NOT_SELECTED
+from rayqc.verdicts import ACCEPTED, ERROR, LEFT_OUT
 from rayqc.work.known_images import REFERENCE, SAME, TEST
 
 COVERAGES = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.925, 0.95, 0.975, 0.99)
@@ -147,7 +146,7 @@ def starved(facts: Acceptance) -> list[str]:
     reasons: Counter[str] = Counter()
     for name, row in facts["by_class"].items():
         reason_counts = row["turned_away"]
-        left_out = sum(reason_counts.get(reason, 0) for reason in (OVER_CAP, NOT_SELECTED))
+        left_out = sum(reason_counts.get(reason, 0) for reason in LEFT_OUT)
         if (row["accepted"] + left_out) / row["judged"] < LEAST_SHARE:
             classes.append(f"{name} ({row['accepted']:,} of {row['judged']:,})")
             reasons.update(reason_counts)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rayqc.results import SetFacts
+from rayqc.set_results import SetFacts
 
 NEIGHBOURS = 5
 MOST = 1_000

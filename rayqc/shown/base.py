@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         LedgerResult,
         MeasuredCoverage,
     )
+    from rayqc.set_results import DuplicateFacts, KeptSetFacts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,6 +114,33 @@ def measured_lines(measured: MeasuredCoverage | None) -> list[str]:
         others = ", ".join(f"{name} {part['pooled']:.1%}" for name, part in shares.items())
         lines.append(f"by its parts alone: {others}")
     return lines
+
+
+def duplicate_words(found: DuplicateFacts) -> list[str]:
+    """How many of the accepted images are duplicates, and what lies under several classes."""
+    lines = []
+    near, exact = found["accepted_near"], found["accepted_exact"]
+    if near:
+        lines.append(
+            f"{near:,} accepted images look like another accepted one of their class, "
+            f"{exact:,} of them pixel by pixel; rayqc select --drop-duplicates near leaves them out"
+        )
+    under = found["under_several_classes"]
+    if under:
+        lines.append(f"{under:,} images of the pool are there under several classes")
+    return lines
+
+
+def cue_lines(facts: KeptSetFacts) -> list[str]:
+    """A line for each statistic that tells the accepted classes apart and not the references'."""
+    return [
+        f"{name} alone tells the classes apart in the accepted images "
+        f"({cue['accepted']:.0%} of its spread is between classes) more than in the references "
+        f"({cue['references']:.0%}, at most {cue['upper']:.0%}): a classifier may learn it instead "
+        "of what the images show"
+        for name, cue in facts["cues"].items()
+        if cue["spurious"]
+    ]
 
 
 def harm_words(differences: Mapping[str, Interval]) -> str:

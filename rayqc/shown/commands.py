@@ -15,6 +15,7 @@ from rayqc.results import (
     SelectResult,
     Table3,
     UntilResult,
+    WorthResult,
 )
 from rayqc.shown.base import (
     Shown,
@@ -22,6 +23,7 @@ from rayqc.shown.base import (
     acceptance_table,
     control_words,
     coverage_lines,
+    duplicate_words,
     harm_words,
     percent,
     plain,
@@ -93,12 +95,15 @@ def demo(result: RunResult, folder: str) -> Shown:
 
 
 def _same_lines(acceptance: Acceptance) -> list[str]:
-    """Of how many images the run has the bytes; nothing of none, or of a run of before."""
+    """Copies of real images and duplicates; nothing where there are none."""
     counts = {
         "a reference": acceptance.get("same_as_reference", 0),
         "a test image": acceptance.get("same_as_test", 0),
     }
-    return [f"with the bytes of {what}: {count:,}" for what, count in counts.items() if count]
+    same = [f"with the bytes of {what}: {count:,}" for what, count in counts.items() if count]
+    if "duplicates" in acceptance:
+        same += [f"duplicates: {words}" for words in duplicate_words(acceptance["duplicates"])]
+    return same
 
 
 def drawn_until(result: UntilResult, folder: str) -> Shown:
@@ -159,6 +164,18 @@ def selected(result: SelectResult, folder: str) -> Shown:
         ),
         f"in {folder}",
     ]
+
+
+def worth(result: WorthResult, folder: str) -> Shown:
+    """Accuracy by the set's size and the way it was chosen, and what size is enough."""
+    ways = list(result["sizes"])
+    rows = [("0", "0", *(percent(result["real"]) for _ in ways))]
+    for number, first in enumerate(result["sizes"][ways[0]]):
+        cells = (percent(result["sizes"][way][number]["accuracy"]) for way in ways)
+        rows.append((f"{first['per_class']:,}", f"{first['added']:,}", *cells))
+    title = f"test accuracy of a linear probe, mean over {result['seeds']} seeds, 95% interval"
+    table = Table(columns=("images a class", "added", *ways), rows=rows, title=title)
+    return [table, result["says"]]
 
 
 def page_written(result: ReportResult, folder: str) -> Shown:

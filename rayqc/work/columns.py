@@ -11,10 +11,11 @@ import numpy as np
 import pyarrow as pa
 
 from rayqc.images.decode import Wrong
+from rayqc.images.fingerprint import looks, pixel_digests
 from rayqc.regions import Candidates, FittedRegions, Verdicts
 from rayqc.regions.base import verdicts_of
 from rayqc.regions.sphere import own_distances
-from rayqc.schema import SCORE_FIELDS, evidence_column
+from rayqc.schema import FINGERPRINT_FIELDS, SCORE_FIELDS, evidence_column
 from rayqc.verdicts import ERROR
 
 
@@ -27,6 +28,8 @@ class Judgement:
     """float32; of images that could not be judged, whatever the encoder made of blank ones."""
     verdict_N: np.ndarray
     reason_N: np.ndarray
+    fingerprints: tuple[pa.Array, pa.Array]
+    """See `fingerprints`."""
 
 
 class VerdictColumns:
@@ -43,7 +46,12 @@ class VerdictColumns:
             empty_N = np.zeros(self.filled_N.size, value_N.dtype)
             self.values.setdefault(name, empty_N)[rows] = value_N
 
-    def judgement(self, error_N: list[Wrong | None], latent_ND: np.ndarray) -> Judgement:
+    def judgement(
+        self,
+        error_N: list[Wrong | None],
+        latent_ND: np.ndarray,
+        prints: tuple[pa.Array, pa.Array],
+    ) -> Judgement:
         """All verdict columns; a row with an error has its reason and message, and no score."""
         total = self.filled_N.size
         verdict_N = np.full(total, ERROR, object)
@@ -64,8 +72,22 @@ class VerdictColumns:
             [error[1] if error else None for error in error_N], pa.string()
         )
         return Judgement(
-            columns=columns, latent_ND=latent_ND, verdict_N=verdict_N, reason_N=reason_N
+            columns=columns,
+            latent_ND=latent_ND,
+            verdict_N=verdict_N,
+            reason_N=reason_N,
+            fingerprints=prints,
         )
+
+
+def fingerprints(images_NHWC: np.ndarray, sound_N: np.ndarray) -> tuple[pa.Array, pa.Array]:
+    """The columns `FINGERPRINT_FIELDS` of N images; null where an image is not sound."""
+    values = pixel_digests(images_NHWC), [row.tobytes() for row in looks(images_NHWC)]
+    pixels, look = (
+        pa.array(column, field.type, mask=~sound_N)
+        for field, column in zip(FINGERPRINT_FIELDS, values, strict=True)
+    )
+    return pixels, look
 
 
 def verdict_values(

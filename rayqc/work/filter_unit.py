@@ -26,17 +26,18 @@ from rayqc.regions import Candidates, load_regions
 from rayqc.regions.statistic_choice import StatisticChoice
 from rayqc.schema import (
     LATENT,
+    LOOK,
+    PIXELS,
     candidate_schema,
     image_bytes,
-    kept_latent_dim,
-    score_schema,
+    like_scores,
     verdict_schema,
 )
 from rayqc.sources.problems import problems_of
 from rayqc.storage import Folder
 from rayqc.units import Unit
 from rayqc.verdicts import ERROR, VERDICTS
-from rayqc.work.columns import Judgement, VerdictColumns, verdict_values
+from rayqc.work.columns import Judgement, VerdictColumns, fingerprints, verdict_values
 from rayqc.work.known_images import KnownImages, content_of, contents_of, digests_of
 from rayqc.work.latent_columns import given_latents, kept_latents
 from rayqc.work.match_classes import UNKNOWN, PoolSource, own_labels
@@ -170,7 +171,8 @@ class FilterWorker:
             failures = self._score(columns, seen, rows, statistic)
             for failed_row, error in failures.items():
                 error_N[failed_row] = (SCORE_ERROR, words_of(error))
-        return columns.judgement(error_N, seen.latent_ND)
+        prints = fingerprints(seen.images_NHWC, np.array([not error for error in error_N]))
+        return columns.judgement(error_N, seen.latent_ND, prints)
 
     def _score(
         self, columns: VerdictColumns, candidates: Candidates, rows: np.ndarray, statistic: str
@@ -298,10 +300,12 @@ class FilterWorker:
             for verdict in self.spec.keep
         }
         scores = rows.drop_columns(["image"])
+        for name, column in zip((PIXELS, LOOK), judged.fingerprints, strict=True):
+            scores = scores.append_column(name, column)
         if self.spec.keep_latents:
             sound_N = judged.verdict_N != ERROR
             scores = scores.append_column(LATENT, kept_latents(judged.latent_ND, sound_N))
-        tables["scores"] = scores.cast(score_schema(classes, kept_latent_dim(scores.schema)))
+        tables["scores"] = scores.cast(like_scores(scores.schema, classes))
         by_class: dict[str, dict[str, int]] = {}
         label_verdicts = zip(label_N.tolist(), judged.verdict_N, strict=True)
         for (label, verdict), count in Counter(label_verdicts).items():

@@ -21,13 +21,21 @@ from rayqc.regions.sphere import own_distances
 from rayqc.report.base import JudgedPool
 from rayqc.report.page.gallery import Shown, positions, shown_images, shown_references
 from rayqc.results import Acceptance
-from rayqc.shown.base import control_words, harm_words, measured_lines
+from rayqc.shown.base import (
+    control_words,
+    cue_lines,
+    duplicate_words,
+    harm_words,
+    measured_lines,
+)
 from rayqc.storage import read_json, read_table
-from rayqc.verdicts import ACCEPTED, ERROR, NOT_SELECTED, VERDICTS
+from rayqc.verdicts import ACCEPTED, DUPLICATE, ERROR, NOT_SELECTED, VERDICTS
 from rayqc.version import __version__
 
 SCORE_EDGES = np.linspace(0, 3, 31)
 """Edges of the histograms' bins of scores; the last bin holds all that is larger."""
+CHOSEN_AGAINST = (NOT_SELECTED, DUPLICATE)
+SETS = ("accepted", "random", "pool")
 ARMS = ("real", "all", "random", "accepted", "rejected")
 
 
@@ -56,6 +64,9 @@ def page_facts(pool: JudgedPool) -> dict[str, Any]:
         ],
         "near_copies": acceptance["near_copies"],
         "copies": copy_lines(acceptance),
+        "is_set": any(reason in totals.reasons for reason in CHOSEN_AGAINST),
+        "sets": _sets(acceptance),
+        "cues": cue_lines(acceptance["kept_set"]) if "kept_set" in acceptance else [],
         "reasons": dict(sorted(totals.reasons.items())),
         "made_otherwise": {
             printable(name): lines for name, lines in acceptance.get("made_otherwise", {}).items()
@@ -84,7 +95,7 @@ def verdict(pool: JudgedPool) -> list[str]:
     """What came of it, in one to three sentences."""
     accepted, judged = pool.totals.outcomes.get(ACCEPTED, 0), pool.totals.read
     errors = pool.totals.outcomes.get(ERROR, 0)
-    left_out = pool.totals.reasons.get(NOT_SELECTED, 0)
+    left_out = sum(pool.totals.reasons.get(reason, 0) for reason in CHOSEN_AGAINST)
     share = f" ({accepted / judged:.0%})" if judged else ""
     lines = [
         f"{accepted:,} of {accepted + left_out:,} accepted images were chosen."
@@ -111,7 +122,16 @@ def copy_lines(acceptance: Acceptance) -> list[str]:
     if near:
         share = acceptance["near_copy_share"]
         lines.append(f"{near:,} accepted images ({share:.1%}) are nearly a copy of a reference.")
+    duplicates = acceptance.get("duplicates")
+    if duplicates is not None:
+        lines += [f"{words}." for words in duplicate_words(duplicates)]
     return lines
+
+
+def _sets(acceptance: Acceptance) -> list[dict[str, Any]]:
+    """Measures of the accepted images, of as many at random, and of the whole pool."""
+    sets = acceptance["kept_set"]["sets"] if "kept_set" in acceptance else {}
+    return [{"name": name, **sets[name]} for name in SETS if name in sets]
 
 
 def printable_lines(text: str) -> str:

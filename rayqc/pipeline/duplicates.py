@@ -1,0 +1,158 @@
+"""Find the duplicates inside a judged pool, from the fingerprints that its scores hold.
+
+Shape suffixes: N images, B bytes.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from rayqc.distributed.session import in_session
+from rayqc.distributed.tasks import put_shared, run_tasks
+from rayqc.errors import InputError
+from rayqc.ledger.manifest import load_files
+from rayqc.schema import LOOK, LOOK_BYTES, PIXELS, PIXELS_BYTES
+from rayqc.set_results import DuplicateFacts
+from rayqc.storage import Folder, read_table
+from rayqc.verdicts import ACCEPTED, NEAR
+from rayqc.work.duplicates import exact_groups, near_groups, surplus
+
+logger = logging.getLogger(__name__)
+
+MOST = 20_000_000
+"""Images that duplicates are looked for among; of more, a line says that they are not."""
+IN_TASKS_FROM = 200_000
+"""Images from which on classes are looked at in parallel tasks, where there is a session."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prints:
+    """Fingerprints of the images of a judged pool that could be decoded."""
+
+    label_N: np.ndarray
+    accepted_N: np.ndarray
+    score_N: np.ndarray
+    pixels_N: np.ndarray
+    """(N,) of `PIXELS_BYTES` bytes each."""
+    look_NB: np.ndarray
+
+
+def read_prints(judged: Folder) -> Prints | None:
+    """Fingerprints, in the order of the shards; None where an earlier version kept none."""
+    shards = load_files(judged)["scores"]
+    tables = []
+    for shard in shards:
+        names = [PIXELS, LOOK, "label", "verdict", "score"]
+        table = read_table(judged, shard.path, names)
+        if PIXELS not in table.column_names:
+            return None
+        tables.append(table.filter(_known(table)))
+    table = pa.concat_tables(tables)
+    return Prints(
+        label_N=np.asarray(table["label"], np.int64),
+        accepted_N=np.asarray(pc.equal(table["verdict"], ACCEPTED), bool),
+        score_N=np.asarray(table["score"], np.float32),
+        pixels_N=_bytes_of(table[PIXELS], PIXELS_BYTES).view(f"V{PIXELS_BYTES}").reshape(-1),
+        look_NB=_bytes_of(table[LOOK], LOOK_BYTES),
+    )
+
+
+def duplicate_facts(judged: Folder) -> DuplicateFacts | None:
+    """How many images of a judged pool are duplicates; None where they were not looked for."""
+    images = sum(shard.rows for shard in load_files(judged)["scores"])
+    if images > MOST:
+        logger.info("duplicates are not looked for among more than %s images", f"{MOST:,}")
+        return None
+    prints = read_prints(judged)
+    if prints is None:
+        return None
+    exact_N = exact_groups(prints.pixels_N)
+    near_N = near_groups_of_all(prints)
+    best_first_N = np.argsort(prints.score_N, kind="stable")
+
+    def count(group_N: np.ndarray, rows: np.ndarray) -> int:
+        best_first = best_first_N[rows[best_first_N]]
+        order = np.searchsorted(np.flatnonzero(rows), best_first)
+        return int(surplus(group_N[rows], order).sum())
+
+    everything_N = np.ones(exact_N.size, bool)
+    pairs = np.unique(np.stack([exact_N, prints.label_N]), axis=1)
+    return {
+        "exact": count(exact_N, everything_N),
+        "near": count(near_N, everything_N),
+        "accepted_exact": count(exact_N, prints.accepted_N),
+        "accepted_near": count(near_N, prints.accepted_N),
+        "under_several_classes": int((np.bincount(pairs[0]) > 1).sum()) if exact_N.size else 0,
+    }
+
+
+def surplus_ids(judged: Folder, kind: str) -> set[str]:
+    """Ids of accepted images that have a better copy, of a lower score, among the accepted.
+
+    Args:
+        kind: `exact`, or `near`, which are the exact ones, too.
+
+    Raises:
+        InputError: an earlier version judged the pool and kept no fingerprints.
+    """
+    ids: list[str] = []
+    for shard in load_files(judged)["scores"]:
+        table = read_table(judged, shard.path, ["id", PIXELS, "score"])
+        if PIXELS not in table.column_names:
+            raise InputError(
+                f"{judged} was judged by an earlier version, which kept nothing that duplicates "
+                "are found by; filter the pool again"
+            )
+        ids += table.filter(_known(table))["id"].to_pylist()
+    prints = read_prints(judged)
+    if prints is None:
+        return set()
+    kept = np.flatnonzero(prints.accepted_N)
+    accepted = Prints(
+        label_N=prints.label_N[kept],
+        accepted_N=prints.accepted_N[kept],
+        score_N=prints.score_N[kept],
+        pixels_N=prints.pixels_N[kept],
+        look_NB=prints.look_NB[kept],
+    )
+    name_N = np.array(ids, object)[kept]
+    group_N = near_groups_of_all(accepted) if kind == NEAR else exact_groups(accepted.pixels_N)
+    best_first_N = np.lexsort((name_N.astype(str), accepted.score_N))
+    return set(name_N[surplus(group_N, best_first_N)].tolist())
+
+
+def near_groups_of_all(prints: Prints) -> np.ndarray:
+    """(N,) int64 numbers of groups of like pictures; each group is of one class."""
+    group_N = np.zeros(prints.label_N.size, np.int64)
+    classes = np.unique(prints.label_N)
+    rows_by_class = [np.flatnonzero(prints.label_N == k) for k in classes]
+    if prints.label_N.size >= IN_TASKS_FROM and in_session():
+        jobs = ((put_shared(prints.look_NB[rows]),) for rows in rows_by_class)
+        found = run_tasks(near_groups, jobs)
+    else:
+        found = [near_groups(prints.look_NB[rows]) for rows in rows_by_class]
+    first = 0
+    for rows, group in zip(rows_by_class, found, strict=True):
+        group_N[rows] = first + group
+        first += int(group.max()) + 1
+    return group_N
+
+
+def _known(table: pa.Table) -> pa.ChunkedArray:
+    """Which images have fingerprints and a score."""
+    return pc.and_(pc.is_valid(table[PIXELS]), pc.is_valid(table["score"]))
+
+
+def _bytes_of(column: pa.ChunkedArray, width: int) -> np.ndarray:
+    """(N, width) uint8 of a column of fixed width without nulls."""
+    parts = [np.zeros((0, width), np.uint8)]
+    for chunk in column.chunks:
+        held = np.frombuffer(chunk.buffers()[1], np.uint8)
+        start = chunk.offset * width
+        parts.append(held[start : start + len(chunk) * width].reshape(len(chunk), width))
+    return np.concatenate(parts)
