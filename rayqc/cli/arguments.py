@@ -62,6 +62,7 @@ ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
         },
     ),
     "seed": ("N", {"default": 0, "type": int, "help": "of what is drawn (default: 0)"}),
+    "watch": ("", {"action": "store_true", "help": "again and again, until nobody is at work"}),
     "measure": (
         "",
         {

@@ -104,6 +104,10 @@ def _init(arguments: Arguments, common: Common) -> Any:
 
 
 def _status(arguments: Arguments, common: Common) -> Any:
+    if arguments.watch:
+        from rayqc.cli.watch import watch  # noqa: PLC0415  (rich, not needed for --help)
+
+        return watch(arguments.judged)
     return rayqc.status(arguments.judged)
 
 
@@ -239,7 +243,7 @@ COMMANDS: dict[str, Command] = {
     ),
     "status": Command(
         help="say which stages are done, how much is judged, and who is at work; without Ray",
-        arguments=("judged",),
+        arguments=("judged", "watch"),
         takes=(),
         work=_status,
     ),

@@ -51,12 +51,13 @@ def test_scripts_run_on_the_cluster_they_are_on(ray_session, tiny_run, tmp_path)
     assert (tmp_path / "out" / "_SUCCESS").exists()
 
 
-def test_the_cluster_file_passes_rays_own_validation():
+@pytest.mark.parametrize("name", ["cluster.yaml", "deploy/on-premises.yaml"])
+def test_the_cluster_file_passes_rays_own_validation(name):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         from ray.autoscaler._private.util import prepare_config, validate_config
 
-    text = (ROOT / "cluster.yaml").read_text()
+    text = (ROOT / name).read_text()
     config = prepare_config(yaml.safe_load(text))
     validate_config(config)
     assert config["head_node_type"] in config["available_node_types"]
