@@ -45,9 +45,8 @@ def fit_space(latent_RL: np.ndarray, label_R: np.ndarray, classes: int) -> Space
 
     latent_RL = latent_RL.astype(np.float64)
     centre_L = latent_RL.mean(0)
-    _, _, direction_LL = np.linalg.svd(latent_RL - centre_L, full_matrices=False)
     dimensions = min(MOST_DIRECTIONS, max(1, len(latent_RL) - 1), latent_RL.shape[1])
-    direction_LD = direction_LL[:dimensions].T
+    direction_LD = _directions(latent_RL - centre_L)[:, :dimensions]
     reference_RD = (latent_RL - centre_L) @ direction_LD
     mean_KD = np.stack([reference_RD[label_R == k].mean(0) for k in range(classes)])
     within_RD = reference_RD - mean_KD[label_R]
@@ -71,3 +70,12 @@ def fit_space(latent_RL: np.ndarray, label_R: np.ndarray, classes: int) -> Space
         mean_KD=mean_KD,
         covariance_KDD=covariance_KDD,
     )
+
+
+def _directions(centred_RL: np.ndarray) -> np.ndarray:
+    """(L, D) directions of spread, the largest first; D is the smaller of R and L."""
+    if len(centred_RL) <= centred_RL.shape[1]:
+        _, _, direction_DL = np.linalg.svd(centred_RL, full_matrices=False)
+        return np.asarray(direction_DL.T)
+    _, direction_LD = np.linalg.eigh(centred_RL.T @ centred_RL)
+    return np.asarray(direction_LD[:, ::-1])
