@@ -147,7 +147,8 @@ def _accuracy(
     torch.set_num_threads(1)
     if chosen is None:
         rng = np.random.default_rng([run_seed, seed, size])
-        chosen = np.concatenate([rng.permutation(rows)[:size] for rows in rows_by_class])
+        picked = [rows[rng.permutation(rows.size)[:size]] for rows in rows_by_class]
+        chosen = np.concatenate(picked)
     added = Latents(latent_ND=pool.latent_ND[chosen], label_N=pool.label_N[chosen])
     return probe_accuracy(train_probe(references, added, classes, seed), test)
 
