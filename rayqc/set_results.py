@@ -37,7 +37,7 @@ class DuplicateFacts(TypedDict):
     """How many images of a pool are duplicates: of a group of equal ones, all but the best."""
 
     exact: int
-    """Judged images with the pixels of another, in the run's size."""
+    """Judged images with the pixels of another of their class, in the run's size."""
     near: int
     """Judged images that look like another of their class, with the exact ones."""
     accepted_exact: int

@@ -71,7 +71,10 @@ def duplicate_facts(judged: Folder) -> DuplicateFacts | None:
     prints = read_prints(judged)
     if prints is None:
         return None
-    exact_N = exact_groups(prints.pixels_N)
+    pixels_N = exact_groups(prints.pixels_N)
+    pairs = np.stack([pixels_N, prints.label_N])
+    pairs_of_class, exact_N = np.unique(pairs, axis=1, return_inverse=True)
+    exact_N = exact_N.reshape(-1)
     near_N = near_groups_of_all(prints)
     best_first_N = np.argsort(prints.score_N, kind="stable")
 
@@ -81,13 +84,12 @@ def duplicate_facts(judged: Folder) -> DuplicateFacts | None:
         return int(surplus(group_N[rows], order).sum())
 
     everything_N = np.ones(exact_N.size, bool)
-    pairs = np.unique(np.stack([exact_N, prints.label_N]), axis=1)
     return {
         "exact": count(exact_N, everything_N),
         "near": count(near_N, everything_N),
         "accepted_exact": count(exact_N, prints.accepted_N),
         "accepted_near": count(near_N, prints.accepted_N),
-        "under_several_classes": int((np.bincount(pairs[0]) > 1).sum()) if exact_N.size else 0,
+        "under_several_classes": int((np.bincount(pairs_of_class[0]) > 1).sum()),
     }
 
 
@@ -121,9 +123,12 @@ def surplus_ids(judged: Folder, kind: str) -> set[str]:
         look_NB=prints.look_NB[kept],
     )
     name_N = np.array(ids, object)[kept]
-    group_N = near_groups_of_all(accepted) if kind == NEAR else exact_groups(accepted.pixels_N)
     best_first_N = np.lexsort((name_N.astype(str), accepted.score_N))
-    return set(name_N[surplus(group_N, best_first_N)].tolist())
+    # Of equal images under several classes at most one label is right: the best one stays.
+    surplus_N = surplus(exact_groups(accepted.pixels_N), best_first_N)
+    if kind == NEAR:
+        surplus_N |= surplus(near_groups_of_all(accepted), best_first_N)
+    return set(name_N[surplus_N].tolist())
 
 
 def near_groups_of_all(prints: Prints) -> np.ndarray:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from rayqc.printable import counted
 from rayqc.verdicts import VERDICTS
 
 if TYPE_CHECKING:
@@ -122,12 +123,12 @@ def duplicate_words(found: DuplicateFacts) -> list[str]:
     near, exact = found["accepted_near"], found["accepted_exact"]
     if near:
         lines.append(
-            f"{near:,} accepted images look like another accepted one of their class, "
-            f"{exact:,} of them pixel by pixel; rayqc select --drop-duplicates near leaves them out"
+            f"of the accepted, {counted(near, 'image')} like another one of the class, {exact:,} "
+            "pixel by pixel; rayqc select --drop-duplicates near leaves them out"
         )
     under = found["under_several_classes"]
     if under:
-        lines.append(f"{under:,} images of the pool are there under several classes")
+        lines.append(f"of the pool, {counted(under, 'image')} under several classes")
     return lines
 
 

@@ -43,7 +43,7 @@ def page_facts(pool: JudgedPool) -> dict[str, Any]:
     """Everything on the page; all text that comes from a pool is printable."""
     totals, acceptance = pool.totals, pool.acceptance
     shown = shown_images(pool)
-    references = shown_references(pool)
+    references = shown_references(pool, {one.row["nearest_reference"] for one in shown})
     places = _map(pool, shown, references)
     class_by_reference = _class_by_reference(pool)
     return {
@@ -124,7 +124,7 @@ def copy_lines(acceptance: Acceptance) -> list[str]:
         lines.append(f"{near:,} accepted images ({share:.1%}) are nearly a copy of a reference.")
     duplicates = acceptance.get("duplicates")
     if duplicates is not None:
-        lines += [f"{words}." for words in duplicate_words(duplicates)]
+        lines += [f"{words[0].upper()}{words[1:]}." for words in duplicate_words(duplicates)]
     return lines
 
 

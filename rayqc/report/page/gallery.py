@@ -25,6 +25,7 @@ from rayqc.results import ScoreRow
 from rayqc.schema import LATENT, score_schema
 from rayqc.seeds import chance_of
 from rayqc.storage import Folder
+from rayqc.units import evenly
 from rayqc.verdicts import ACCEPTED, ERROR, REJECTED
 
 MOST_SHOWN = 1_200
@@ -64,11 +65,17 @@ def shown_images(pool: JudgedPool) -> list[Shown]:
     ]
 
 
-def shown_references(pool: JudgedPool) -> dict[str, str]:
-    """Id of a reference to a small picture of it; of many references, evenly spaced ones."""
+def shown_references(pool: JudgedPool, wanted: set[str | None]) -> dict[str, str]:
+    """Id of a reference to a small picture of it; of many references those wanted, and some more.
+
+    Args:
+        wanted: ids of those that stand beside an image of the page.
+    """
     table = pool.references
     if table.num_rows > MOST_REFERENCES:
-        rows = np.linspace(0, table.num_rows - 1, MOST_REFERENCES).astype(np.int64)
+        beside = pc.is_in(table["id"], pa.array([name for name in wanted if name is not None]))
+        some = evenly(table.num_rows, MOST_REFERENCES)
+        rows = np.union1d(np.flatnonzero(np.asarray(beside)), some)
         table = table.take(pa.array(rows))
     return {
         row["id"]: picture(row["image"]["bytes"], pool.limits)

@@ -1,0 +1,351 @@
+"""What filtering, choosing and both are worth, at equal size, on pools of several makings; no Ray.
+
+python -m benchmarks.sets DATA --pool POOL --out FOLDER [--per-class 10] [--draws 5] [--size 50]
+
+DATA is a folder of Parquet in Hugging Face's layout with splits train and test. POOL: `augment`
+(strong augmentation of the references), `fresh` (other training images), `faults` (the same with
+30% faults made at their own size), or the folder of a generator's images of the same classes, with
+a file `truth.parquet` (path, judges_agree, confidence) if it is known which are sound.
+
+References are drawn from train, accuracy is on test. Arms add SIZE images of each class from the
+pool: `random`; `accepted` at random from what the filter accepted; each way of choosing, from the
+whole pool and from what was accepted; `oracle` at random from the sound ones, where these are
+known. The classifier is a linear probe, on edge histograms for images up to 64 pixels and on the
+pretrained network's latents above; with `--network` a small network trained from scratch, too.
+Intervals are 95% Student intervals over draws, of differences paired by draw. `agreement` is the
+intraclass correlation of accuracies over seeds: near 0, seeds hide what arms differ in.
+
+A draw that FOLDER has already is not measured again. Needs the extras `pretrained` and `evaluate`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import torch
+from PIL import Image
+from torchvision.transforms import v2
+
+from benchmarks.photograph_faults import FAULTS
+from benchmarks.photographs import Looker, Photographs, read
+from rayqc.config.regions import Regions
+from rayqc.generators.policies import make_transform
+from rayqc.images.look import ImageShape
+from rayqc.kinds import SELECTIONS
+from rayqc.models.features import edge_histograms
+from rayqc.models.vae import pixels_to_input
+from rayqc.regions import Candidates
+from rayqc.regions.fitting import fit_calibrated, settings_of
+from rayqc.regions.scorer_tasks import in_turn
+from rayqc.report.intervals import mean_interval
+from rayqc.selection.base import Choice, SelectionKind
+from rayqc.selection.target import fit_space
+from rayqc.training.arms import Latents
+from rayqc.training.classifier import ClassifierSettings, accuracy, train_classifier
+from rayqc.training.probe import probe_accuracy, train_probe
+
+LARGEST_OF_EDGES = 64
+"""Pixels of a side up to which edge histograms are taken for latents."""
+SHARE = 0.3
+"""Of a pool that is made faulty."""
+WAYS = ("coverage", "covariance", "central")
+SEEDS, NETWORK_SEEDS = 10, 2
+NETWORK = ClassifierSettings(
+    steps=600,
+    batch_size=64,
+    learning_rate=3e-3,
+    width=16,
+    augment=True,
+    flip=False,
+    balanced=True,
+)
+BATCH = 256
+
+
+class Edges:
+    """Small images to candidates whose latents are edge histograms."""
+
+    seen, detail = True, None
+
+    def __init__(self, train: Photographs) -> None:
+        gray = all(_is_gray(image) for image in train.images[:50])
+        side = -(-max(train.images[0].size) // 4) * 4
+        self.shape = ImageShape(size=side, channels=1 if gray else 3)
+
+    def __call__(self, images: list[Image.Image], label_N: np.ndarray) -> Candidates:
+        """Candidates of N images."""
+        pixels_NHWC = np.stack([self.shape.cut(image) for image in images])
+        with torch.inference_mode():
+            parts = [
+                edge_histograms(
+                    pixels_to_input(torch.from_numpy(pixels_NHWC[start : start + BATCH]))
+                )
+                for start in range(0, len(images), BATCH)
+            ]
+        return Candidates(
+            images_NHWC=pixels_NHWC,
+            latent_ND=torch.cat(parts).numpy(),
+            label_N=label_N.astype(np.int64),
+        )
+
+
+class Network(Looker):
+    """Photographs to candidates, as the filter looks at them."""
+
+    seen = False
+
+
+def _is_gray(image: Image.Image) -> bool:
+    pixels_HWC = np.asarray(image)
+    return bool((pixels_HWC == pixels_HWC[..., :1]).all())
+
+
+def made_pool(
+    pool: str,
+    train: Photographs,
+    rows: np.ndarray,
+    per_class: int,
+    generated: tuple[Photographs, np.ndarray | None] | None,
+    rng: np.random.Generator,
+) -> tuple[Photographs, np.ndarray | None]:
+    """Candidates, and which of them are sound; None where that is not known."""
+    classes = train.classes
+    if generated is not None:
+        images, sound_N = generated
+        order = rng.permutation(len(images.images))
+        taken = np.sort(_of_each(images.label_N[order], len(classes), per_class))
+        some = order[taken]
+        return _some(images, some), None if sound_N is None else sound_N[some]
+    if pool == "augment":
+        transform = v2.Compose([make_transform("strong", 3)])
+        torch.manual_seed(int(rng.integers(2**31)))
+        chosen = np.repeat(rows, -(-per_class * len(classes) // rows.size))
+        made = []
+        for row in chosen:
+            x_CHW = torch.from_numpy(np.asarray(train.images[row]).copy()).permute(2, 0, 1)
+            made.append(Image.fromarray(transform(x_CHW).permute(1, 2, 0).numpy()))
+        return Photographs(images=made, label_N=train.label_N[chosen], classes=classes), None
+    others = rng.permutation(np.setdiff1d(np.arange(len(train.images)), rows))
+    some = others[_of_each(train.label_N[others], len(classes), per_class)]
+    fresh = _some(train, some)
+    sound_N = np.ones(some.size, bool)
+    if pool == "faults":
+        sound_N[rng.choice(some.size, round(SHARE * some.size), replace=False)] = False
+        label_N, changed = fresh.label_N.copy(), list(fresh.images)
+        names = [*FAULTS, "wrong label"]
+        for number, row in enumerate(np.flatnonzero(~sound_N)):
+            name = names[number % len(names)]
+            if name in FAULTS:
+                changed[row] = FAULTS[name](changed[row], rng)
+            else:
+                label_N[row] = (label_N[row] + rng.integers(1, len(classes))) % len(classes)
+        fresh = Photographs(images=changed, label_N=label_N, classes=classes)
+    return fresh, sound_N
+
+
+def _of_each(label_N: np.ndarray, classes: int, count: int) -> np.ndarray:
+    """The first `count` rows of each class, or all where there are fewer."""
+    return np.concatenate([np.flatnonzero(label_N == k)[:count] for k in range(classes)])
+
+
+def _some(images: Photographs, rows: np.ndarray) -> Photographs:
+    return Photographs(
+        images=[images.images[row] for row in rows],
+        label_N=images.label_N[rows],
+        classes=images.classes,
+    )
+
+
+def arms_of(
+    references: Candidates,
+    candidates: Candidates,
+    accepted_N: np.ndarray,
+    sound_N: np.ndarray | None,
+    classes: int,
+    size: int,
+    seed: int,
+) -> dict[str, np.ndarray]:
+    """Rows of the candidates that each arm adds, so many of each class."""
+    rng = np.random.default_rng(seed)
+    space = fit_space(references.latent_ND, references.label_N, classes)
+    vector_ND = space.project(candidates.latent_ND)
+    found: dict[str, list[np.ndarray]] = {}
+    for k in range(classes):
+        rows = rng.permutation(np.flatnonzero(candidates.label_N == k))
+        accepted = rows[accepted_N[rows]]
+        parts = {"random": rows, "accepted": accepted}
+        if sound_N is not None:
+            parts["oracle"] = rows[sound_N[rows]]
+        picked = {name: some[:size] for name, some in parts.items()}
+        for way in WAYS:
+            kind: SelectionKind = SELECTIONS[way]
+            for name, some in ((way, rows), (f"accepted, {way}", accepted)):
+                if some.size <= size:
+                    picked[name] = some
+                    continue
+                choice = Choice(
+                    candidate_ND=vector_ND[some],
+                    reference_RD=space.reference_RD[space.label_R == k],
+                    mean_D=space.mean_KD[k],
+                    covariance_DD=space.covariance_KDD[k],
+                    wanted=size,
+                    seed=seed,
+                )
+                picked[name] = some[kind.choose(choice)]
+        for name, some in picked.items():
+            found.setdefault(name, []).append(some)
+    return {"real": np.zeros(0, np.int64)} | {
+        name: np.concatenate(parts) for name, parts in found.items()
+    }
+
+
+def measure(
+    look: Any,
+    train: Photographs,
+    test: Candidates,
+    pool: str,
+    generated: tuple[Photographs, np.ndarray | None] | None,
+    asked: argparse.Namespace,
+    draw: int,
+) -> dict[str, Any]:
+    """One draw: accuracies of each arm and seed, and what the filter did."""
+    rng = np.random.default_rng([draw, asked.per_class])
+    classes = len(train.classes)
+    order = rng.permutation(len(train.images))
+    rows = order[_of_each(train.label_N[order], classes, asked.per_class)]
+    of_references = _some(train, rows)
+    references = look(of_references.images, of_references.label_N)
+    images, sound_N = made_pool(pool, train, rows, asked.candidates, generated, rng)
+    candidates = look(images.images, images.label_N)
+    settings = settings_of(Regions(), references.images_NHWC.shape[3], look.seen)
+    run = in_turn(references, classes, settings.scorer, draw)
+    detail = look.detail if references.detail_NTS is not None else None
+    regions, _ = fit_calibrated(references, train.classes, settings, draw, "", run, detail)
+    statistic = "label" if pool == "augment" else "joint"
+    accepted_N = regions.judge(candidates, statistic).score_N <= 1
+    arms = arms_of(references, candidates, accepted_N, sound_N, classes, asked.size, draw)
+    own = Latents(latent_ND=references.latent_ND, label_N=references.label_N)
+    held_back = Latents(latent_ND=test.latent_ND, label_N=test.label_N)
+    probes: dict[str, list[float]] = {}
+    networks: dict[str, list[float]] = {}
+    for name, added in arms.items():
+        latents = Latents(latent_ND=candidates.latent_ND[added], label_N=candidates.label_N[added])
+        probes[name] = [
+            probe_accuracy(train_probe(own, latents, classes, seed), held_back)
+            for seed in range(SEEDS)
+        ]
+        if asked.network:
+            x_NHWC = np.concatenate([references.images_NHWC, candidates.images_NHWC[added]])
+            y_N = np.concatenate([references.label_N, candidates.label_N[added]])
+            networks[name] = [
+                accuracy(
+                    train_classifier(x_NHWC, y_N, classes, NETWORK, seed),
+                    test.images_NHWC,
+                    test.label_N,
+                )
+                for seed in range(NETWORK_SEEDS)
+            ]
+    return {
+        "accepted": float(accepted_N.mean()),
+        "sound": None if sound_N is None else float(sound_N.mean()),
+        "sound_accepted": None if sound_N is None else float(sound_N[accepted_N].mean()),
+        "probe": probes,
+        "network": networks,
+    }
+
+
+def table(found: list[dict[str, Any]], classifier: str) -> list[str]:
+    """Markdown: accuracy of each arm, and its difference from `random`, paired by draw."""
+    lines = ["| arm | accuracy | against random |", "|---|---|---|"]
+    mean_by_arm = {
+        arm: np.array([np.mean(one[classifier][arm]) for one in found])
+        for arm in found[0][classifier]
+    }
+    for arm, mean_D in mean_by_arm.items():
+        mean = mean_interval((100 * mean_D).tolist())
+        gain = mean_interval((100 * (mean_D - mean_by_arm["random"])).tolist())
+        against = "" if arm == "random" else f"{gain['mean']:+.2f} ± {gain['half_width'] or 0:.2f}"
+        lines.append(f"| {arm} | {mean['mean']:.1f} ± {mean['half_width'] or 0:.1f} | {against} |")
+    return [*lines, f"agreement over seeds {_agreement(found, classifier):.2f}"]
+
+
+def _agreement(found: list[dict[str, Any]], classifier: str) -> float:
+    """ICC(1) of accuracies over seeds, of all arms but `real`; the mean over draws."""
+    values = []
+    for one in found:
+        arms = [seeds for name, seeds in one[classifier].items() if name != "real"]
+        accuracy_AS = np.array(arms)
+        seeds = accuracy_AS.shape[1]
+        between = seeds * accuracy_AS.mean(1).var(ddof=1)
+        within = accuracy_AS.var(axis=1, ddof=1).mean()
+        values.append((between - within) / max(between + (seeds - 1) * within, 1e-12))
+    return float(np.mean(values))
+
+
+def generated_images(folder: str, train: Photographs) -> tuple[Photographs, np.ndarray | None]:
+    """A generator's images, and which are sound if `truth.parquet` says so."""
+    images = read(folder, "train", train.classes)
+    truth = Path(folder) / "truth.parquet"
+    if not truth.exists():
+        return images, None
+    rows = {row["path"]: row for row in pq.read_table(truth).to_pylist()}
+    (file,) = Path(folder).glob("train-*.parquet")
+    paths = [image["path"] for image in pq.read_table(file)["image"].to_pylist()]
+    return images, np.array(
+        [rows[path]["judges_agree"] and rows[path]["confidence"] >= 0.95 for path in paths]
+    )
+
+
+def main(say: Callable[[str], None] = print) -> None:
+    """Measure the draws that are missing, then print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data")
+    parser.add_argument("--pool", required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--per-class", type=int, default=10, help="references")
+    parser.add_argument("--candidates", type=int, default=200, help="of each class in the pool")
+    parser.add_argument("--size", type=int, default=50, help="images of each class that arms add")
+    parser.add_argument("--draws", type=int, default=5)
+    parser.add_argument("--test", type=int, default=2_000, help="test images, at most")
+    parser.add_argument("--network", action="store_true")
+    asked = parser.parse_args()
+    torch.set_num_threads(1)
+    asked.out.mkdir(parents=True, exist_ok=True)
+    pool = asked.pool if "/" not in asked.pool else Path(asked.pool).name
+    name = f"{Path(asked.data).name}-{pool}-{asked.per_class}-{asked.size}"
+    train = read(asked.data, "train")
+    small = max(train.images[0].size) <= LARGEST_OF_EDGES
+    look = Edges(train) if small else Network()
+    test = read(asked.data, "test", train.classes)
+    rows = np.random.default_rng(0).permutation(len(test.images))[: asked.test]
+    held_back = _some(test, rows)
+    generated = generated_images(asked.pool, train) if "/" in asked.pool else None
+    of_test: Candidates | None = None
+    found = []
+    for draw in range(asked.draws):
+        path = asked.out / f"{name}-{draw}.json"
+        if not path.exists():
+            of_test = of_test or look(held_back.images, held_back.label_N)
+            result = measure(look, train, of_test, pool, generated, asked, draw)
+            path.write_text(json.dumps(result))
+        found.append(json.loads(path.read_text()))
+    accepted = np.mean([one["accepted"] for one in found])
+    say(f"## {name}: {len(found)} draws, {accepted:.0%} of the pool accepted")
+    if found[0]["sound"] is not None:
+        sound, kept = (np.mean([one[key] for one in found]) for key in ("sound", "sound_accepted"))
+        say(f"sound: {sound:.1%} of the pool, {kept:.1%} of the accepted")
+    for classifier in ("probe", "network"):
+        if found[0][classifier]:
+            say(f"\n{classifier}\n")
+            for line in table(found, classifier):
+                say(line)
+
+
+if __name__ == "__main__":
+    main()
