@@ -55,7 +55,7 @@ LARGEST_OF_EDGES = 64
 SHARE = 0.3
 """Of a pool that is made faulty."""
 WAYS = ("coverage", "covariance", "central")
-SEEDS, NETWORK_SEEDS = 10, 2
+SEEDS, NETWORK_SEEDS = 5, 2
 NETWORK = ClassifierSettings(
     steps=600,
     batch_size=64,
@@ -80,7 +80,8 @@ class Edges:
 
     def __call__(self, images: list[Image.Image], label_N: np.ndarray) -> Candidates:
         """Candidates of N images."""
-        pixels_NHWC = np.stack([self.shape.cut(image) for image in images])
+        mode = "L" if self.shape.channels == 1 else "RGB"
+        pixels_NHWC = np.stack([self.shape.cut(image.convert(mode)) for image in images])
         with torch.inference_mode():
             parts = [
                 edge_histograms(
