@@ -203,7 +203,7 @@ def test_only_what_fails_is_an_error(tiny_run, pool, unharmed, tmp_path, monkeyp
         else:
             assert found["verdict"] == expected["verdict"]
             assert found["score"] == pytest.approx(expected["score"], rel=1e-4)
-    json.dumps(rows)  # what is written is plain
+    json.dumps(rows, default=bytes.hex)  # what is written is plain
 
 
 @pytest.mark.parametrize("step", [encoding, judging])
