@@ -39,6 +39,8 @@ class _Row:
     mark: str = WAITING
     words: str = ""
     """Said once it is done."""
+    is_own: bool = False
+    """Are the words of the stage itself, and not of a part of it?"""
     began: float = 0.0
     ended: float = 0.0
     stages: list[Stage] = field(default_factory=list)
@@ -120,12 +122,14 @@ class LiveProgress(Progress):
         finally:
             row.mark, row.ended = ending, time.monotonic()
 
-    @staticmethod
-    def _counted(row: _Row, stage: Stage) -> Iterator[None]:
+    def _counted(self, row: _Row, stage: Stage) -> Iterator[None]:
         row.stages.append(stage)
         try:
             yield
-            row.words = stage.counted()
+            # What is counted under the stage's own name says more than its parts, such as shards.
+            is_own = stage.name == self._at_work
+            if is_own or not row.is_own:
+                row.words, row.is_own = stage.counted(), is_own
         finally:
             row.stages.remove(stage)
 

@@ -43,6 +43,16 @@ def test_every_stage_has_a_line_and_those_at_work_a_bar(screen):
     assert any("✓ fit       10 images; 60% accepted, 1 error, 0 s" in line for line in last)
 
 
+def test_a_stage_is_told_by_its_own_counter_and_not_by_those_of_its_parts(screen):
+    display = LiveProgress(screen)
+    counted = (("compare", 5, "images"), ("filter", 9, "images"), ("shards", 3, "shards"))
+    with display.stages({"filter": None}), display.doing("filter"):
+        for name, total, unit in counted:
+            with display.stage(name, total, unit) as stage:
+                stage.advance(total)
+    assert "✓ filter    9 images, 0 s" in screen.file.getvalue()
+
+
 def test_what_fails_is_marked_and_the_next_display_is_a_new_one(screen):
     display = LiveProgress(screen)
     with pytest.raises(RuntimeError), display.stages({"train": 1.0}), display.doing("train"):
