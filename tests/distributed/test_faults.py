@@ -86,7 +86,6 @@ def deadly_pool(tiny_run, tmp_path):
 
 
 @pytest.mark.long
-@pytest.mark.ci
 def test_images_that_kill_or_hang_are_found_and_the_others_judged(
     tiny_run, deadly_pool, tmp_path, monkeypatch
 ):
