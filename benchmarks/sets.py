@@ -44,7 +44,7 @@ from rayqc.regions import Candidates
 from rayqc.regions.fitting import fit_calibrated, settings_of
 from rayqc.regions.scorer_tasks import in_turn
 from rayqc.report.intervals import mean_interval
-from rayqc.selection.base import Choice, SelectionKind
+from rayqc.selection.base import SelectionKind
 from rayqc.selection.target import fit_space
 from rayqc.training.arms import Latents
 from rayqc.training.classifier import ClassifierSettings, accuracy, train_classifier
@@ -190,15 +190,7 @@ def arms_of(
                 if some.size <= size:
                     picked[name] = some
                     continue
-                choice = Choice(
-                    candidate_ND=vector_ND[some],
-                    reference_RD=space.reference_RD[space.label_R == k],
-                    mean_D=space.mean_KD[k],
-                    covariance_DD=space.covariance_KDD[k],
-                    wanted=size,
-                    seed=seed,
-                )
-                picked[name] = some[kind.choose(choice)]
+                picked[name] = some[kind.choose(space.choice(vector_ND[some], k, size, seed))]
         for name, some in picked.items():
             found.setdefault(name, []).append(some)
     return {"real": np.zeros(0, np.int64)} | {

@@ -34,6 +34,8 @@ IN_TASKS_FROM = 200_000
 class Prints:
     """Fingerprints of the images of a judged pool that could be decoded."""
 
+    id_N: np.ndarray
+    """(N,) str; None where ids were not asked for, which counting does without."""
     label_N: np.ndarray
     accepted_N: np.ndarray
     score_N: np.ndarray
@@ -41,19 +43,23 @@ class Prints:
     """(N,) of `PIXELS_BYTES` bytes each."""
     look_NB: np.ndarray
 
+    def __getitem__(self, rows: np.ndarray) -> Prints:
+        return Prints(**{name: values[rows] for name, values in vars(self).items()})
 
-def read_prints(judged: Folder) -> Prints | None:
+
+def read_prints(judged: Folder, ids: bool = False) -> Prints | None:
     """Fingerprints, in the order of the shards; None where an earlier version kept none."""
     shards = load_files(judged)["scores"]
     tables = []
     for shard in shards:
-        names = [PIXELS, LOOK, "label", "verdict", "score"]
+        names = [PIXELS, LOOK, "label", "verdict", "score", *(["id"] if ids else [])]
         table = read_table(judged, shard.path, names)
         if PIXELS not in table.column_names:
             return None
         tables.append(table.filter(_known(table)))
     table = pa.concat_tables(tables)
     return Prints(
+        id_N=np.array(table["id"].to_pylist() if ids else [None] * len(table), object),
         label_N=np.asarray(table["label"], np.int64),
         accepted_N=np.asarray(pc.equal(table["verdict"], ACCEPTED), bool),
         score_N=np.asarray(table["score"], np.float32),
@@ -102,33 +108,19 @@ def surplus_ids(judged: Folder, kind: str) -> set[str]:
     Raises:
         InputError: an earlier version judged the pool and kept no fingerprints.
     """
-    ids: list[str] = []
-    for shard in load_files(judged)["scores"]:
-        table = read_table(judged, shard.path, ["id", PIXELS, "score"])
-        if PIXELS not in table.column_names:
-            raise InputError(
-                f"{judged} was judged by an earlier version, which kept nothing that duplicates "
-                "are found by; filter the pool again"
-            )
-        ids += table.filter(_known(table))["id"].to_pylist()
-    prints = read_prints(judged)
+    prints = read_prints(judged, ids=True)
     if prints is None:
-        return set()
-    kept = np.flatnonzero(prints.accepted_N)
-    accepted = Prints(
-        label_N=prints.label_N[kept],
-        accepted_N=prints.accepted_N[kept],
-        score_N=prints.score_N[kept],
-        pixels_N=prints.pixels_N[kept],
-        look_NB=prints.look_NB[kept],
-    )
-    name_N = np.array(ids, object)[kept]
-    best_first_N = np.lexsort((name_N.astype(str), accepted.score_N))
+        raise InputError(
+            f"{judged} was judged by an earlier version, which kept nothing that duplicates "
+            "are found by; filter the pool again"
+        )
+    accepted = prints[prints.accepted_N]
+    best_first_N = np.lexsort((accepted.id_N.astype(str), accepted.score_N))
     # Of equal images under several classes at most one label is right: the best one stays.
     surplus_N = surplus(exact_groups(accepted.pixels_N), best_first_N)
     if kind == NEAR:
         surplus_N |= surplus(near_groups_of_all(accepted), best_first_N)
-    return set(name_N[surplus_N].tolist())
+    return set(accepted.id_N[surplus_N].tolist())
 
 
 def near_groups_of_all(prints: Prints) -> np.ndarray:

@@ -192,14 +192,7 @@ def _choose_all(
         # The order is as good as random, so the first ones are a random draw.
         rows = of_class[: max(MOST_OF_A_CLASS, per_class + 1)]
         rows_by_class[k] = rows
-        choice = Choice(
-            candidate_ND=accepted.vector_ND[rows],
-            reference_RD=space.reference_RD[space.label_R == k],
-            mean_D=space.mean_KD[k],
-            covariance_DD=space.covariance_KDD[k],
-            wanted=per_class,
-            seed=seed + k,
-        )
+        choice = space.choice(accepted.vector_ND[rows], k, per_class, seed + k)
         jobs.append((by, choice))
         places.append(k)
     with run.progress.stage("select", len(jobs), "classes") as stage:

@@ -19,7 +19,7 @@ from rayqc.pipeline.arms import arm_inputs
 from rayqc.pipeline.run import Run
 from rayqc.report.intervals import mean_interval
 from rayqc.results import Interval, RecommendedSet, SizeFacts, WorthResult
-from rayqc.selection.base import Choice, SelectionKind
+from rayqc.selection.base import SelectionKind
 from rayqc.selection.target import Space, fit_space
 from rayqc.storage import Folder
 from rayqc.training.arms import LatentPool, Latents
@@ -120,14 +120,7 @@ def _choose(
         if rows.size <= size:
             picked.append(rows)
             continue
-        choice = Choice(
-            candidate_ND=space.project(pool.latent_ND[rows]),
-            reference_RD=space.reference_RD[space.label_R == k],
-            mean_D=space.mean_KD[k],
-            covariance_DD=space.covariance_KDD[k],
-            wanted=size,
-            seed=seed + k,
-        )
+        choice = space.choice(space.project(pool.latent_ND[rows]), k, size, seed + k)
         picked.append(rows[kind.choose(choice)])
     return np.concatenate(picked)
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rayqc.selection.base import Choice
+
 MOST_DIRECTIONS = 32
 OWN_FROM = 2
 """A class has a covariance of its own from so many references a direction on."""
@@ -31,6 +33,23 @@ class Space:
         """(N, D) float32."""
         projected_ND: np.ndarray = (latent_NL - self.centre_L) @ self.direction_LD
         return projected_ND.astype(np.float32)
+
+    def choice(self, candidate_ND: np.ndarray, k: int, wanted: int, seed: int) -> Choice:
+        """What a way of choosing gets of class k.
+
+        Args:
+            candidate_ND: projected candidates of the class.
+            wanted: how many to choose, less than N.
+            seed: of what the way draws.
+        """
+        return Choice(
+            candidate_ND=candidate_ND,
+            reference_RD=self.reference_RD[self.label_R == k],
+            mean_D=self.mean_KD[k],
+            covariance_DD=self.covariance_KDD[k],
+            wanted=wanted,
+            seed=seed,
+        )
 
 
 def fit_space(latent_RL: np.ndarray, label_R: np.ndarray, classes: int) -> Space:
