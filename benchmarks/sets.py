@@ -43,7 +43,7 @@ from rayqc.models.vae import pixels_to_input
 from rayqc.regions import Candidates
 from rayqc.regions.fitting import fit_calibrated, settings_of
 from rayqc.regions.scorer_tasks import in_turn
-from rayqc.report.intervals import mean_interval
+from rayqc.report.intervals import agreement, mean_interval
 from rayqc.selection.base import SelectionKind
 from rayqc.selection.target import fit_space
 from rayqc.training.arms import Latents
@@ -273,11 +273,7 @@ def _agreement(found: list[dict[str, Any]], classifier: str) -> float:
     values = []
     for one in found:
         arms = [seeds for name, seeds in one[classifier].items() if name != "real"]
-        accuracy_AS = np.array(arms)
-        seeds = accuracy_AS.shape[1]
-        between = seeds * accuracy_AS.mean(1).var(ddof=1)
-        within = accuracy_AS.var(axis=1, ddof=1).mean()
-        values.append((between - within) / max(between + (seeds - 1) * within, 1e-12))
+        values.append(agreement(np.array(arms)))
     return float(np.mean(values))
 
 

@@ -28,6 +28,8 @@ SCORED_REFERENCES = 8
 """Which references scores are fitted on where there are more than `regions.most_references`."""
 CONTRASTIVE_BATCHES = 9
 """Which references a step of contrastive training sees."""
+TABLE3 = 10
+"""References, pools and arms of a draw of Table 3; with draw and references a class."""
 
 
 def chance_of(ids: Iterable[str]) -> np.ndarray:

@@ -34,6 +34,11 @@ OTHERS: dict[str, type[BaseModel]] = {
     f"{OF_EVALUATE}, data: entries": sections(Evaluation)["data"],
     f"{OF_EVALUATE}, detection": sections(Evaluation)["detection"],
     f"{OF_EVALUATE}, accuracy": sections(Evaluation)["accuracy"],
+    **{
+        f"{OF_EVALUATE}, {name}": section
+        for name, section in sections(Evaluation).items()
+        if name.startswith("table3")
+    },
 }
 
 
@@ -67,7 +72,7 @@ def _row(key: str, field: FieldInfo, stages: tuple[str, ...] | None) -> str:
 
 
 def _quoted(words: str) -> str:
-    return words if words in ("required", "see below", "the bundled digits") else f"`{words}`"
+    return words if words in ("required", "see below") else f"`{words}`"
 
 
 def _line(cells: list[str]) -> str:

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from rayqc.config.base import Data, PositiveInt, Settings
 from rayqc.config.regions import Regions
+from rayqc.config.table3 import Table3
 
 Pool = Literal["clean", "faults", "augment", "gan", "gan_flipped"]
 RealArm = Literal["real", "all", "random", "accepted", "inverted", "oracle"]
@@ -94,12 +95,21 @@ class Evaluation(Settings):
     """Null leaves it out."""
     accuracy: Accuracy | None = Accuracy()
     """Null leaves it out."""
+    table3: Table3 | None = None
+    """The paper's Table 3; null leaves it out."""
 
     @model_validator(mode="after")
     def _can_be_done(self) -> Evaluation:
         names = [data.name for data in self.data]
         if len(set(names)) != len(names):
             raise ValueError(f"data sets need different names, found {names}")
+        for cell in self.table3.cells if self.table3 else ():
+            if cell.data not in names:
+                raise ValueError(
+                    f"table3.cells: no data set is called {cell.data}; there are {names}"
+                )
+            if cell.per_class < 2:
+                raise ValueError("table3.cells: per_class must be 2 or more, to cross-validate")
         if self.regions.kind != "calibrated":
             raise ValueError("regions.kind must be calibrated; spheres are measured beside it")
         if self.detection and self.detection.development > self.first_draw:

@@ -5,18 +5,15 @@ Shape suffixes: N images, K classes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
-from torchvision.transforms import v2
 
 from rayqc.config.base import Statistic
 from rayqc.config.evaluation import Accuracy, RealArm
 from rayqc.config.regions import Regions as RegionSettings
 from rayqc.experiments.detection import Record
-from rayqc.experiments.draws import RealData, draw_references, make_faults, pick
-from rayqc.generators.policies import make_transform
+from rayqc.experiments.draws import RealData, draw_references, pick
+from rayqc.experiments.pools import KnownPool, augmented, with_faults
 from rayqc.regions.base import Candidates
 from rayqc.regions.fitting import fit_calibrated, settings_of
 from rayqc.regions.promises.base import CalibrationSettings
@@ -27,14 +24,6 @@ from rayqc.training.classifier import ClassifierSettings, accuracy, train_classi
 
 BATCH_SIZE = 64
 LEARNING_RATE = 3e-3
-
-
-@dataclass(frozen=True, kw_only=True)
-class KnownPool(Images):
-    """Candidates, and which of them are sound, that is, were not made faulty."""
-
-    sound_N: np.ndarray | None
-    """(N,) bool; None where it is not known."""
 
 
 def measure_pool(
@@ -87,7 +76,7 @@ def make_pool(
 ) -> KnownPool:
     """The candidates of a pool; no pool of real images holds the reference images in `rows`."""
     if pool == "augment":
-        return _augmented(pick(data.train, rows), chosen.candidates, rng)
+        return augmented(pick(data.train, rows), chosen.candidates, "strong", rng)
     if pool.startswith("gan"):
         if data.gan is None:
             raise ValueError(f"data set {data.name} names no gan")
@@ -97,36 +86,11 @@ def make_pool(
         source = pick(data.train, other_rows)
     size = min(chosen.candidates, source.label_N.size)
     sample = pick(source, rng.choice(source.label_N.size, size, replace=False))
-    faulty_N = np.zeros(size, bool)
-    images_NHWC, label_N = sample.images_NHWC.copy(), sample.label_N.copy()
     if pool in ("faults", "gan_flipped"):
-        faulty_N[rng.choice(size, round(chosen.share * size), replace=False)] = True
-        faulty_rows = np.flatnonzero(faulty_N)
-        fault_by_kind = make_faults(pick(sample, faulty_rows), data, None, rng)
-        kinds = ["wrong_label"] if pool == "gan_flipped" else list(fault_by_kind)
-        for number, row in enumerate(faulty_rows):
-            fault = fault_by_kind[kinds[number % len(kinds)]]
-            images_NHWC[row] = fault.images_NHWC[number % fault.label_N.size]
-            label_N[row] = fault.label_N[number % fault.label_N.size]
-    has_truth = pool in ("clean", "faults", "gan_flipped")
-    return KnownPool(
-        images_NHWC=images_NHWC, label_N=label_N, sound_N=~faulty_N if has_truth else None
-    )
-
-
-def _augmented(references: Images, size: int, rng: np.random.Generator) -> KnownPool:
-    """Strong augmentation of each reference image in turn."""
-    channels = references.images_NHWC.shape[3]
-    transform = v2.Compose([make_transform("strong", channels)])
-    rows = np.arange(size) % references.label_N.size
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(int(rng.integers(2**31)))
-        image_tensors = [
-            transform(torch.from_numpy(references.images_NHWC[row]).permute(2, 0, 1))
-            for row in rows
-        ]
-    images_NHWC = torch.stack(image_tensors).permute(0, 2, 3, 1).contiguous().numpy()
-    return KnownPool(images_NHWC=images_NHWC, label_N=references.label_N[rows], sound_N=None)
+        kinds = ["wrong_label"] if pool == "gan_flipped" else None
+        return with_faults(sample, data, chosen.share, kinds, rng)
+    sound_N = np.ones(size, bool) if pool == "clean" else None
+    return KnownPool(images_NHWC=sample.images_NHWC, label_N=sample.label_N, sound_N=sound_N)
 
 
 def _scores(

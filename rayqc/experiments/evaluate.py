@@ -17,6 +17,8 @@ from rayqc.errors import ConflictError, InputError
 from rayqc.experiments.accuracy import measure_pool
 from rayqc.experiments.detection import measure_draw
 from rayqc.experiments.draws import RealData
+from rayqc.experiments.table3.draw import measure_cell
+from rayqc.experiments.table3.plot import table3_plot
 from rayqc.experiments.tables import summarise, tables
 from rayqc.images.decode import Limits, decode_batch
 from rayqc.images.deep import levels_of
@@ -39,8 +41,16 @@ from rayqc.version import __version__
 SETTINGS = "evaluation.yaml"
 RESULT = "evaluation.json"
 TABLES = "evaluation.md"
+PLOT = "table3.png"
 MOST_FOREIGN = 2000
-GROWS = ("detection.draws", "detection.development", "accuracy.draws", "accuracy.pools", "data")
+GROWS = (
+    "detection.draws",
+    "detection.development",
+    "accuracy.draws",
+    "accuracy.pools",
+    "data",
+    "table3.cells",
+)
 """Settings that may change between calls: they add draws and do not change measured ones."""
 
 
@@ -89,6 +99,7 @@ def _evaluate(
     progress: Progress,
 ) -> EvaluateResult:
     _claim(folder, settings)
+    _take_up(folder)
     jobs = plan(settings)
     measured_names = set(folder.names("draws"))
     pending = [job for job in jobs if job.name not in measured_names][:limit]
@@ -157,6 +168,21 @@ def plan(settings: Evaluation) -> list[Job]:
                     )
                     for draw in range(first_draw, first_draw + settings.accuracy.draws)
                 ]
+    if settings.table3 is not None:
+        for cell in settings.table3.cells:
+            # All that a cell sets is in the name, so that no other cell's draws are taken for its.
+            settings_in_name = (
+                f"{cell.per_class:04d}-of-{cell.pool}-{cell.encoder_width:g}-{cell.encoder_steps}"
+            )
+            jobs += [
+                Job(
+                    name=f"draws/table3-{cell.data}-{settings_in_name}-{draw:04d}.json",
+                    function=measure_cell,
+                    data=cell.data,
+                    arguments=(cell, draw, settings.table3, settings.regions),
+                )
+                for draw in range(settings.first_draw, settings.first_draw + cell.draws)
+            ]
     # By draw, so that an evaluation that is stopped early has some draws of every kind.
     return sorted(jobs, key=lambda job: (job.name.rpartition("-")[2], job.name))
 
@@ -225,16 +251,32 @@ def _claim(folder: Folder, settings: Evaluation) -> None:
     folder.write(SETTINGS, yaml.safe_dump(record, sort_keys=False).encode())
 
 
+def _take_up(folder: Folder) -> None:
+    """Write the draws that `evaluation.json` tells of and the folder lacks.
+
+    An evaluation then goes on elsewhere from `evaluation.yaml` and `evaluation.json` alone.
+    """
+    if not folder.exists(RESULT):
+        return
+    there = set(folder.names("draws"))
+    for name, record in read_json(folder, RESULT).get("records", {}).items():
+        if name not in there:
+            write_json(folder, name, record)
+
+
 def _conclude(folder: Folder, settings: Evaluation, jobs: list[Job]) -> EvaluateResult:
-    records = [read_json(folder, job.name) for job in jobs]
+    records = {job.name: read_json(folder, job.name) for job in jobs}
     if not records:
-        raise InputError("nothing to evaluate: both detection and accuracy are left out")
+        raise InputError("nothing to evaluate: detection, accuracy and table3 are all left out")
     result = {
         "rayqc_version": __version__,
         "faults_version": FAULTS_VERSION,
         "faults": SEVERITY,
-        **summarise(records, settings.first_draw),
+        **summarise(list(records.values()), settings.first_draw),
+        "records": records,
     }
     write_json(folder, RESULT, result)
     folder.write(TABLES, tables(result).encode())
+    if result["table3"]:
+        folder.write(PLOT, table3_plot(result["table3"]))
     return result

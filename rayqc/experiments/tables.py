@@ -8,6 +8,9 @@ from typing import Any
 import numpy as np
 
 from rayqc.experiments.detection import EVENS, Record
+from rayqc.experiments.markdown import row
+from rayqc.experiments.table3.page import table3_page
+from rayqc.experiments.table3.summary import summarise_table3
 
 RESAMPLES = 2000
 LEVEL = 0.95
@@ -71,6 +74,7 @@ def summarise(records: list[Record], first_draw: int) -> Record:
             for key, cell in sorted(arm_cells.items())
         ],
         "even_without": even_without,
+        "table3": summarise_table3([r for r in records if "table3" in r]),
     }
 
 
@@ -185,6 +189,8 @@ def tables(result: Record) -> str:
         sections.append(_detection_table(cell))
     if result["accuracy"]:
         sections.append(_accuracy_table(result["accuracy"]))
+    if result["table3"]:
+        sections.append(table3_page(result["table3"]))
     return "\n".join(sections)
 
 
@@ -211,15 +217,15 @@ def _overview(cells: list[Record]) -> str:
     for name in ("joint", "label", "sphere"):
         rows[f"AUROC, wrong label: {name}"] = auroc(name, "wrong_label")
     header = ["references a class", *(str(cell["per_class"]) for cell in cells)]
-    lines = [f"\n### {cells[0]['data']}\n", _row(header), _row(["---"] * len(header))]
-    return "\n".join([*lines, *(_row([name, *texts]) for name, texts in rows.items())]) + "\n"
+    lines = [f"\n### {cells[0]['data']}\n", row(header), row(["---"] * len(header))]
+    return "\n".join([*lines, *(row([name, *texts]) for name, texts in rows.items())]) + "\n"
 
 
 def _detection_table(cell: Record) -> str:
     kinds = list(cell["auroc"]["joint"]["kinds"])
     title = f"\n### {cell['data']}, {cell['per_class']} references a class, {cell['draws']} draws"
-    header = _row(["", "mean", *(kind.replace("_", " ") for kind in kinds)])
-    rule = _row(["---"] * (len(kinds) + 2))
+    header = row(["", "mean", *(kind.replace("_", " ") for kind in kinds)])
+    rule = row(["---"] * (len(kinds) + 2))
     rows = [title + f" (promise: {', '.join(cell['promise'])})\n", "AUROC\n", header, rule]
     auroc_by_method = dict(cell["auroc"])
     if "left_out" in cell:
@@ -228,15 +234,15 @@ def _detection_table(cell: Record) -> str:
         values = [
             f"{method['kinds'][k]['mean']:.3f}" if k in method["kinds"] else "" for k in kinds
         ]
-        rows.append(_row([name, _interval(method["mean"], 3), *values]))
+        rows.append(row([name, _interval(method["mean"], 3), *values]))
     rows += ["", "Found (TPR) where 5% of genuine images are taken for faulty\n", header, rule]
     for name, method in cell["tpr"].items():
         values = [f"{method['kinds'][k]['mean']:.2f}" for k in kinds]
-        rows.append(_row([name, _interval(method["mean"], 2), *values]))
+        rows.append(row([name, _interval(method["mean"], 2), *values]))
     rows.append("")
     shares = [f"{share:.0%}" for share in CONTAMINATIONS]
     rows += [
-        _row(
+        row(
             [
                 "accepts",
                 "fresh, pooled",
@@ -244,12 +250,12 @@ def _detection_table(cell: Record) -> str:
                 *(f"purity at {share} faulty" for share in shares),
             ]
         ),
-        _row(["---"] * (3 + len(shares))),
+        row(["---"] * (3 + len(shares))),
     ]
     for name, coverage in cell["coverage"].items():
         purity = [f"{100 * coverage['purity'][share]['mean']:.1f}" for share in shares]
         percents = [_percents(coverage[key]) for key in ("pooled", "lowest")]
-        rows.append(_row([name, *percents, *purity]))
+        rows.append(row([name, *percents, *purity]))
     return "\n".join(rows) + "\n"
 
 
@@ -258,13 +264,13 @@ def _accuracy_table(cells: list[Record]) -> str:
     pairs = [f"{a} - {b}" for a, b in PAIRS[:3]]
     rows = [
         "\n### Accuracy\n",
-        _row(["data", "pool", "draws", "accepted share", *arms, *pairs, "of the oracle's gain"]),
-        _row(["---"] * (5 + len(arms) + len(pairs))),
+        row(["data", "pool", "draws", "accepted share", *arms, *pairs, "of the oracle's gain"]),
+        row(["---"] * (5 + len(arms) + len(pairs))),
     ]
     for cell in cells:
         share = cell.get("share_of_oracle")
         rows.append(
-            _row(
+            row(
                 [
                     cell["data"],
                     cell["pool"],
@@ -285,10 +291,6 @@ def _accuracy_table(cells: list[Record]) -> str:
             )
         )
     return "\n".join(rows) + "\n"
-
-
-def _row(cells: list[str]) -> str:
-    return f"| {' | '.join(cells)} |"
 
 
 def _interval(estimate: dict[str, float], digits: int) -> str:

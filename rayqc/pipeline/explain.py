@@ -75,5 +75,5 @@ def default_words(value: Any) -> str:
     if isinstance(value, BaseModel):
         return "see below"
     if isinstance(value, list) and value and isinstance(value[0], BaseModel):
-        return "the bundled digits"
-    return yaml.safe_dump(value, default_flow_style=True).replace("\n...", "").strip()
+        value = [one.model_dump(mode="json", exclude_unset=True) for one in value]
+    return yaml.safe_dump(value, default_flow_style=True, width=1000).replace("\n...", "").strip()

@@ -22,6 +22,22 @@ def mean_interval(values: list[float]) -> Interval:
     return {"mean": float(sample.mean()), "half_width": half_width}
 
 
+def agreement(value_AS: np.ndarray) -> float:
+    """ICC(1): the share of spread that lies between arms rather than between an arm's seeds.
+
+    Near 0, seeds hide what arms differ in.
+
+    Args:
+        value_AS: (A, S), two or more arms with two or more seeds each.
+
+    Source: Shrout & Fleiss 1979.
+    """
+    seeds = value_AS.shape[1]
+    between = seeds * value_AS.mean(1).var(ddof=1)
+    within = value_AS.var(axis=1, ddof=1).mean()
+    return float((between - within) / max(between + (seeds - 1) * within, 1e-12))
+
+
 def summarise(records: list[TrainingRecord]) -> ClassifyResult:
     """Accuracy of each arm over seeds, and differences paired by seed.
 

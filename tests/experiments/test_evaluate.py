@@ -10,9 +10,10 @@ from rayqc.config.evaluation import Accuracy, DataSet, Evaluation
 from rayqc.config.regions import Regions
 from rayqc.errors import ConfigError, ConflictError
 from rayqc.experiments import evaluate as module
-from rayqc.experiments.accuracy import KnownPool, choose_arms, make_pool
+from rayqc.experiments.accuracy import choose_arms, make_pool
 from rayqc.experiments.detection import EVENS
 from rayqc.experiments.evaluate import load, plan
+from rayqc.experiments.pools import KnownPool
 from rayqc.experiments.tables import bootstrap, choose_without, summarise
 from rayqc.storage import Folder
 
