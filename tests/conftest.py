@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -63,3 +64,9 @@ def tiny_run(ray_session: None, tmp_path_factory: pytest.TempPathFactory) -> Pat
 def rng() -> np.random.Generator:
     """The same random numbers for every test."""
     return np.random.default_rng(0)
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])

@@ -12,7 +12,7 @@ import ray.data
 from rayqc.config import Config
 from rayqc.config.encoder import Encoder as EncoderSettings
 from rayqc.distributed.pools import through_actors
-from rayqc.distributed.resources import actor_count, actors_per_gpu, gpus_wanted
+from rayqc.distributed.resources import actors_for, actors_per_gpu, gpus_wanted
 from rayqc.distributed.session import plain_errors
 from rayqc.distributed.watch import Watchdog, in_thread
 from rayqc.encoders.batches import LatentEncoder, batch_on_cpu
@@ -117,9 +117,9 @@ def _encoded(
             limits_of(config.image),
             "cuda" if gpu else "cpu",
         )
-        count = actor_count(name, config.filter.actors, len(blocks), a_gpu)
+        actors = actors_for(name, config.filter.actors, len(blocks), a_gpu)
         dataset = ray.data.from_blocks(blocks)  # from_arrow would start a task for each block
-        encoded = through_actors(dataset, EncodeActor, arguments, count, a_gpu, rows)
+        encoded = through_actors(dataset, EncodeActor, arguments, actors, rows)
         minutes = config.resources.stuck_minutes
         watchdog = Watchdog(name, minutes)
         encoded_batches: list[pa.Table] = []

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import logging
 import math
+import socket
 import time
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Literal
 
 import ray
@@ -22,6 +26,7 @@ CPUS_AN_ACTOR = 4
 """CPUs that each of the actors which share a GPU has for decoding and scoring."""
 MOST_A_GPU = 4
 """Actors that share a GPU, unless more are asked for: each holds a copy of the encoder there."""
+SHARED = "give a folder on a shared file system, or a URL of an object store"
 SECONDS_TO_SETTLE = 3.0
 """Ray learns so late that a stage's actors have ended and hold their CPUs no more."""
 
@@ -86,8 +91,20 @@ def actors_per_gpu(asked: int | Literal["auto"]) -> int:
     return max(1, math.ceil(asked / max(1, int(ray.cluster_resources().get("GPU", 1)))))
 
 
-def actor_count(name: str, asked: int | Literal["auto"], work: int, a_gpu: int = 0) -> int:
-    """Number of actors to start: `asked`, or as many as find room; never more than `work`.
+@dataclass(frozen=True, kw_only=True)
+class Actors:
+    """How many actors a stage has."""
+
+    first: int
+    """Those that it begins with, and keeps."""
+    most: int
+    """Those that it may come to have, where nodes join or others leave theirs."""
+    a_gpu: int
+    """How many share a GPU; 0 for actors on CPUs."""
+
+
+def actors_for(name: str, asked: int | Literal["auto"], work: int, a_gpu: int = 0) -> Actors:
+    """Actors to start: `asked`, or as many as find room; never more than `work`.
 
     An actor keeps one CPU (and its share of a GPU) for the whole stage. Nothing else in the stage
     needs a CPU, so a machine with one CPU is enough. Where others hold all, one line says so.
@@ -100,7 +117,7 @@ def actor_count(name: str, asked: int | Literal["auto"], work: int, a_gpu: int =
     each = max(1, a_gpu)
     free = sum(free_and_all("GPU" if a_gpu else "CPU", enough=-(-most // each))[0])
     say_if_none_is_free(name, free, a_gpu > 0)
-    return max(1, min(free * each, most))
+    return Actors(first=max(1, min(free * each, most)), most=max(1, most), a_gpu=a_gpu)
 
 
 def say_if_none_is_free(name: str, free: int, gpu: bool) -> None:
@@ -118,17 +135,46 @@ def say_if_none_is_free(name: str, free: int, gpu: bool) -> None:
     )
 
 
-def require_shared(folder: Folder) -> None:
+@contextmanager
+def seen_by_all(folder: Folder) -> Iterator[str]:
     """Refuse a local folder that some node does not see, before work is lost in it.
+
+    Yields:
+        Name of a file that lies there meanwhile, for `require_seen` on nodes that join later; empty
+        for a folder that is no local one.
 
     Raises:
         UserError: a node does not see a file that this process writes there.
     """
-    node_ids = [node["NodeID"] for node in ray.nodes() if node["Alive"]]
-    if not folder.is_local or len(node_ids) < 2:
+    if not folder.is_local:
+        yield ""
         return
     marker = f".shared-{uuid.uuid4().hex[:8]}"
     folder.write(marker, b"")
+    try:
+        _require_on_all(folder, marker)
+        yield marker
+    finally:
+        folder.delete([marker])
+
+
+def require_seen(folder: Folder, marker: str) -> None:
+    """Refuse to work on this node in a folder of which `seen_by_all` left a marker elsewhere.
+
+    Raises:
+        UserError: this node does not see the marker.
+    """
+    if marker and not folder.exists(marker):
+        raise UserError(
+            f"{folder} is local, and node {socket.gethostname()}, which joined later, does not see "
+            f"it; {SHARED}"
+        )
+
+
+def _require_on_all(folder: Folder, marker: str) -> None:
+    node_ids = [node["NodeID"] for node in ray.nodes() if node["Alive"]]
+    if len(node_ids) < 2:
+        return
     task = ray.remote(num_cpus=0)(_sees)
     answer_refs = [
         task.options(
@@ -137,12 +183,10 @@ def require_shared(folder: Folder) -> None:
         for node_id in node_ids
     ]
     sees_marker = ray.get(answer_refs)
-    folder.delete([marker])
     if not all(sees_marker):
         raise UserError(
             f"{folder} is local, and {sees_marker.count(False)} of the cluster's {len(node_ids)} "
-            "nodes do not see it; give a folder on a shared file system, or a URL of an "
-            "object store"
+            f"nodes do not see it; {SHARED}"
         )
 
 

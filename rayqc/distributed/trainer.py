@@ -21,7 +21,7 @@ from ray.train.torch import TorchTrainer, get_device
 
 from rayqc.config import Config
 from rayqc.distributed.register import on_this_node
-from rayqc.distributed.resources import gpus_wanted, require_shared, training_cpus
+from rayqc.distributed.resources import gpus_wanted, require_seen, seen_by_all, training_cpus
 from rayqc.distributed.session import plain_errors
 from rayqc.distributed.watch import Watchdog, in_thread
 from rayqc.errors import StoppedError, StorageError
@@ -132,6 +132,8 @@ class _Orders:
     image: ImageShape
     config: Config
     folder: Folder
+    marker: str
+    """See `resources.seen_by_all`."""
     board: Any
     """The driver's `Board`, an actor."""
     cpus: int
@@ -157,34 +159,40 @@ def run_trainer(
     gpu = gpus_wanted(config.resources.use_gpu)
     cpus = training_cpus(config.resources)
     board = on_this_node(Board).remote()
-    require_shared(training.folder)
-    trainer = TorchTrainer(
-        _run_loop,
-        train_loop_config={
-            "loop": loop,
-            "plan": plan,
-            "orders": _Orders(
-                image=image, config=config, folder=training.folder, board=board, cpus=cpus
+    columns = references.select(["id", "label", "image"])
+    with seen_by_all(training.folder) as marker:
+        trainer = TorchTrainer(
+            _run_loop,
+            train_loop_config={
+                "loop": loop,
+                "plan": plan,
+                "orders": _Orders(
+                    image=image,
+                    config=config,
+                    folder=training.folder,
+                    marker=marker,
+                    board=board,
+                    cpus=cpus,
+                ),
+            },
+            datasets={"references": ray.data.from_arrow(columns)},
+            # Every worker gets all references and takes its share of each batch. A split into
+            # equal shards would drop rows, and weights would depend on the number of workers.
+            dataset_config=ray.train.DataConfig(datasets_to_split=[]),
+            scaling_config=ScalingConfig(
+                num_workers=config.resources.train_workers,
+                use_gpu=gpu,
+                resources_per_worker={"CPU": cpus, "GPU": int(gpu)},
             ),
-        },
-        datasets={"references": ray.data.from_arrow(references.select(["id", "label", "image"]))},
-        # Every worker gets all references and takes its share of each batch. A split into equal
-        # shards would drop rows, and the weights would depend on the number of workers.
-        dataset_config=ray.train.DataConfig(datasets_to_split=[]),
-        scaling_config=ScalingConfig(
-            num_workers=config.resources.train_workers,
-            use_gpu=gpu,
-            resources_per_worker={"CPU": cpus, "GPU": int(gpu)},
-        ),
-        run_config=RunConfig(
-            name="checkpoints",
-            storage_path=training.folder.location,
-            failure_config=FailureConfig(max_failures=config.encoder.max_failures),
-            checkpoint_config=CheckpointConfig(num_to_keep=config.encoder.keep_checkpoints),
-        ),
-    )
-    with progress.stage(training.name, training.steps, "steps") as stage, plain_errors():
-        _fit(trainer, board, stage, config.resources.stuck_minutes)
+            run_config=RunConfig(
+                name="checkpoints",
+                storage_path=training.folder.location,
+                failure_config=FailureConfig(max_failures=config.encoder.max_failures),
+                checkpoint_config=CheckpointConfig(num_to_keep=config.encoder.keep_checkpoints),
+            ),
+        )
+        with progress.stage(training.name, training.steps, "steps") as stage, plain_errors():
+            _fit(trainer, board, stage, config.resources.stuck_minutes)
 
 
 def _run_loop(told: dict[str, Any]) -> None:
@@ -199,6 +207,7 @@ def _begin_worker(orders: _Orders) -> Worker:
         StoppedError: the driver has left.
     """
     _refuse_if_nobody_waits(orders.board)
+    require_seen(orders.folder, orders.marker)
     context = ray.train.get_context()
     torch.set_num_threads(orders.cpus)
     images_NHWC, label_N = _references(orders.image, orders.config)

@@ -19,7 +19,8 @@ from ray import cloudpickle
 
 from rayqc.distributed.isolate import find_poison
 from rayqc.distributed.register import GIVE_UP, ISOLATE, LEAVE
-from rayqc.errors import StoppedError
+from rayqc.distributed.resources import require_seen
+from rayqc.errors import StoppedError, UserError
 from rayqc.imports import no_collection
 from rayqc.ledger.commit import is_committed
 from rayqc.storage import Folder
@@ -51,10 +52,22 @@ class UnitActor:
         self,
         packed: bytes,
         folder: Folder,
+        marker: str,
         register: Any,
         minutes: float | None,
     ) -> None:
-        """`packed`: what makes the worker, by cloudpickle: its imports are ours to hasten."""
+        """Take up the work, unless the folder is another one on this node.
+
+        Args:
+            packed: what makes the worker, by cloudpickle: its imports are ours to hasten.
+            marker: see `resources.seen_by_all`.
+        """
+        self.refusal: UserError | None = None
+        try:
+            require_seen(folder, marker)
+        except UserError as error:
+            self.refusal = error  # raised here it would reach the driver as a death without a cause
+            return
         context = ray.get_runtime_context()
         self.node = context.get_node_id()
         self.name = context.get_actor_id()
@@ -68,6 +81,8 @@ class UnitActor:
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Do the units of a batch, one after another; what comes back says nothing."""
+        if self.refusal is not None:
+            raise self.refusal
         for block in batch["units"].to_pylist():
             for index, described in json.loads(block).items():
                 self._do(int(index), _unit_of(described))

@@ -26,7 +26,7 @@ from ray import cloudpickle
 from rayqc.config import Config
 from rayqc.distributed.pools import through_actors
 from rayqc.distributed.register import Attempt, open_register
-from rayqc.distributed.resources import actor_count, require_shared
+from rayqc.distributed.resources import actors_for, seen_by_all
 from rayqc.distributed.session import plain_errors
 from rayqc.distributed.unit_actor import UnitActor, UnitWorker
 from rayqc.distributed.watch import SECONDS_BETWEEN_LOOKS, Watchdog
@@ -68,26 +68,30 @@ def run_units(
         StoppedError: workers die of a unit, or nothing goes on any more.
         KeyboardInterrupt: after the units in progress had time to commit.
     """
-    require_shared(folder)
     finished = committed_units(folder)
     rows = [unit.count() for unit in units]
     left = [index for index in range(len(units)) if index not in finished]
     register = open_register()
     running = functools.partial(_running, register)
     packed = cloudpickle.dumps(make_worker)
-    with progress.stage(name, sum(rows)) as stage, plain_errors(), _killed_at_the_end(register):
+    with (
+        seen_by_all(folder) as marker,
+        progress.stage(name, sum(rows)) as stage,
+        plain_errors(),
+        _killed_at_the_end(register),
+    ):
         if finished:
             stage.skip(sum(rows[index] for index in finished))
         for start in range(0, len(left), UNITS_AT_ONCE):
             here = left[start : start + UNITS_AT_ONCE]
-            count = actor_count(name, config.filter.actors, len(here), a_gpu)
+            actors = actors_for(name, config.filter.actors, len(here), a_gpu)
             items = [
                 {"units": json.dumps({index: asdict(units[index]) for index in block})}
-                for block in _blocks(here, count)
+                for block in _blocks(here, actors.first)
             ]
             blocks = ray.data.from_items(items, override_num_blocks=len(items))
-            arguments = (packed, folder, register, config.filter.unit_minutes)
-            done = through_actors(blocks, UnitActor, arguments, count, a_gpu, least_rows=1)
+            arguments = (packed, folder, marker, register, config.filter.unit_minutes)
+            done = through_actors(blocks, UnitActor, arguments, actors, least_rows=1)
             watchdog = Watchdog(name, config.resources.stuck_minutes, running)
             _Pass(done, register, {index: rows[index] for index in here}, stage).run(watchdog)
 

@@ -10,7 +10,13 @@ import ray
 import ray.data
 
 from rayqc.distributed.pools import through_actors
-from rayqc.distributed.resources import actor_count, actors_per_gpu, cpus_per_gpu, gpus_wanted
+from rayqc.distributed.resources import (
+    Actors,
+    actors_for,
+    actors_per_gpu,
+    cpus_per_gpu,
+    gpus_wanted,
+)
 
 BLOCKS = ((0, 1, 2), (3, 4), (5, 6))
 
@@ -33,10 +39,10 @@ def main() -> None:
     assert gpus_wanted("auto")
     assert cpus_per_gpu() == 4
     assert [actors_per_gpu(asked) for asked in ("auto", 1, 3)] == [1, 1, 3]
-    assert actor_count("filter", 2, 9, a_gpu=2) == 2
-    assert actor_count("filter", "auto", 9, a_gpu=4) == 4
+    assert actors_for("filter", 2, 9, a_gpu=2).first == 2
+    assert actors_for("filter", "auto", 9, a_gpu=4).first == 4
     dataset = ray.data.from_blocks([pa.table({"n": list(block)}) for block in BLOCKS])
-    done = through_actors(dataset, Count, (), 2, 2, least_rows=2)
+    done = through_actors(dataset, Count, (), Actors(first=2, most=2, a_gpu=2), least_rows=2)
     print(json.dumps(done.take_all()))
 
 

@@ -6,7 +6,7 @@ import pytest
 import ray
 
 from rayqc.config.settings import Resources
-from rayqc.distributed.resources import actor_count, free_and_all, training_cpus
+from rayqc.distributed.resources import actors_for, free_and_all, training_cpus
 from rayqc.distributed.tasks import run_tasks
 from rayqc.errors import UserError
 
@@ -43,12 +43,12 @@ def tenants(count):
 def test_what_is_free_is_taken(ray_session, caplog):
     wait_until_idle()
     assert training_cpus(Resources()) == 2
-    assert actor_count("filter", "auto", 9) == 2
+    assert actors_for("filter", "auto", 9).first == 2
     with tenants(1):
         assert free_and_all("CPU") == ([1], [2])
         assert training_cpus(Resources()) == 1
-        assert actor_count("filter", "auto", 9) == 1
-        assert actor_count("filter", 2, 9) == 1
+        assert actors_for("filter", "auto", 9).first == 1
+        assert actors_for("filter", 2, 9).first == 1
     assert not caplog.records
 
 
@@ -62,7 +62,7 @@ def test_what_is_waited_for_is_said(ray_session, caplog):
     caplog.clear()
     with tenants(2):
         assert training_cpus(Resources()) == 1
-        assert actor_count("filter", "auto", 9) == 1
+        assert actors_for("filter", "auto", 9).first == 1
     assert caplog.messages[1] == (
         "filter: waits for a CPU: all 2 of this Ray are held by others; "
         "no setting needs less than one"

@@ -20,15 +20,9 @@ import rayqc
 from rayqc.cli.main import main
 from rayqc.distributed.submit import submit_run
 from rayqc.errors import ConfigError, JobFailedError, UserError
-from tests.conftest import tiny
+from tests.conftest import free_port, tiny
 
 SECONDS = 300
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 @pytest.fixture

@@ -17,10 +17,14 @@ from rayqc.config import load_config, load_evaluation
 ROOT = Path(__file__).parents[2]
 
 
+DATA = {"evaluate.yaml": ["mnist", "cifar10"], "table3.yaml": ["mnist", "cifar10", "cifar100"]}
+"""Data sets of the evaluations; the other files are runs."""
+
+
 @pytest.mark.parametrize("path", sorted((ROOT / "jobs").glob("*.yaml")), ids=lambda path: path.name)
 def test_example_configurations_are_valid(path):
-    if path.name == "evaluate.yaml":
-        assert [data.name for data in load_evaluation(str(path)).data] == ["mnist", "cifar10"]
+    if path.name in DATA:
+        assert [data.name for data in load_evaluation(str(path)).data] == DATA[path.name]
     else:
         assert load_config(str(path)).pool
 

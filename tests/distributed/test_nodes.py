@@ -1,4 +1,7 @@
-"""A node of a real cluster is lost in the middle of each stage: see `lose_a_node.py`."""
+"""Nodes of a real cluster that are lost, or come, in the middle of a stage.
+
+See `lose_a_node.py` and `more_nodes.py`.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,11 @@ MOST_SECONDS = 580
 
 
 def lose_a_node(stage: str, folder) -> dict[str, Any]:
-    words = [sys.executable, "-m", "tests.distributed.lose_a_node", stage, str(folder)]
+    return told_by("tests.distributed.lose_a_node", stage, folder)
+
+
+def told_by(module: str, case: str, folder) -> dict[str, Any]:
+    words = [sys.executable, "-m", module, case, str(folder)]
     found = subprocess.run(words, capture_output=True, text=True, timeout=MOST_SECONDS)
     lines = [line for line in found.stdout.splitlines() if line.startswith("{")]
     assert lines, found.stderr[-3000:]
@@ -58,3 +65,35 @@ def test_training_that_has_too_few_nodes_left_is_stopped_and_resumes(tmp_path):
     assert found["stopped"].endswith("run again to resume")
     assert has_no_gap(found)
     assert len(found["starts"]) == 2 and 0 < found["starts"][1] < STEPS
+
+
+def more_nodes(case: str, folder) -> dict[str, Any]:
+    return told_by("tests.distributed.more_nodes", case, folder)
+
+
+@pytest.mark.long
+def test_nodes_that_join_late_are_used(tmp_path):
+    found = more_nodes("late", tmp_path)
+    assert found["nodes"] == 3
+    assert found["same"] and found["errors"] == 0
+    assert found["commits"] == found["units"]
+
+
+@pytest.mark.long
+def test_an_autoscaler_is_asked_for_nodes_and_takes_back_what_idles(tmp_path):
+    found = more_nodes("autoscaled", tmp_path)
+    assert found["before"] == 1
+    assert found["most"] >= 2
+    assert found["nodes"] >= 2
+    assert found["same"] and found["errors"] == 0
+    assert found["after"] == 1
+
+
+@pytest.mark.long
+def test_a_node_that_joins_late_and_does_not_see_the_folder_is_refused(tmp_path):
+    can_mount = ["unshare", "--mount", "true"]
+    if subprocess.run(can_mount, capture_output=True, check=False).returncode:
+        pytest.skip("mounts are not allowed here")
+    found = more_nodes("blind", tmp_path)
+    assert "joined later, does not see it" in found["refused"]
+    assert not found["succeeded"]

@@ -1,0 +1,231 @@
+"""A filter that begins on one node while others are still to come.
+
+    python -m tests.distributed.more_nodes CASE FOLDER
+
+`late`: two nodes join in the middle. `blind`: one joins that has another folder at the same place,
+behind a mount of its own. `autoscaled`: Ray's own autoscaler, with its provider that
+starts raylets on this machine, adds up to two nodes if they are asked for, and takes away what
+idles. Prints one JSON object. A process of its own, since the tests' own Ray is another.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.cluster_utils import Cluster
+
+import rayqc
+from rayqc.errors import UserError
+from tests.conftest import free_port
+from tests.distributed import faulty
+from tests.distributed.lose_a_node import BUNDLED, LOST_NODE, count, run_config
+from tests.distributed.test_faults import outcome
+
+IMAGES = 1000
+SECONDS_TO_IDLE = 90
+RAY = str(Path(sys.executable).parent / "ray")
+WITHOUT_TOKEN = os.environ | {"RAY_AUTH_MODE": "disabled"}
+"""As `Cluster` has it."""
+
+
+class Nodes:
+    """Which nodes held work, looked at twice a second."""
+
+    def __init__(self) -> None:
+        self.busy: Counter[str] = Counter()
+        self.over = threading.Event()
+        self.thread = threading.Thread(target=self._watch, daemon=True)
+        self.thread.start()
+
+    def _watch(self) -> None:
+        from ray._private.state import available_resources_per_node
+
+        while not self.over.wait(0.5):
+            for node, free in available_resources_per_node().items():
+                if not free.get("CPU"):
+                    self.busy[node] += 1
+
+
+def alive() -> int:
+    return sum(node["Alive"] for node in ray.nodes())
+
+
+def prepared(folder: Path) -> Path:
+    """A fitted run, and a filter of its pool that is left undisturbed."""
+    import rayqc.distributed.filter as filter_module
+
+    run = folder / "run"
+    config = run_config(1)
+    filters = config.filter.model_copy(update={"actors": "auto"})
+    rayqc.train(config.model_copy(update={"filter": filters}), str(run))
+    rayqc.fit(str(run))
+    rayqc.filter_pool(str(run), str(BUNDLED), str(folder / "sound"), limit=IMAGES)
+    filter_module.FilterWorker = faulty.SlowWorker  # type: ignore[misc]
+    return run
+
+
+def filtered(folder: Path, meanwhile: Any = lambda out: None) -> dict[str, Any]:
+    """Filter in a thread, as only the main thread of a process may start nodes."""
+    run, out = folder / "run", folder / "out"
+    nodes = Nodes()
+    found: list[Any] = []
+
+    def work() -> None:
+        try:
+            found.append(rayqc.filter_pool(str(run), str(BUNDLED), str(out), limit=IMAGES))
+        except UserError as error:
+            found.append(error)
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    meanwhile(out)
+    worker.join()
+    nodes.over.set()
+    if isinstance(found[0], UserError):
+        raise found[0]
+    return {
+        "same": outcome(out) == outcome(folder / "sound"),
+        "errors": found[0]["outcomes"]["error"],
+        "units": found[0]["units"],
+        "commits": count(out, "commits/*.json"),
+        "nodes": len([node for node, times in nodes.busy.items() if times > 2]),
+    }
+
+
+def late(folder: Path) -> dict[str, Any]:
+    cluster = Cluster(initialize_head=True, head_node_args=LOST_NODE)
+    ray.init(address=cluster.address, log_to_driver=False)
+    prepared(folder)
+
+    def two_more(out: Path) -> None:
+        while count(out, "commits/*.json") < 3:
+            time.sleep(0.05)
+        for _ in range(2):
+            cluster.add_node(**LOST_NODE)
+
+    found = filtered(folder, two_more)
+    ray.shutdown()
+    cluster.shutdown()
+    return found
+
+
+def blind(folder: Path) -> dict[str, Any]:
+    cluster = Cluster(initialize_head=True, head_node_args=LOST_NODE)
+    ray.init(address=cluster.address, log_to_driver=False)
+    prepared(folder)
+    covered = f"mount -t tmpfs none {folder} && exec {RAY} start --address {cluster.address}"
+    options = f"--block --num-cpus 1 --object-store-memory {10**8} --disable-usage-stats"
+    joined: list[subprocess.Popen[bytes]] = []
+
+    def one_more(out: Path) -> None:
+        while count(out, "commits/*.json") < 3:
+            time.sleep(0.05)
+        command = ["unshare", "--mount", "sh", "-c", f"{covered} {options}"]
+        joined.append(subprocess.Popen(command, stdout=sys.stderr, env=WITHOUT_TOKEN))
+
+    try:
+        filtered(folder, one_more)
+    except UserError as error:
+        return {"refused": str(error), "succeeded": (folder / "out" / "_SUCCESS").exists()}
+    finally:
+        joined[0].terminate()
+        joined[0].wait(60)
+        ray.shutdown()
+        cluster.shutdown()
+    return {"refused": ""}
+
+
+def autoscaling(address: str) -> dict[str, Any]:
+    """A cluster's settings, for Ray's provider that starts raylets on this machine."""
+    small = {"CPU": 1, "object_store_memory": 10**8}
+    head = {"resources": {"CPU": 1}, "node_config": {}, "max_workers": 0}
+    commands = ("initialization", "setup", "head_setup", "worker_setup")
+    starts = ("head_start_ray", "worker_start_ray")
+    return {
+        "cluster_name": "more-nodes",
+        "max_workers": 2,
+        "idle_timeout_minutes": 0.2,
+        "upscaling_speed": 1.0,
+        "provider": {"type": "fake_multinode", "gcs_address": address, "launch_multiple": True},
+        "auth": {"ssh_user": "nobody"},
+        "docker": {},
+        "file_mounts": {},
+        "cluster_synced_files": [],
+        "file_mounts_sync_continuously": False,
+        "rsync_exclude": [],
+        "rsync_filter": [],
+        **{f"{name}_commands": [] for name in (*commands, *starts)},
+        "head_node_type": "ray.head.default",
+        "available_node_types": {
+            "ray.head.default": head,
+            "small": {"resources": small, "node_config": {}, "min_workers": 0, "max_workers": 2},
+        },
+    }
+
+
+def wait_for(head: subprocess.Popen[bytes], log: Path) -> None:
+    """Until the head says that it is up; its process must live."""
+    while "Ray runtime started" not in log.read_text():
+        assert head.poll() is None, log.read_text()
+        time.sleep(0.5)
+
+
+def autoscaled(folder: Path) -> dict[str, Any]:
+    port = free_port()
+    address = f"{ray.util.get_node_ip_address()}:{port}"
+    settings = folder / "cluster.json"
+    settings.write_text(json.dumps(autoscaling(address)))
+    command = [
+        *(RAY, "start", "--head", "--block", "--num-cpus", "1", "--port", str(port)),
+        *("--include-dashboard", "false", "--object-store-memory", str(10**8)),
+        *("--autoscaling-config", str(settings), "--disable-usage-stats"),
+    ]
+    environment = WITHOUT_TOKEN | {"RAY_FAKE_CLUSTER": "1", "AUTOSCALER_UPDATE_INTERVAL_S": "1"}
+    with (folder / "head.log").open("w") as log:
+        head = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
+    try:
+        wait_for(head, folder / "head.log")
+        ray.init(address=address, log_to_driver=False)
+        prepared(folder)
+        before = alive()
+        most = [before]
+
+        def look(out: Path) -> None:
+            while not (out / "_SUCCESS").exists():
+                most[0] = max(most[0], alive())
+                time.sleep(0.5)
+
+        found = filtered(folder, look)
+        limit = time.monotonic() + SECONDS_TO_IDLE
+        while alive() > 1 and time.monotonic() < limit:
+            time.sleep(1)
+        found |= {"before": before, "most": most[0], "after": alive()}
+        ray.shutdown()
+        return found
+    finally:
+        head.terminate()
+        head.wait(60)
+
+
+CASES = {"late": late, "blind": blind, "autoscaled": autoscaled}
+
+
+def main() -> None:
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr)
+    folder = Path(sys.argv[2])
+    folder.mkdir(parents=True, exist_ok=True)
+    print(json.dumps(CASES[sys.argv[1]](folder)))
+
+
+if __name__ == "__main__":
+    main()
