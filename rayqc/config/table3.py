@@ -26,6 +26,8 @@ class Cell(Settings):
     """Of the VAE; 1.0 is the paper's."""
     encoder_steps: PositiveInt = 400
     """Its training."""
+    paper_steps: PositiveInt | None = None
+    """Of classifiers by the paper's protocol; null takes `table3.paper.steps`."""
 
 
 class SmallNetwork(Settings):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,13 +12,14 @@ import yaml
 
 from rayqc.config import Data, differences
 from rayqc.config.evaluation import DataSet, Evaluation
+from rayqc.config.table3 import Table3
 from rayqc.distributed.session import session
 from rayqc.distributed.tasks import put_shared, run_tasks
 from rayqc.errors import ConflictError, InputError
 from rayqc.experiments.accuracy import measure_pool
 from rayqc.experiments.detection import measure_draw
 from rayqc.experiments.draws import RealData
-from rayqc.experiments.table3.draw import measure_cell
+from rayqc.experiments.table3.draw import measure_paper, measure_today
 from rayqc.experiments.table3.plot import table3_plot
 from rayqc.experiments.tables import summarise, tables
 from rayqc.images.decode import Limits, decode_batch
@@ -119,8 +121,13 @@ def _evaluate(
                     (job.function, data_by_name[job.data], job.arguments, folder, job.name)
                     for job in pending
                 ]
-                run_tasks(_measure, task_arguments, stage)
-    return _conclude(folder, settings, [*done, *pending])
+                try:
+                    run_tasks(_measure, task_arguments, stage)
+                except BaseException:  # an interrupted evaluation has tables of what it measured
+                    with suppress(InputError):
+                        _conclude(folder, settings, jobs)
+                    raise
+    return _conclude(folder, settings, jobs)
 
 
 def _measure(
@@ -169,22 +176,32 @@ def plan(settings: Evaluation) -> list[Job]:
                     for draw in range(first_draw, first_draw + settings.accuracy.draws)
                 ]
     if settings.table3 is not None:
-        for cell in settings.table3.cells:
-            # All that a cell sets is in the name, so that no other cell's draws are taken for its.
-            settings_in_name = (
-                f"{cell.per_class:04d}-of-{cell.pool}-{cell.encoder_width:g}-{cell.encoder_steps}"
-            )
-            jobs += [
-                Job(
-                    name=f"draws/table3-{cell.data}-{settings_in_name}-{draw:04d}.json",
-                    function=measure_cell,
-                    data=cell.data,
-                    arguments=(cell, draw, settings.table3, settings.regions),
-                )
-                for draw in range(settings.first_draw, settings.first_draw + cell.draws)
-            ]
+        jobs += _table3_jobs(settings, settings.table3)
     # By draw, so that an evaluation that is stopped early has some draws of every kind.
     return sorted(jobs, key=lambda job: (job.name.rpartition("-")[2], job.name))
+
+
+def _table3_jobs(settings: Evaluation, table3: Table3) -> list[Job]:
+    """All that a cell sets is in the name, so that no other cell's draws are taken for its."""
+    jobs = []
+    for cell in table3.cells:
+        encoder = f"{cell.encoder_width:g}-{cell.encoder_steps}"
+        told = f"{cell.data}-{cell.per_class:04d}-of-{cell.pool}-{encoder}"
+        steps = cell.paper_steps or table3.paper.steps
+        for draw in range(settings.first_draw, settings.first_draw + cell.draws):
+            jobs += [
+                Job(
+                    name=f"draws/table3-{name}-{draw:04d}.json",
+                    function=function,
+                    data=cell.data,
+                    arguments=(cell, draw, table3, settings.regions),
+                )
+                for name, function in (
+                    (f"paper-{told}-{steps}", measure_paper),
+                    (f"today-{told}", measure_today),
+                )
+            ]
+    return jobs
 
 
 def load(data: DataSet) -> RealData:
@@ -265,9 +282,12 @@ def _take_up(folder: Folder) -> None:
 
 
 def _conclude(folder: Folder, settings: Evaluation, jobs: list[Job]) -> EvaluateResult:
-    records = {job.name: read_json(folder, job.name) for job in jobs}
-    if not records:
+    if not jobs:
         raise InputError("nothing to evaluate: detection, accuracy and table3 are all left out")
+    there = set(folder.names("draws"))
+    records = {job.name: read_json(folder, job.name) for job in jobs if job.name in there}
+    if not records:
+        raise InputError(f"{folder} has no measured draw yet")
     result = {
         "rayqc_version": __version__,
         "faults_version": FAULTS_VERSION,

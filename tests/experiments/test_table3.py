@@ -8,6 +8,7 @@ from rayqc.config import load_evaluation
 from rayqc.config.evaluation import Evaluation
 from rayqc.config.table3 import NetworkProbe, SmallNetwork
 from rayqc.errors import ConfigError
+from rayqc.experiments import evaluate as module
 from rayqc.experiments.table3.arms import choose_arms
 from rayqc.experiments.table3.classifiers import cross_validate, from_scratch, probe
 from rayqc.experiments.table3.looks import Look, resized
@@ -48,20 +49,21 @@ TINY = {
 def test_a_miniature_is_measured_and_taken_up_elsewhere(ray_session, tmp_path):
     settings = Evaluation.model_validate(TINY)
     here = Folder(str(tmp_path / "here"))
-    rayqc.evaluate(settings, str(here), limit=1)
+    rayqc.evaluate(settings, str(here), limit=2)
     first = here.names("draws")
-    assert len(first) == 1
+    assert len(first) == 2
     elsewhere = Folder(str(tmp_path / "elsewhere"))
     for name in ("evaluation.yaml", "evaluation.json"):
         elsewhere.write(name, here.read(name))
     found = rayqc.evaluate(settings, str(elsewhere))
     assert read_json(elsewhere, first[0]) == read_json(here, first[0])
-    assert len(elsewhere.names("draws")) == 2
+    assert len(elsewhere.names("draws")) == 4
     (cell,) = found["table3"]
-    assert (cell["data"], cell["per_class"], cell["pool"], cell["draws"]) == ("bundled", 3, 60, 2)
-    assert set(cell["paper"]) == {"augment"}
-    assert set(cell["today"]) == {"augment", "faults", "gan"}
-    arms = set(cell["paper"]["augment"]["arms"])
+    assert (cell["data"], cell["per_class"], cell["pool"]) == ("bundled", 3, 60)
+    assert cell["paper"]["draws"] == cell["today"]["draws"] == 2
+    assert set(cell["paper"]["pools"]) == {"augment"}
+    assert set(cell["today"]["pools"]) == {"augment", "faults", "gan"}
+    arms = set(cell["paper"]["pools"]["augment"]["arms"])
     assert arms == {
         "real",
         "all",
@@ -72,12 +74,28 @@ def test_a_miniature_is_measured_and_taken_up_elsewhere(ray_session, tmp_path):
         "selected",
         "random: selected",
     }
-    assert set(cell["today"]["faults"]["arms"]) == arms | {"oracle"}
-    assert cell["today"]["faults"]["sound_accepted"]["calibrated"] > 0.5
+    assert set(cell["today"]["pools"]["faults"]["arms"]) == arms | {"oracle"}
+    assert cell["today"]["pools"]["faults"]["sound_accepted"]["calibrated"] > 0.5
     page = elsewhere.read("evaluation.md").decode()
     assert "Today's protocol, a pool of a GAN" in page
-    assert "chosen 2 times" in page
+    assert "chosen in 2" in page
     assert elsewhere.read("table3.png").startswith(b"\x89PNG")
+
+
+def test_an_interrupted_evaluation_has_tables_of_what_it_measured(
+    ray_session, tmp_path, monkeypatch
+):
+    done = module.run_tasks
+
+    def interrupted(function, jobs, stage):
+        done(function, jobs[:1], stage)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "run_tasks", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        rayqc.evaluate(Evaluation.model_validate(TINY), str(tmp_path))
+    assert len(read_json(Folder(str(tmp_path)), "evaluation.json")["records"]) == 1
+    assert (tmp_path / "evaluation.md").exists()
 
 
 def test_settings_of_cells_are_checked():
@@ -185,22 +203,20 @@ def test_differences_are_paired_by_draw():
             "encoder_width": 0.0625,
             "encoder_steps": 400,
             "draw": draw,
+            "table3": "paper",
             "classifier": "a",
-            "cross_validated": {"a": 0.5},
             "seconds": 1800,
-            "paper": {"augment": pool},
-            "today": {"augment": pool},
-            "scratch": None,
+            "pools": {"augment": pool},
         }
 
     (cell,) = summarise_table3([record(n, base) for n, base in enumerate((0.5, 0.6, 0.7))])
-    pool = cell["paper"]["augment"]
+    pool = cell["paper"]["pools"]["augment"]
     assert pool["differences"]["all - real"]["mean"] == pytest.approx(1)
     assert pool["differences"]["all - real"]["half_width"] == pytest.approx(0, abs=1e-9)
     assert pool["arms"]["real"]["half_width"] > 20
     assert pool["accepted"]["sphere"] == 0.8
     assert cell["hours"] == 1.5
-    assert cell["scratch"] == {}
+    assert "scratch" not in cell and "today" not in cell
 
 
 def test_gray_images_are_brought_to_the_network(rng):

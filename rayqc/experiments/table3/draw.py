@@ -1,4 +1,4 @@
-"""One draw of a cell: both protocols, all pools, all arms.
+"""One draw of a cell by one of the protocols: all pools, all arms.
 
 Shape suffixes: N images, R references.
 """
@@ -13,7 +13,7 @@ import torch
 
 from rayqc.config.base import Statistic
 from rayqc.config.regions import Regions as RegionSettings
-from rayqc.config.table3 import Cell, Table3
+from rayqc.config.table3 import Cell, SmallNetwork, Table3, Table3Pool
 from rayqc.experiments.detection import Record
 from rayqc.experiments.draws import (
     RealData,
@@ -98,26 +98,76 @@ class Judge:
         return record
 
 
-def measure_cell(
+@dataclass(frozen=True, kw_only=True)
+class Draw:
+    """One draw of a cell: its references and pools, which both protocols share."""
+
+    data: RealData
+    cell: Cell
+    number: int
+    chosen: Table3
+    regions: RegionSettings
+    references: Images
+    test: Images
+    pools: dict[str, KnownPool]
+
+    def judge(self, look: Look, tested: Candidates) -> Judge:
+        """Regions fitted on what an encoder sees of the references."""
+        seen = look.see(self.references)
+        regions = fit_regions(seen, self.data.classes, self.regions, look, self.number)
+        return Judge(look=look, references=seen, regions=regions, tested=tested)
+
+    def judge_by_vae(self) -> Judge:
+        """The judge whose encoder is a VAE of this draw."""
+        vae = train_encoder(
+            self.references, self.cell.encoder_width, self.cell.encoder_steps, self.number
+        )
+        tested = Candidates(
+            images_NHWC=self.test.images_NHWC,
+            latent_ND=np.zeros((self.test.label_N.size, 1), np.float32),
+            label_N=self.test.label_N,
+        )
+        return self.judge(look_of_vae(vae), tested)
+
+    def record(self, protocol: str) -> Record:
+        """What tells this draw from others."""
+        return {
+            "table3": protocol,
+            "per_class": self.cell.per_class,
+            "pool_size": self.cell.pool,
+            "encoder_width": self.cell.encoder_width,
+            "encoder_steps": self.cell.encoder_steps,
+            "draw": self.number,
+        }
+
+
+def measure_paper(
     data: RealData, cell: Cell, draw: int, chosen: Table3, regions_wanted: RegionSettings
 ) -> Record:
-    """Accuracies of all arms on one draw of references, by both protocols.
+    """Accuracies of all arms on one draw, by the paper's protocol; all take as many steps."""
+    begun = _begin()
+    drawn = make_draw(data, cell, draw, chosen, regions_wanted, ["augment"])
+    judge = drawn.judge_by_vae()
+    network = SmallNetwork(width=chosen.paper.width, steps=cell.paper_steps or chosen.paper.steps)
+    classifier = from_scratch(judge.references, len(data.classes), network, today=False)
+    pools = judge.measure(classifier, drawn.pools, chosen.seeds, draw)
+    return drawn.record("paper") | {
+        "classifier": classifier.name,
+        "pools": pools,
+        "seconds": _seconds_since(begun),
+    }
 
-    Of one protocol and cell, all arms take as many optimiser steps.
+
+def measure_today(
+    data: RealData, cell: Cell, draw: int, chosen: Table3, regions_wanted: RegionSettings
+) -> Record:
+    """Accuracies of all arms on one draw, by today's protocol: the classifier that told references
+    best by cross-validation, and where it is the probe also the best network from scratch.
     """
-    torch.set_num_threads(1)
-    begun = time.monotonic()
+    begun = _begin()
     classes = len(data.classes)
-    rng = np.random.default_rng([draw, cell.per_class, TABLE3])
-    references = pick(data.train, draw_references(data, cell.per_class, rng))
-    test = pick(data.test, np.arange(min(chosen.test_images, data.test.label_N.size)))
-    pools = make_pools(data, references, cell, chosen, draw, rng)
-    augmented_alone = {"augment": pools["augment"]}
-    vae = train_encoder(references, cell.encoder_width, cell.encoder_steps, draw)
-    own = _judge(data, look_of_vae(vae), references, _without_latents(test), regions_wanted, draw)
-    before = from_scratch(own.references, classes, chosen.paper, today=False)
-    paper = own.measure(before, augmented_alone, chosen.seeds, draw)
-
+    drawn = make_draw(data, cell, draw, chosen, regions_wanted, list(chosen.pools))
+    own = drawn.judge_by_vae()
     small = [from_scratch(own.references, classes, net, today=True) for net in chosen.candidates]
     told = {one.name: cross_validate(one, own.references, chosen.folds, draw) for one in small}
     best = max(small, key=lambda one: told[one.name])
@@ -125,47 +175,53 @@ def measure_cell(
     judge, scratch = own, None
     if chosen.probe is not None:
         look = look_of_network(chosen.probe.size)
-        seen = look.see(references)
+        seen = look.see(drawn.references)
         further = probe(seen, classes, look, chosen.probe, draw)
         told[further.name] = cross_validate(further, seen, chosen.folds, draw)
         if told[further.name] > told[best.name]:
             winner = further
-            tested = see_test(chosen.probe.size, test)
-            judge = _judge(data, look, references, tested, regions_wanted, draw)
+            judge = drawn.judge(look, see_test(chosen.probe.size, drawn.test))
+            augmented_alone = {"augment": drawn.pools["augment"]}
             scratch = own.measure(best, augmented_alone, chosen.seeds, draw, FROM_SCRATCH)
-    return {
-        "table3": True,
-        "per_class": cell.per_class,
-        "pool_size": cell.pool,
-        "encoder_width": cell.encoder_width,
-        "encoder_steps": cell.encoder_steps,
-        "draw": draw,
+    return drawn.record("today") | {
         "cross_validated": told,
         "classifier": winner.name,
-        "paper": paper,
-        "today": judge.measure(winner, pools, chosen.seeds, draw),
+        "pools": judge.measure(winner, drawn.pools, chosen.seeds, draw),
         "scratch": scratch,
-        "scratch_classifier": best.name,
-        "seconds": round(time.monotonic() - begun),
+        "seconds": _seconds_since(begun),
     }
 
 
-def _judge(
+def _begin() -> float:
+    torch.set_num_threads(1)
+    return time.monotonic()
+
+
+def _seconds_since(begun: float) -> int:
+    return round(time.monotonic() - begun)
+
+
+def make_draw(
     data: RealData,
-    look: Look,
-    references: Images,
-    tested: Candidates,
-    wanted: RegionSettings,
-    seed: int,
-) -> Judge:
-    seen = look.see(references)
-    regions = fit_regions(seen, data.classes, wanted, look, seed)
-    return Judge(look=look, references=seen, regions=regions, tested=tested)
-
-
-def _without_latents(images: Images) -> Candidates:
-    blank_ND = np.zeros((images.label_N.size, 1), np.float32)
-    return Candidates(images_NHWC=images.images_NHWC, latent_ND=blank_ND, label_N=images.label_N)
+    cell: Cell,
+    draw: int,
+    chosen: Table3,
+    regions_wanted: RegionSettings,
+    pools: list[Table3Pool],
+) -> Draw:
+    """References, pools and test images; the same ones for either protocol."""
+    rng = np.random.default_rng([draw, cell.per_class, TABLE3])
+    references = pick(data.train, draw_references(data, cell.per_class, rng))
+    return Draw(
+        data=data,
+        cell=cell,
+        number=draw,
+        chosen=chosen,
+        regions=regions_wanted,
+        references=references,
+        test=pick(data.test, np.arange(min(chosen.test_images, data.test.label_N.size))),
+        pools=make_pools(data, references, cell, chosen, pools, draw, rng),
+    )
 
 
 def make_pools(
@@ -173,14 +229,15 @@ def make_pools(
     references: Images,
     cell: Cell,
     chosen: Table3,
+    wanted: list[Table3Pool],
     draw: int,
     rng: np.random.Generator,
 ) -> dict[str, KnownPool]:
     """The pools of a draw; `gan` where the cell has references enough."""
     pools = {"augment": augmented(references, cell.pool, chosen.policy, rng)}
-    if "faults" in chosen.pools:
+    if "faults" in wanted:
         pools["faults"] = with_faults(pools["augment"], data, chosen.share, None, rng)
-    if "gan" in chosen.pools and cell.per_class >= chosen.gan_from:
+    if "gan" in wanted and cell.per_class >= chosen.gan_from:
         classes = len(data.classes)
         gan = train_gan_briefly(references, classes, chosen.gan_steps, draw)
         label_N = np.arange(cell.pool) % classes

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from rayqc.experiments.detection import Record
 from rayqc.experiments.markdown import table
 from rayqc.experiments.table3.published import PUBLISHED
@@ -14,36 +12,50 @@ TITLES = {
     "faults": "the same pool, a share of it faulty",
     "gan": "a pool of a GAN trained on the references",
 }
-Column = Callable[[Record], str]
+ARMS = (
+    "real",
+    "all",
+    "sphere",
+    "random: sphere",
+    "calibrated",
+    "random: calibrated",
+    "selected",
+    "random: selected",
+    "oracle",
+)
 
 
 def table3_page(cells: list[Record]) -> str:
     """Tables of the cells that `summarise_table3` gave."""
-    sections = [
-        "\n### Table 3, the paper's protocol: pools of augmentations, nothing augmented while "
-        "training\n",
-        _paper(cells),
-        "\n### The same protocol, with what the paper left out\n",
-        _arms(cells, "paper", "augment"),
-    ]
+    sections = []
+    of_paper = [cell for cell in cells if "paper" in cell]
+    if of_paper:
+        sections += [
+            "\n### Table 3, the paper's protocol: pools of augmentations, nothing augmented while "
+            "training\n",
+            _paper(of_paper),
+            "\n### The same protocol, with what the paper left out\n",
+            _arms(of_paper, "paper", "augment"),
+        ]
     for pool, title in TITLES.items():
-        some = [cell for cell in cells if pool in cell["today"]]
+        some = [cell for cell in cells if pool in cell.get("today", {"pools": ()})["pools"]]
         if some:
             sections += [f"\n### Today's protocol, {title}\n", _arms(some, "today", pool)]
-    some = [cell for cell in cells if cell["scratch"]]
-    if some:
+    from_scratch = [cell for cell in cells if "scratch" in cell]
+    if from_scratch:
         sections += [
             "\n### Today's protocol, the best network trained from scratch\n",
-            _arms(some, "scratch", "augment"),
+            _arms(from_scratch, "scratch", "augment"),
         ]
-    sections += ["\n### What cross-validation on the references chose\n", _chosen(cells)]
+    of_today = [cell for cell in cells if "today" in cell]
+    if of_today:
+        sections += ["\n### What cross-validation on the references chose\n", _chosen(of_today)]
     return "\n".join(sections) + "\n"
 
 
-def _names(cell: Record) -> list[str]:
-    width = cell["encoder_width"]
-    of_paper = ", VAE of the paper's width" if width == 1 else ""
-    return [cell["data"] + of_paper, str(cell["per_class"]), str(cell["draws"])]
+def _names(cell: Record, protocol: str) -> list[str]:
+    of_paper = ", VAE of the paper's width" if cell["encoder_width"] == 1 else ""
+    return [cell["data"] + of_paper, str(cell["per_class"]), str(cell[protocol]["draws"])]
 
 
 def _paper(cells: list[Record]) -> str:
@@ -52,7 +64,7 @@ def _paper(cells: list[Record]) -> str:
     header += ["as many at random"]
     rows = []
     for cell in cells:
-        measured = cell["paper"]["augment"]
+        measured = cell["paper"]["pools"]["augment"]
         published = PUBLISHED.get((cell["data"], cell["per_class"]))
         theirs = ["", "", ""]
         if published is not None and published.pool == cell["pool"]:
@@ -68,14 +80,14 @@ def _paper(cells: list[Record]) -> str:
         ]
         both = [text for pair in zip(theirs, ours, strict=True) for text in pair]
         random = _mean(measured["arms"]["random: sphere"])
-        rows.append([*_names(cell), f"{cell['pool']:,}", *both, random])
+        rows.append([*_names(cell, "paper"), f"{cell['pool']:,}", *both, random])
     return table(header, rows)
 
 
 def _arms(cells: list[Record], protocol: str, pool: str) -> str:
     """Accuracies of the arms that are there, and differences from a random arm of equal size."""
-    measured = [cell[protocol][pool] for cell in cells]
-    arms = list(measured[0]["arms"])
+    measured = [cell[protocol]["pools"][pool] for cell in cells]
+    arms = [arm for arm in ARMS if arm in measured[0]["arms"]]
     pairs = list(measured[0]["differences"])
     kinds = list(measured[0]["accepted"])
     told = measured[0]["sound_accepted"] is not None
@@ -89,7 +101,7 @@ def _arms(cells: list[Record], protocol: str, pool: str) -> str:
         agreement = "" if one["agreement"] is None else f"{one['agreement']:.2f}"
         rows.append(
             [
-                *_names(cell),
+                *_names(cell, protocol),
                 *shares,
                 *(_mean(one["arms"][arm]) for arm in arms),
                 *(_difference(one["differences"][pair]) for pair in pairs),
@@ -101,16 +113,17 @@ def _arms(cells: list[Record], protocol: str, pool: str) -> str:
 
 def _chosen(cells: list[Record]) -> str:
     """Accuracies by cross-validation, and how often each classifier was chosen."""
-    names = list(dict.fromkeys(name for cell in cells for name in cell["cross_validated"]))
-    header = ["data", "a class", "draws", *names, "hours of a core"]
+    told = [cell["today"]["cross_validated"] for cell in cells]
+    names = list(dict.fromkeys(name for one in told for name in one))
+    header = ["data", "a class", "draws", *names, "hours of a core, both protocols"]
     rows = []
-    for cell in cells:
-        texts = []
-        for name in names:
-            found = cell["cross_validated"].get(name)
-            times = cell["classifiers"].get(name, 0)
-            texts.append("" if found is None else f"{found:.1%}, chosen {times} times")
-        rows.append([*_names(cell), *texts, f"{cell['hours']:.1f}"])
+    for cell, one in zip(cells, told, strict=True):
+        times = cell["today"]["classifiers"]
+        texts = [
+            f"{one[name]:.1%}, chosen in {times.get(name, 0)}" if name in one else ""
+            for name in names
+        ]
+        rows.append([*_names(cell, "today"), *texts, f"{cell['hours']:.1f}"])
     return table(header, rows)
 
 

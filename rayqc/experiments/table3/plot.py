@@ -29,11 +29,11 @@ def table3_plot(cells: list[Record]) -> bytes:
     for panel, name in enumerate(names):
         axes = figure.add_subplot(1, len(names), panel + 1)
         own = sorted((c for c in cells if c["data"] == name), key=lambda c: c["per_class"])
-        x = [cell["per_class"] for cell in own]
         for protocol, arm, label, colour, style in LINES:
-            found = [cell[protocol]["augment"]["arms"][arm] for cell in own]
+            cells_here = [cell for cell in own if protocol in cell]
+            found = [cell[protocol]["pools"]["augment"]["arms"][arm] for cell in cells_here]
             axes.errorbar(
-                x,
+                [cell["per_class"] for cell in cells_here],
                 [one["mean"] for one in found],
                 [one["half_width"] or 0 for one in found],
                 label=label,
@@ -42,6 +42,7 @@ def table3_plot(cells: list[Record]) -> bytes:
                 linewidth=1.6,
                 capsize=2,
             )
+        x = [cell["per_class"] for cell in own]
         published = {n: PUBLISHED[name, n].after for n in x if (name, n) in PUBLISHED}
         if published:
             axes.plot(list(published), list(published.values()), "x", color="#60606a")

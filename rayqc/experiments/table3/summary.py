@@ -22,7 +22,11 @@ PAIRS = (
 
 
 def summarise_table3(records: list[Record]) -> list[Record]:
-    """One record a cell: data set, references, pool and encoder; accuracies in per cent."""
+    """One record a cell: data set, references, pool and encoder; accuracies in per cent.
+
+    Of each protocol (`paper`, `today`, and of the latter `scratch`) the number of draws, and by
+    pool what `_pool` says; nothing of a protocol without a draw.
+    """
     cells: dict[tuple[Any, ...], list[Record]] = defaultdict(list)
     for record in records:
         keys = ("data", "per_class", "pool_size", "encoder_width", "encoder_steps")
@@ -33,17 +37,35 @@ def summarise_table3(records: list[Record]) -> list[Record]:
             "per_class": key[1],
             "pool": key[2],
             "encoder_width": key[3],
-            "draws": len(cell),
-            "classifiers": dict(Counter(record["classifier"] for record in cell)),
-            "cross_validated": _means([record["cross_validated"] for record in cell]),
+            **_protocols(cell, key[2]),
             "hours": sum(record["seconds"] for record in cell) / 3600,
-            **{
-                protocol: _pools([record[protocol] for record in cell if record[protocol]], key[2])
-                for protocol in ("paper", "today", "scratch")
-            },
         }
         for key, cell in sorted(cells.items())
     ]
+
+
+def _protocols(cell: list[Record], size: int) -> Record:
+    paper = [record for record in cell if record["table3"] == "paper"]
+    today = [record for record in cell if record["table3"] == "today"]
+    scratch = [record["scratch"] for record in today if record["scratch"]]
+    pools_by_protocol = {
+        "paper": [record["pools"] for record in paper],
+        "today": [record["pools"] for record in today],
+        "scratch": scratch,
+    }
+    found: Record = {
+        protocol: {"draws": len(draws), "pools": _pools(draws, size)}
+        for protocol, draws in pools_by_protocol.items()
+        if draws
+    }
+    if paper:
+        found["paper"]["classifier"] = paper[0]["classifier"]
+    if today:
+        found["today"] |= {
+            "classifiers": dict(Counter(record["classifier"] for record in today)),
+            "cross_validated": _means([record["cross_validated"] for record in today]),
+        }
+    return found
 
 
 def _means(by_name: list[dict[str, float]]) -> dict[str, float]:
@@ -51,8 +73,7 @@ def _means(by_name: list[dict[str, float]]) -> dict[str, float]:
 
 
 def _pools(draws: list[Record], size: int) -> Record:
-    names = list(draws[0]) if draws else []
-    return {name: _pool([draw[name] for draw in draws], size) for name in names}
+    return {name: _pool([draw[name] for draw in draws], size) for name in draws[0]}
 
 
 def _pool(draws: list[Record], size: int) -> Record:
