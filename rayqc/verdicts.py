@@ -1,6 +1,8 @@
 """The verdicts on an image, and what they rest on."""
 
 ACCEPTED, REJECTED, ERROR = "accepted", "rejected", "error"
+INSIDE = "inside_region"
+"""Reason of an accepted image."""
 OVER_CAP = "over_cap"
 """Reason of an accepted image that is one too many of its class."""
 NOT_SELECTED = "not_selected"

@@ -20,6 +20,7 @@ from ray.train import Checkpoint, CheckpointConfig, FailureConfig, RunConfig, Sc
 from ray.train.torch import TorchTrainer, get_device
 
 from rayqc.config import Config
+from rayqc.distributed.metrics import StageMetrics
 from rayqc.distributed.register import on_this_node
 from rayqc.distributed.resources import gpus_wanted, require_seen, seen_by_all, training_cpus
 from rayqc.distributed.session import plain_errors
@@ -253,9 +254,10 @@ def _refuse_if_nobody_waits(board: Any) -> None:
 
 def _fit(trainer: TorchTrainer, board: Any, stage: Stage, minutes: float | None) -> None:
     """Run the trainer in a thread, while this thread moves the progress line."""
-    watchdog = Watchdog(stage.name, minutes)
+    watchdog, metrics = Watchdog(stage.name, minutes), StageMetrics(stage)
 
     def look() -> None:
+        metrics.look()
         step, unread = ray.get(board.read.remote())
         for measured in unread:
             values = {name: value for name, value in measured.items() if name != STEP}

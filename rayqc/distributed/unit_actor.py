@@ -9,6 +9,7 @@ from __future__ import annotations
 import faulthandler
 import json
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
@@ -18,11 +19,12 @@ import ray
 from ray import cloudpickle
 
 from rayqc.distributed.isolate import find_poison
+from rayqc.distributed.metrics import UnitMetrics
 from rayqc.distributed.register import GIVE_UP, ISOLATE, LEAVE
 from rayqc.distributed.resources import require_seen
 from rayqc.errors import StoppedError, UserError
 from rayqc.imports import no_collection
-from rayqc.ledger.commit import is_committed
+from rayqc.ledger.commit import Commit, is_committed
 from rayqc.storage import Folder
 from rayqc.units import Unit
 
@@ -33,14 +35,14 @@ STDERR = 2
 class UnitWorker(Protocol):
     """Does one unit from reading to commit."""
 
-    def __call__(self, index: int, unit: Unit, poison: dict[int, str]) -> dict[str, int]:
+    def __call__(self, index: int, unit: Unit, poison: dict[int, str]) -> Commit | None:
         """Do the unit, and commit it under its index.
 
         Args:
             poison: rows to leave alone, and why; found where the worker is `isolate.Isolable`.
 
         Returns:
-            Rows by outcome.
+            The commit; None where another worker's was first.
         """
         ...
 
@@ -53,6 +55,7 @@ class UnitActor:
         packed: bytes,
         folder: Folder,
         marker: str,
+        stage: str,
         register: Any,
         minutes: float | None,
     ) -> None:
@@ -61,6 +64,7 @@ class UnitActor:
         Args:
             packed: what makes the worker, by cloudpickle: its imports are ours to hasten.
             marker: see `resources.seen_by_all`.
+            stage: its name, in metrics.
         """
         self.refusal: UserError | None = None
         try:
@@ -76,6 +80,7 @@ class UnitActor:
             self.make_worker: Callable[[], UnitWorker] = cloudpickle.loads(packed)
         self.worker = self.make_worker()
         self.folder, self.register = folder, register
+        self.metrics = UnitMetrics(stage)
         self.minutes = minutes
         self.seconds = None if minutes is None else 60 * minutes
 
@@ -105,7 +110,11 @@ class UnitActor:
                 careful = order == ISOLATE and hasattr(self.worker, "rehearsal")
                 poison = find_poison(self.make_worker, unit, self.seconds) if careful else {}
                 with _alarm(self.seconds):
-                    outcomes = self.worker(index, unit, poison)
+                    begun = time.monotonic()
+                    record = self.worker(index, unit, poison)
+                if record is not None:
+                    outcomes = record.outcomes
+                    self.metrics.committed(record, time.monotonic() - begun)
         finally:
             self.register.end.remote(index, outcomes)
 

@@ -24,6 +24,7 @@ import ray.data
 from ray import cloudpickle
 
 from rayqc.config import Config
+from rayqc.distributed.metrics import StageMetrics
 from rayqc.distributed.pools import through_actors
 from rayqc.distributed.register import Attempt, open_register
 from rayqc.distributed.resources import actors_for, seen_by_all
@@ -90,7 +91,7 @@ def run_units(
                 for block in _blocks(here, actors.first)
             ]
             blocks = ray.data.from_items(items, override_num_blocks=len(items))
-            arguments = (packed, folder, marker, register, config.filter.unit_minutes)
+            arguments = (packed, folder, marker, name, register, config.filter.unit_minutes)
             done = through_actors(blocks, UnitActor, arguments, actors, least_rows=1)
             watchdog = Watchdog(name, config.resources.stuck_minutes, running)
             _Pass(done, register, {index: rows[index] for index in here}, stage).run(watchdog)
@@ -122,6 +123,7 @@ class _Pass:
         """`rows`: of each unit, by its number."""
         self._dataset, self._register = dataset, register
         self._left, self._stage = dict(rows), stage
+        self._metrics = StageMetrics(stage)
         self._answers: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
         self._over = False
         self._thread = threading.Thread(target=self._work, daemon=True)
@@ -162,6 +164,7 @@ class _Pass:
                 self._stage.outcomes.update(outcomes)
         if rows:
             self._stage.advance(rows)
+        self._metrics.look()
         self._over = found is None
 
     def _end(self) -> None:

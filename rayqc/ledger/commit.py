@@ -71,11 +71,11 @@ def commit_unit(
     reasons: dict[str, int],
     by_class: dict[str, dict[str, int]],
     content: str = "",
-) -> bool:
+) -> Commit | None:
     """Write a unit's parts under names of this attempt, then publish its record.
 
     Returns:
-        False when another attempt was published first; this one's parts are deleted then.
+        The record; None when another attempt was published first, and this one's parts are deleted.
     """
     name = f"unit-{unit:07d}-{uuid.uuid4().hex[:8]}.parquet"
     kinds = [kind for kind, table in tables.items() if table.num_rows]
@@ -97,9 +97,9 @@ def commit_unit(
         content=content,
     )
     if folder.create(commit_name(unit), canonical_json(asdict(record))):
-        return True
+        return record
     folder.delete(part.path for part in parts)
-    return False
+    return None
 
 
 def write_part(folder: Folder, kind: str, name: str, table: pa.Table) -> Part:

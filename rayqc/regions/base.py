@@ -14,7 +14,7 @@ import numpy as np
 from rayqc.config.base import Statistic
 from rayqc.images.detail import Detail
 from rayqc.storage.artefact import Facts
-from rayqc.verdicts import ACCEPTED, REJECTED
+from rayqc.verdicts import ACCEPTED, INSIDE, REJECTED
 
 DECIMALS = 5
 """Decimals that scores are rounded to. An image equal to a reference on the boundary is then
@@ -170,7 +170,7 @@ def verdicts_of(score_N: np.ndarray, decided_by_N: np.ndarray) -> tuple[np.ndarr
         (N,) str each: `accepted` or `rejected`; `inside_region` or `NAME_outside_region`.
     """
     inside_N = score_N <= 1
-    reason_N = np.full(score_N.size, "inside_region", object)
+    reason_N = np.full(score_N.size, INSIDE, object)
     for name in set(decided_by_N[~inside_N].tolist()):
         reason_N[~inside_N & (decided_by_N == name)] = f"{name}_outside_region"
     return np.array([REJECTED, ACCEPTED], object)[inside_N.astype(np.int64)], reason_N

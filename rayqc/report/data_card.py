@@ -9,7 +9,7 @@ from rayqc.ledger.plan import LEDGER
 from rayqc.printable import printable
 from rayqc.report.base import JudgedPool, Output
 from rayqc.storage import read_json
-from rayqc.verdicts import VERDICTS
+from rayqc.verdicts import INSIDE, VERDICTS
 from rayqc.version import __version__
 
 NAME = "README.md"
@@ -74,7 +74,7 @@ def data_card(pool: JudgedPool) -> str:
         *[
             f"* {_reason_line(reason, count)}"
             for reason, count in sorted(totals.reasons.items())
-            if reason != "inside_region"
+            if reason != INSIDE
         ],
         "",
         "| class | judged | accepted | share |",

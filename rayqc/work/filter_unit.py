@@ -20,7 +20,7 @@ from rayqc.encoders.store import load_encoder
 from rayqc.images.decode import Limits, Wrong, decode_batch_looks
 from rayqc.images.guarded import POISON
 from rayqc.images.look import Look
-from rayqc.ledger.commit import commit_unit
+from rayqc.ledger.commit import Commit, commit_unit
 from rayqc.ledger.plan import work_digest
 from rayqc.regions import Candidates, load_regions
 from rayqc.regions.statistic_choice import StatisticChoice
@@ -110,7 +110,7 @@ class FilterWorker:
         self.known = KnownImages(spec.run)
         self.threads = ThreadPoolExecutor(spec.threads) if spec.threads > 1 else None
 
-    def __call__(self, index: int, unit: Unit, poison: dict[int, str]) -> dict[str, int]:
+    def __call__(self, index: int, unit: Unit, poison: dict[int, str]) -> Commit | None:
         """Judge all rows of the unit and commit them.
 
         Args:
@@ -291,7 +291,7 @@ class FilterWorker:
 
     def _commit(
         self, index: int, table: pa.Table, label_N: np.ndarray, judged: Judgement, content: str
-    ) -> dict[str, int]:
+    ) -> Commit | None:
         classes = self.fitted.regions.classes
         pool_columns = {name: table[name] for name in table.column_names}
         rows = pa.table({**pool_columns, **judged.columns}, schema=verdict_schema(classes))
@@ -312,15 +312,13 @@ class FilterWorker:
             name = classes[label] if label != UNKNOWN else ""
             by_class.setdefault(name, {})[verdict] = count
         verdict_counts = Counter(judged.verdict_N)
-        outcomes = {verdict: verdict_counts[verdict] for verdict in VERDICTS}
-        commit_unit(
+        return commit_unit(
             self.spec.out,
             index,
             self.work,
             tables,
-            outcomes=outcomes,
+            outcomes={verdict: verdict_counts[verdict] for verdict in VERDICTS},
             reasons=dict(Counter(judged.reason_N)),
             by_class=by_class,
             content=content,
         )
-        return outcomes

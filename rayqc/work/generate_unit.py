@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rayqc.ledger.commit import commit_unit
+from rayqc.ledger.commit import Commit, commit_unit
 from rayqc.ledger.plan import work_digest
 from rayqc.schema import candidate_schema
 from rayqc.sources import Source
@@ -23,21 +23,19 @@ class GenerateWorker:
         self.sources = sources
         self.work = work_digest(out)
 
-    def __call__(self, index: int, unit: Unit, poison: dict[int, str]) -> dict[str, int]:
+    def __call__(self, index: int, unit: Unit, poison: dict[int, str]) -> Commit | None:
         """Make the unit's candidates and commit them."""
         source = self.sources[unit.entry]
         # A candidate that could not be made stays in the pool, without an image: nothing is lost.
         table = source.read(unit).select(candidate_schema(()).names)
         label_N = np.asarray(table["label"])
         counts = Counter(source.classes[label] for label in label_N)
-        outcomes = {"pool": table.num_rows}
-        commit_unit(
+        return commit_unit(
             self.out,
             index,
             self.work,
             {"pool": table},
-            outcomes=outcomes,
+            outcomes={"pool": table.num_rows},
             reasons={},
             by_class={name: {"pool": count} for name, count in counts.items()},
         )
-        return outcomes

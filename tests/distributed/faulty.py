@@ -36,9 +36,9 @@ class DyingWorker(FilterWorker):
         self.death = self.death or self._take()
         at = self.death.with_name(f"at-{self.death.name}")
         at.touch()
-        outcomes = super().__call__(index, unit, poison)
+        record = super().__call__(index, unit, poison)
         at.unlink()
-        return outcomes
+        return record
 
     def _take(self):
         place = Path(self.spec.out.location).parent
@@ -77,4 +77,4 @@ class SlowWorker(FilterWorker):
 
     def _commit(self, *arguments):
         time.sleep(1)
-        super()._commit(*arguments)
+        return super()._commit(*arguments)

@@ -17,7 +17,10 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +39,9 @@ SECONDS_TO_IDLE = 90
 RAY = str(Path(sys.executable).parent / "ray")
 WITHOUT_TOKEN = os.environ | {"RAY_AUTH_MODE": "disabled"}
 """As `Cluster` has it."""
+CLUSTER = "cluster.json"
+OF_IMAGES = "ray_rayqc_images_total"
+LABELS = ("stage=", "verdict=", "reason=", "value=")
 
 
 class Nodes:
@@ -180,22 +186,38 @@ def wait_for(head: subprocess.Popen[bytes], log: Path) -> None:
         time.sleep(0.5)
 
 
-def autoscaled(folder: Path) -> dict[str, Any]:
+@contextmanager
+def head_of_one_cpu(folder: Path, *options: str, **environment: str) -> Iterator[None]:
+    """A head with one CPU, started as a user would, and this process joined to it.
+
+    Args:
+        options: of `ray start`.
+    """
     port = free_port()
     address = f"{ray.util.get_node_ip_address()}:{port}"
-    settings = folder / "cluster.json"
-    settings.write_text(json.dumps(autoscaling(address)))
     command = [
         *(RAY, "start", "--head", "--block", "--num-cpus", "1", "--port", str(port)),
         *("--include-dashboard", "false", "--object-store-memory", str(10**8)),
-        *("--autoscaling-config", str(settings), "--disable-usage-stats"),
+        *("--disable-usage-stats", *options),
     ]
-    environment = WITHOUT_TOKEN | {"RAY_FAKE_CLUSTER": "1", "AUTOSCALER_UPDATE_INTERVAL_S": "1"}
+    if "--autoscaling-config" in options:
+        (folder / CLUSTER).write_text(json.dumps(autoscaling(address)))
     with (folder / "head.log").open("w") as log:
-        head = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
+        head = subprocess.Popen(command, stdout=log, stderr=log, env=WITHOUT_TOKEN | environment)
     try:
         wait_for(head, folder / "head.log")
         ray.init(address=address, log_to_driver=False)
+        yield
+        ray.shutdown()
+    finally:
+        head.terminate()
+        head.wait(60)
+
+
+def autoscaled(folder: Path) -> dict[str, Any]:
+    options = ("--autoscaling-config", str(folder / CLUSTER))
+    environment = {"RAY_FAKE_CLUSTER": "1", "AUTOSCALER_UPDATE_INTERVAL_S": "1"}
+    with head_of_one_cpu(folder, *options, **environment):
         prepared(folder)
         before = alive()
         most = [before]
@@ -209,15 +231,51 @@ def autoscaled(folder: Path) -> dict[str, Any]:
         limit = time.monotonic() + SECONDS_TO_IDLE
         while alive() > 1 and time.monotonic() < limit:
             time.sleep(1)
-        found |= {"before": before, "most": most[0], "after": alive()}
-        ray.shutdown()
-        return found
-    finally:
-        head.terminate()
-        head.wait(60)
+        return found | {"before": before, "most": most[0], "after": alive()}
 
 
-CASES = {"late": late, "blind": blind, "autoscaled": autoscaled}
+def scraped(folder: Path) -> dict[str, Any]:
+    """What Prometheus would read of a run and one more filter, asked every other second."""
+    port = free_port()
+    seen: dict[str, float] = {}
+    over = threading.Event()
+
+    def scrape() -> None:
+        while not over.wait(2):
+            with suppress(OSError):
+                seen.update(metrics(port))
+
+    with head_of_one_cpu(folder, "--metrics-export-port", str(port)):
+        scraper = threading.Thread(target=scrape)
+        scraper.start()
+        prepared(folder)
+        filtered(folder)
+        wanted, limit = 2.0 * IMAGES, time.monotonic() + SECONDS_TO_IDLE
+        images = 0.0
+        while images < wanted and time.monotonic() < limit:
+            time.sleep(1)
+            images = sum(value for name, value in seen.items() if name.startswith(OF_IMAGES))
+        over.set()
+        scraper.join()
+        return {"images": images, "wanted": wanted, "names": sorted(seen)}
+
+
+def metrics(port: int) -> dict[str, float]:
+    """Name of a metric, its stage and what else tells it apart, to its sum over workers."""
+    url = f"http://{ray.util.get_node_ip_address()}:{port}/metrics"
+    found: dict[str, float] = {}
+    for line in urllib.request.urlopen(url, timeout=10).read().decode().splitlines():
+        if not line.startswith("ray_rayqc"):
+            continue
+        name, _, rest = line.partition("{")
+        labels, _, value = rest.rpartition("} ")
+        own = [label for label in labels.split(",") if label.startswith(LABELS)]
+        key = " ".join([name, *own])
+        found[key] = found.get(key, 0) + float(value)
+    return found
+
+
+CASES = {"late": late, "blind": blind, "autoscaled": autoscaled, "scraped": scraped}
 
 
 def main() -> None:

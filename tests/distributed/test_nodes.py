@@ -6,8 +6,10 @@ See `lose_a_node.py` and `more_nodes.py`.
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +17,7 @@ import pytest
 from tests.distributed.lose_a_node import STEPS
 
 MOST_SECONDS = 580
+DASHBOARD = Path(__file__).parents[2] / "deploy" / "grafana.json"
 
 
 def lose_a_node(stage: str, folder) -> dict[str, Any]:
@@ -97,3 +100,14 @@ def test_a_node_that_joins_late_and_does_not_see_the_folder_is_refused(tmp_path)
     found = more_nodes("blind", tmp_path)
     assert "joined later, does not see it" in found["refused"]
     assert not found["succeeded"]
+
+
+@pytest.mark.long
+def test_prometheus_reads_how_far_work_is(tmp_path):
+    found = more_nodes("scraped", tmp_path)
+    assert found["images"] == found["wanted"]
+    names = {name.partition(" ")[0] for name in found["names"]}
+    asked_for = set(re.findall(r"ray_rayqc\w+", DASHBOARD.read_text()))
+    assert asked_for <= names, "the dashboard asks for what no run tells"
+    assert 'ray_rayqc_training_value stage="train" value="loss"' in found["names"]
+    assert 'ray_rayqc_images_total stage="filter" verdict="accepted"' in found["names"]

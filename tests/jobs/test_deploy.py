@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -134,3 +135,14 @@ def test_slurm_told_to_stop_lets_the_run_commit_and_queues_it_again(slurm):
     assert started.returncode == 4, said
     assert "queued again" in said
     assert calls.read_text().splitlines()[-2:] == ["committed", "scontrol requeue 7 token=yes"]
+
+
+def test_the_dashboard_asks_for_metrics_that_there_are():
+    dashboard = json.loads((DEPLOY / "grafana.json").read_text())
+    numbers = [panel["id"] for panel in dashboard["panels"]]
+    assert len(set(numbers)) == len(numbers)
+    asked = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+    name = re.compile(r"ray_(rayqc_\w+?)(?:_total|_bucket)?\{")
+    names = {found for text in asked for found in name.findall(text)}
+    made = (ROOT / "rayqc" / "distributed" / "metrics.py").read_text()
+    assert names == set(re.findall(r'"(rayqc_\w+)"', made))

@@ -12,17 +12,9 @@ TITLES = {
     "faults": "the same pool, a share of it faulty",
     "gan": "a pool of a GAN trained on the references",
 }
-ARMS = (
-    "real",
-    "all",
-    "sphere",
-    "random: sphere",
-    "calibrated",
-    "random: calibrated",
-    "selected",
-    "random: selected",
-    "oracle",
-)
+RANDOM = "random"
+ARMS = ("real", "all", "sphere", "calibrated", "selected", "oracle")
+"""In the tables; random arms stand there as what the others are compared with."""
 
 
 def table3_page(cells: list[Record]) -> str:
@@ -93,7 +85,7 @@ def _arms(cells: list[Record], protocol: str, pool: str) -> str:
     told = measured[0]["sound_accepted"] is not None
     header = ["data", "a class", "draws", *(f"accepted: {kind}" for kind in kinds)]
     header += [f"of these sound: {kind}" for kind in kinds] if told else []
-    header += [*arms, *pairs, "agreement"]
+    header += [*arms, *(pair.replace(f"{RANDOM}: ", f"{RANDOM} ") for pair in pairs), "agreement"]
     rows = []
     for cell, one in zip(cells, measured, strict=True):
         shares = [f"{one['accepted'][kind]:.0%}" for kind in kinds]
