@@ -18,6 +18,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from rayqc.config import Resources
 from rayqc.errors import UserError
+from rayqc.ledger.clean import MARKER
 from rayqc.storage import Folder
 
 logger = logging.getLogger(__name__)
@@ -149,7 +150,7 @@ def seen_by_all(folder: Folder) -> Iterator[str]:
     if not folder.is_local:
         yield ""
         return
-    marker = f".shared-{uuid.uuid4().hex[:8]}"
+    marker = f"{MARKER}{uuid.uuid4().hex[:8]}"
     folder.write(marker, b"")
     try:
         _require_on_all(folder, marker)

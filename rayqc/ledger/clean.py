@@ -13,6 +13,9 @@ from rayqc.storage import Folder
 STAGED = re.compile(r"#\d+$")
 """End of a local file's name while the storage layer has not written all of it."""
 
+MARKER = ".shared-"
+"""Begins the name of a file by which nodes see, while units are done, that a folder is the same."""
+
 
 def orphans(folder: Folder) -> list[str]:
     """Files of a ledger's work that no record names, sorted; none in a folder without a ledger.
@@ -25,8 +28,10 @@ def orphans(folder: Folder) -> list[str]:
         named_paths = {part.path for parts in load_files(folder).values() for part in parts}
     else:
         named_paths = {part.path for commit in iter_commits(folder) for part in commit.parts}
-    part_paths = (name for name in folder.names() if name.endswith(".parquet") and is_ours(name))
-    return sorted({*part_paths} - named_paths - {PLAN}) + _staged(folder)
+    names = folder.names()
+    markers = [name for name in names if name.startswith(MARKER)]
+    part_paths = (name for name in names if name.endswith(".parquet") and is_ours(name))
+    return sorted({*part_paths} - named_paths - {PLAN}) + markers + _staged(folder)
 
 
 def _staged(folder: Folder) -> list[str]:

@@ -6,6 +6,7 @@ import pytest
 
 from rayqc.errors import ArtefactError, ConflictError, LedgerError
 from rayqc.images.encode import encode_png
+from rayqc.ledger.clean import MARKER, orphans, remove
 from rayqc.ledger.commit import commit_unit, committed_units, is_committed, load_commits
 from rayqc.ledger.compact import cut_of, plan_shards, totals_after_cut, write_shard
 from rayqc.ledger.manifest import (
@@ -135,6 +136,16 @@ def test_the_first_commit_stands_and_the_twin_leaves_nothing(folder):
     assert folder.names() == before
     assert is_committed(folder, 0) and committed_units(folder) == {0}
     assert len(load_commits(folder)) == 1
+
+
+def test_the_marker_of_a_killed_command_is_cleaned(folder):
+    plan = start_or_resume(folder, {}, units())
+    commit(folder, 0, plan[0])
+    assert orphans(folder) == []
+    folder.write(f"{MARKER}0123abcd", b"")
+    assert orphans(folder) == [f"{MARKER}0123abcd"]
+    remove(folder, orphans(folder))
+    assert orphans(folder) == []
 
 
 def test_the_ledger_must_balance(folder):
