@@ -24,11 +24,11 @@ import torch
 from PIL import Image, ImageOps
 
 from benchmarks.photograph_faults import FAULTS
-from rayqc.config import Data, make_config
+from rayqc.config import Data
 from rayqc.config.regions import Regions
-from rayqc.encoders.base import EncoderTask
 from rayqc.encoders.batches import LatentEncoder
 from rayqc.encoders.timm import KIND_INSTALLED
+from rayqc.experiments.table3.looks import pretrained
 from rayqc.images.detail import Detail, Tiles
 from rayqc.images.look import ImageShape
 from rayqc.regions import Candidates
@@ -80,18 +80,8 @@ class Looker:
     """Images to candidates, as the filter looks at them."""
 
     def __init__(self) -> None:
-        config = make_config({"references": {"kind": "bundled"}, "encoder": {"kind": "pretrained"}})
         small = ImageShape(size=SIZE, channels=3)
-        task = EncoderTask(
-            settings=config.encoder,
-            image=small,
-            images_NHWC=np.zeros((0, *small.pixels), np.uint8),
-            label_N=np.zeros(0, np.int64),
-            classes=(),
-            seed=0,
-            device="cpu",
-        )
-        made = KIND_INSTALLED.make(task)
+        made = pretrained(small)
         self.encoder = LatentEncoder(made.network, 32)
         self.input = KIND_INSTALLED.input(made.shape) or small
         self.detail = Detail(tiles=Tiles(channels=3), levels=(0, 255))

@@ -45,7 +45,8 @@ class UnitMetrics:
         for reason, count in record.reasons.items():
             if reason != INSIDE:
                 self._reasons.inc(count, {**self._stage, "reason": reason})
-        self._bytes.inc(max(1, sum(part.bytes for part in record.parts)), self._stage)
+        for part in record.parts:
+            self._bytes.inc(part.bytes, self._stage)
         self._seconds.observe(seconds, self._stage)
 
 

@@ -48,15 +48,7 @@ def measure_pool(
     for arm, arm_rows in rows_by_arm.items():
         images_NHWC = np.concatenate([references.images_NHWC, candidates.images_NHWC[arm_rows]])
         label_N = np.concatenate([references.label_N, candidates.label_N[arm_rows]])
-        training_settings = ClassifierSettings(
-            steps=chosen.steps,
-            batch_size=BATCH_SIZE,
-            learning_rate=LEARNING_RATE,
-            width=chosen.width,
-            augment=True,
-            flip=images_NHWC.shape[3] == 3,
-            balanced=True,
-        )
+        training_settings = training_of(chosen.steps, chosen.width, images_NHWC.shape[3])
         model = train_classifier(images_NHWC, label_N, len(data.classes), training_settings, draw)
         accuracy_by_arm[arm] = accuracy(model, test.images_NHWC, test.label_N)
     sound_N = candidates.sound_N
@@ -101,13 +93,34 @@ def _scores(
     settings: CalibrationSettings,
     seed: int,
 ) -> np.ndarray:
-    reference_candidates = _without_latents(references)
+    reference_candidates = without_latents(references)
     run_tasks = in_turn(reference_candidates, len(classes), settings.scorer, seed)
     regions, _ = fit_calibrated(reference_candidates, classes, settings, seed, "", run_tasks)
-    return regions.judge(_without_latents(candidates), statistic).score_N
+    return regions.judge(without_latents(candidates), statistic).score_N
 
 
-def _without_latents(images: Images) -> Candidates:
+def training_of(
+    steps: int, width: int, channels: int, augmented: bool = True
+) -> ClassifierSettings:
+    """How a small network is trained; all arms alike.
+
+    Args:
+        channels: of the images; gray ones are never mirrored.
+        augmented: transform images while training, and balance batches over classes.
+    """
+    return ClassifierSettings(
+        steps=steps,
+        batch_size=BATCH_SIZE,
+        learning_rate=LEARNING_RATE,
+        width=width,
+        augment=augmented,
+        flip=augmented and channels == 3,
+        balanced=augmented,
+    )
+
+
+def without_latents(images: Images) -> Candidates:
+    """Images with blank latents, for what looks at pixels alone."""
     blank_ND = np.zeros((images.label_N.size, 1), np.float32)
     return Candidates(images_NHWC=images.images_NHWC, latent_ND=blank_ND, label_N=images.label_N)
 

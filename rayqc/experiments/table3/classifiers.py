@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from rayqc.config.table3 import NetworkProbe, SmallNetwork
+from rayqc.experiments.accuracy import training_of
 from rayqc.experiments.table3.looks import Look
 from rayqc.models.vae import pixels_to_input
 from rayqc.regions.base import Candidates
@@ -19,9 +20,6 @@ from rayqc.training.arms import Images, Latents
 from rayqc.training.augment import random_affine, random_flip
 from rayqc.training.classifier import ClassifierSettings, accuracy, train_classifier
 from rayqc.training.probe import probe_accuracy, train_probe
-
-BATCH_SIZE = 64
-LEARNING_RATE = 3e-3
 
 
 class Classifier(Protocol):
@@ -104,15 +102,7 @@ def from_scratch(
         today: augment while training, and balance batches over classes.
     """
     channels = references.images_NHWC.shape[3]
-    settings = ClassifierSettings(
-        steps=wanted.steps,
-        batch_size=BATCH_SIZE,
-        learning_rate=LEARNING_RATE,
-        width=wanted.width,
-        augment=today,
-        flip=today and channels == 3,
-        balanced=today,
-    )
+    settings = training_of(wanted.steps, wanted.width, channels, augmented=today)
     return FromScratch(references=references, classes=classes, settings=settings)
 
 

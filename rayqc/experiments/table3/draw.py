@@ -14,6 +14,7 @@ import torch
 from rayqc.config.base import Statistic
 from rayqc.config.regions import Regions as RegionSettings
 from rayqc.config.table3 import Cell, SmallNetwork, Table3, Table3Pool
+from rayqc.experiments.accuracy import without_latents
 from rayqc.experiments.detection import Record
 from rayqc.experiments.draws import (
     RealData,
@@ -80,8 +81,9 @@ class Judge:
             rows_by_arm = choose_arms(self.references, candidates, accepted, pool.sound_N, draw)
             sound_N = pool.sound_N
             found: dict[bytes, list[float]] = {}  # arms of the same candidates are one training
-            for arm, rows in rows_by_arm.items():
-                if (arms is None or arm in arms) and rows.tobytes() not in found:
+            asked = {arm: rows for arm, rows in rows_by_arm.items() if arms is None or arm in arms}
+            for rows in asked.values():
+                if rows.tobytes() not in found:
                     found[rows.tobytes()] = accuracies(candidates[rows])
             record[name] = {
                 "accepted": {kind: int(mask_N.sum()) for kind, mask_N in accepted.items()},
@@ -89,11 +91,7 @@ class Judge:
                 if sound_N is None
                 else {kind: float(sound_N[mask_N].mean()) for kind, mask_N in accepted.items()},
                 "arms": {"real": real}
-                | {
-                    arm: found[rows.tobytes()]
-                    for arm, rows in rows_by_arm.items()
-                    if rows.tobytes() in found and (arms is None or arm in arms)
-                },
+                | {arm: found[rows.tobytes()] for arm, rows in asked.items()},
             }
         return record
 
@@ -111,9 +109,8 @@ class Draw:
     test: Images
     pools: dict[str, KnownPool]
 
-    def judge(self, look: Look, tested: Candidates) -> Judge:
-        """Regions fitted on what an encoder sees of the references."""
-        seen = look.see(self.references)
+    def judge(self, look: Look, seen: Candidates, tested: Candidates) -> Judge:
+        """Regions fitted on the references as an encoder has seen them."""
         regions = fit_regions(seen, self.data.classes, self.regions, look, self.number)
         return Judge(look=look, references=seen, regions=regions, tested=tested)
 
@@ -122,12 +119,8 @@ class Draw:
         vae = train_encoder(
             self.references, self.cell.encoder_width, self.cell.encoder_steps, self.number
         )
-        tested = Candidates(
-            images_NHWC=self.test.images_NHWC,
-            latent_ND=np.zeros((self.test.label_N.size, 1), np.float32),
-            label_N=self.test.label_N,
-        )
-        return self.judge(look_of_vae(vae), tested)
+        look = look_of_vae(vae)
+        return self.judge(look, look.see(self.references), without_latents(self.test))
 
     def record(self, protocol: str) -> Record:
         """What tells this draw from others."""
@@ -180,7 +173,7 @@ def measure_today(
         told[further.name] = cross_validate(further, seen, chosen.folds, draw)
         if told[further.name] > told[best.name]:
             winner = further
-            judge = drawn.judge(look, see_test(chosen.probe.size, drawn.test))
+            judge = drawn.judge(look, seen, see_test(chosen.probe.size, drawn.test))
             augmented_alone = {"augment": drawn.pools["augment"]}
             scratch = own.measure(best, augmented_alone, chosen.seeds, draw, FROM_SCRATCH)
     return drawn.record("today") | {

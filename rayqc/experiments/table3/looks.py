@@ -15,7 +15,7 @@ import torch
 from torch.nn import functional as F
 
 from rayqc.config import make_config
-from rayqc.encoders.base import EncoderTask
+from rayqc.encoders.base import EncoderTask, MadeEncoder
 from rayqc.encoders.batches import LatentEncoder
 from rayqc.encoders.timm import KIND_INSTALLED
 from rayqc.experiments.detection import encoded
@@ -53,19 +53,30 @@ def look_of_network(size: int) -> Look:
 
 @functools.cache
 def _network(size: int) -> LatentEncoder:
+    return LatentEncoder(pretrained(ImageShape(size=size, channels=3)).network, MICRO_BATCH)
+
+
+def pretrained(image: ImageShape) -> MadeEncoder:
+    """The pretrained network from pip, without a run.
+
+    Args:
+        image: shape of a run's images.
+
+    Raises:
+        ConfigError: the extra `pretrained` is not installed; says how to install it.
+    """
     settings = make_config({"references": {"kind": "bundled"}, "encoder": {"kind": "pretrained"}})
-    shape = ImageShape(size=size, channels=3)
     task = EncoderTask(
         settings=settings.encoder,
-        image=shape,
-        images_NHWC=np.zeros((0, *shape.pixels), np.uint8),
+        image=image,
+        images_NHWC=np.zeros((0, *image.pixels), np.uint8),
         label_N=np.zeros(0, np.int64),
         classes=(),
         seed=0,
         device="cpu",
     )
     assert KIND_INSTALLED.make is not None
-    return LatentEncoder(KIND_INSTALLED.make(task).network, MICRO_BATCH)
+    return KIND_INSTALLED.make(task)
 
 
 def _see(encoder: LatentEncoder, size: int, images: Images) -> Candidates:
