@@ -247,7 +247,7 @@ def test_of_twins_exactly_one_is_published(folder, proxy):
 
         def attempt(index=index, unit=unit, won=won, line=line):
             line.wait()
-            won.append(commit(folder, index, unit))
+            won.append(commit(folder, index, unit) is not None)
 
         twins = [threading.Thread(target=attempt) for _ in range(2)]
         for twin in twins:
