@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from obstore.exceptions import GenericError
+from pyarrow import fs
 
 from rayqc.errors import ArtefactError, InputError, StorageError
 from rayqc.storage import (
@@ -18,13 +19,34 @@ from rayqc.storage import (
     write_json,
     write_table,
 )
+from rayqc.storage.arrow import arrow_filesystem
+from tests.azure import azurite
+from tests.faults.s3 import faulty_s3
 
 
-@pytest.fixture(params=["path", "url"])
-def folder(request, tmp_path):
-    """A local folder, and the same by way of the code that serves object stores."""
+@pytest.fixture(scope="module")
+def azure():
+    with azurite() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def s3():
+    with faulty_s3() as proxy:
+        yield proxy
+
+
+@pytest.fixture(params=["path", "url", "s3", "azure"])
+def folder(request, tmp_path, monkeypatch):
+    """A local folder, the same by way of the code that serves object stores, and two stores."""
     place = tmp_path / "new" / "place"
-    return Folder(str(place) if request.param == "path" else f"file://{place}")
+    if request.param in ("path", "url"):
+        return Folder(str(place) if request.param == "path" else f"file://{place}")
+    server = request.getfixturevalue(request.param)
+    for name, value in server.environment().items():
+        monkeypatch.setenv(name, value)
+    url = server.new_bucket() if request.param == "s3" else server.new_container()
+    return Folder(f"{url}/new/place")
 
 
 def test_files_come_and_go(folder):
@@ -41,7 +63,13 @@ def test_files_come_and_go(folder):
     assert folder.names("a/c") == ["a/c/d.txt"]
     assert folder.sub("a").read("b.txt") == b"three"
     assert pickle.loads(pickle.dumps(folder)).read("a/b.txt") == b"three"
+    assert folder.listing() == {name: folder.fingerprint(name) for name in folder.names()}
     folder.delete(["a/b.txt", "not/there"])
+    assert folder.names() == ["a/c/d.txt"]
+    many = [f"many/{number:03d}" for number in range(300)]
+    for name in many[::30]:
+        folder.write(name, b"")
+    folder.delete(many)
     assert folder.names() == ["a/c/d.txt"]
 
 
@@ -49,6 +77,54 @@ def test_reading_makes_no_folder(tmp_path):
     folder = Folder(str(tmp_path / "typo"))
     folder.names(), folder.exists("x")
     assert not (tmp_path / "typo").exists()
+
+
+def test_pyarrow_copies_files_to_a_folder_and_back(folder, tmp_path):
+    """As Ray Train does with checkpoints."""
+    (tmp_path / "here" / "below").mkdir(parents=True)
+    (tmp_path / "here" / "weights").write_bytes(bytes(range(256)) * 9000)
+    (tmp_path / "here" / "below" / "empty").write_bytes(b"")
+    there = pickle.loads(pickle.dumps(arrow_filesystem(folder)))
+    assert there == arrow_filesystem(folder) != arrow_filesystem(folder.sub("other"))
+    there.create_dir("run/first")
+    fs.copy_files(str(tmp_path / "here"), "./run/first", destination_filesystem=there)
+    fs.copy_files("run/first", str(tmp_path / "back"), source_filesystem=there)
+    assert (tmp_path / "back" / "weights").read_bytes() == bytes(range(256)) * 9000
+    assert folder.names() == ["run/first/below/empty", "run/first/weights"]
+    found = there.get_file_info(["run", "run/first/weights", "run/fir", ""])
+    kinds = [fs.FileType.Directory, fs.FileType.File, fs.FileType.NotFound, fs.FileType.Directory]
+    assert [info.type for info in found] == kinds
+    assert found[1].size == 256 * 9000
+    below = there.get_file_info(fs.FileSelector("run/first"))
+    assert [(info.path, info.is_file) for info in below] == [
+        ("run/first/below", False),
+        ("run/first/weights", True),
+    ]
+    assert len(there.get_file_info(fs.FileSelector("", recursive=True))) == 5
+    assert there.get_file_info(fs.FileSelector("no", allow_not_found=True)) == []
+    with pytest.raises(FileNotFoundError):
+        there.get_file_info(fs.FileSelector("no"))
+    there.move("run/first/weights", "run/moved")
+    there.delete_dir("run/first")
+    assert folder.names() == ["run/moved"]
+
+
+def test_keys_of_a_profile_are_taken(s3, tmp_path, monkeypatch):
+    for name, value in s3.environment().items():
+        monkeypatch.setenv(name, value)
+    url = s3.new_bucket()
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    keys = tmp_path / "credentials"
+    keys.write_text("[lab]\naws_access_key_id = AKIALAB\naws_secret_access_key = x\n")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(keys))
+    monkeypatch.setenv("AWS_PROFILE", "lab")
+    Folder(url).write("x", b"1")
+    assert Folder(url).read("x") == b"1"
+    assert "AKIALAB" in s3.keys_seen
+    monkeypatch.setenv("AWS_PROFILE", "another")
+    with pytest.raises(InputError, match="AWS_PROFILE=another gives no credentials"):
+        Folder(url).read("x")
 
 
 def test_one_of_many_creates(folder):

@@ -31,6 +31,7 @@ from rayqc.images.look import ImageShape
 from rayqc.progress import Progress, Stage
 from rayqc.schema import image_bytes
 from rayqc.storage import Folder
+from rayqc.storage.arrow import arrow_filesystem
 from rayqc.training.vae import Workers
 
 Plan = TypeVar("Plan")
@@ -187,13 +188,20 @@ def run_trainer(
             ),
             run_config=RunConfig(
                 name="checkpoints",
-                storage_path=training.folder.location,
+                **_storage(training.folder),
                 failure_config=FailureConfig(max_failures=config.encoder.max_failures),
                 checkpoint_config=CheckpointConfig(num_to_keep=config.encoder.keep_checkpoints),
             ),
         )
         with progress.stage(training.name, training.steps, "steps") as stage, plain_errors():
             _fit(trainer, board, stage, config.resources.stuck_minutes)
+
+
+def _storage(folder: Folder) -> dict[str, Any]:
+    """Where Ray Train keeps checkpoints; it knows local folders by itself, and not every store."""
+    if folder.is_local:
+        return {"storage_path": folder.location}
+    return {"storage_path": "", "storage_filesystem": arrow_filesystem(folder)}
 
 
 def _run_loop(told: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rayqc.errors import InputError, StorageError
-from rayqc.sources.listing import OF_ONE_FILE, fingerprint_of, size_of
+from rayqc.sources.listing import OF_ONE_FILE, fingerprint_of
 from rayqc.sources.problems import Problem, most_bytes, too_large
 from rayqc.storage import Folder
 from rayqc.units import Unit
@@ -37,7 +37,7 @@ def read_file(folder: Folder, name: str, max_bytes: int | None = None) -> bytes 
         if folder.is_local:
             return _read_local(folder.path(name), limit)
         if max_bytes is not None:
-            size = size_of(folder.fingerprint(name))
+            size = folder.size(name)
             if size > limit:
                 return too_large(size, limit)
         return folder.read(name)

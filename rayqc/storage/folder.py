@@ -42,6 +42,8 @@ FILE_URL = "file://"
 MOST_DELETED = 1000
 """Most names in one deletion request to a store; some of them may not exist."""
 
+QUOTE = '"'
+
 BUFFER_BYTES = 1 << 20
 """Bytes that are fetched at once of a file that is read in small pieces."""
 
@@ -126,11 +128,17 @@ class Folder:
 
     def fingerprint(self, name: str) -> str:
         """Size and modification tag of a file, which change when it does."""
-        return _fingerprint(self._guard("look for", name, lambda store: store.head(name)))
+        return self._fingerprint_of(self._guard("look for", name, lambda store: store.head(name)))
+
+    def size(self, name: str) -> int:
+        """Bytes of a file."""
+        return self._guard("look for", name, lambda store: int(store.head(name)["size"]))
 
     def listing(self, prefix: str = "") -> dict[str, str]:
         """Names of all files below `prefix` (a whole path component), sorted, and fingerprints."""
-        return dict(sorted(self._list(prefix, _name_and_fingerprint)))
+        return dict(
+            sorted(self._list(prefix, lambda meta: (_name(meta), self._fingerprint_of(meta))))
+        )
 
     def names(self, prefix: str = "") -> list[str]:
         """Names of all files below `prefix`, sorted."""
@@ -145,20 +153,25 @@ class Folder:
             return
         remaining = iter(names)
         while batch := list(itertools.islice(remaining, MOST_DELETED)):
-            self._guard("delete", batch[0], functools.partial(_delete, batch))
+            self._guard("delete", batch[0], functools.partial(_delete_all, batch))
 
     def open(self, name: str) -> Any:
         """A seekable reader of a file; only the bytes that are read are fetched."""
         if self.is_local:
             return self._guard("read", name, lambda _: pa.OSFile(self.path(name)))
-        size = self._guard("read", name, lambda store: int(store.head(name)["size"]))
-        return io.BufferedReader(_Object(self, name, size), BUFFER_BYTES)
+        return io.BufferedReader(_Object(self, name, self.size(name)), BUFFER_BYTES)
 
     def read_range(self, name: str, start: int, length: int) -> bytes:
         """`length` bytes of a file from `start`."""
         return self._guard(
             "read", name, lambda store: bytes(store.get_range(name, start=start, length=length))
         )
+
+    def _fingerprint_of(self, meta: Any) -> str:
+        tag = meta["e_tag"] or meta["last_modified"].isoformat()
+        if self._local_path is None:  # Azure lists tags without the quotes that HEAD gives them
+            tag = f'"{tag.strip(QUOTE)}"'
+        return f"{meta['size']} bytes, {tag}"
 
     def _list(self, prefix: str, value_of: Callable[[Any], T]) -> list[T]:
         if self.is_local and not Path(self.location, prefix).is_dir():
@@ -248,18 +261,19 @@ def _create_locally(root: str, name: str, data: bytes, store: Any) -> bool:
     return create_without_links(root, name, data) or Path(root, name).read_bytes() == data
 
 
-def _delete(names: str | list[str], store: Any) -> None:
-    store.delete(names)
+def _delete(name: str, store: Any) -> None:
+    store.delete(name)
+
+
+def _delete_all(names: list[str], store: Any) -> None:
+    """Delete files of a store in few requests; Azure ends at the first that does not exist."""
+    try:
+        store.delete(names)
+    except FileNotFoundError:
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                store.delete(name)
 
 
 def _name(meta: Any) -> str:
     return str(meta["path"])
-
-
-def _name_and_fingerprint(meta: Any) -> tuple[str, str]:
-    return _name(meta), _fingerprint(meta)
-
-
-def _fingerprint(meta: Any) -> str:
-    tag = meta["e_tag"] or meta["last_modified"].isoformat()
-    return f"{meta['size']} bytes, {tag}"

@@ -6,6 +6,7 @@ Endpoints and credentials come from the environment, as for the store's own tool
 from __future__ import annotations
 
 import errno
+import importlib.util
 import itertools
 import os
 import random
@@ -23,6 +24,8 @@ from rayqc.background import begin
 from rayqc.errors import InputError
 
 T = TypeVar("T")
+
+S3_SCHEMES = ("s3://", "s3a://")
 
 RETRY_SECONDS = 120.0
 """After this time a failed request is not repeated; one that has begun may take as long as `LIMITS`
@@ -84,6 +87,7 @@ def open_store(url: str) -> ObjectStore:
     return from_url(
         url,
         client_options=_connection(),
+        **_profile(url),
         retry_config={
             "max_retries": 1000,  # retry_timeout is the limit
             "retry_timeout": timedelta(seconds=RETRY_SECONDS),
@@ -94,6 +98,29 @@ def open_store(url: str) -> ObjectStore:
             },
         },
     )
+
+
+def _profile(url: str) -> dict[str, Any]:
+    """Credentials and region of the profile that AWS_PROFILE names, renewed in time.
+
+    obstore itself knows the environment's keys and the roles of instances and pods, but no profile.
+
+    Raises:
+        InputError: boto3 is not installed, or the profile is not there or holds no credentials.
+    """
+    name = os.environ.get("AWS_PROFILE")
+    if not name or not url.startswith(S3_SCHEMES) or "AWS_ACCESS_KEY_ID" in os.environ:
+        return {}
+    if importlib.util.find_spec("boto3") is None:
+        raise InputError("AWS_PROFILE is set, and reading it needs boto3: pip install 'rayqc[aws]'")
+    import boto3  # noqa: PLC0415  (an extra, and slow)
+    from botocore.exceptions import BotoCoreError  # noqa: PLC0415  (comes with boto3)
+    from obstore.auth.boto3 import Boto3CredentialProvider  # noqa: PLC0415  (imports boto3)
+
+    try:
+        return {"credential_provider": Boto3CredentialProvider(boto3.Session(profile_name=name))}
+    except (BotoCoreError, ValueError) as error:
+        raise InputError(f"AWS_PROFILE={name} gives no credentials: {error}") from error
 
 
 def _connection() -> Any:

@@ -68,6 +68,7 @@ class Proxy(ThreadingHTTPServer):
         self.pause = 0.02  # seconds of a slow answer
         self.asked: list[str] = []
         self.faults: list[str] = []
+        self.keys_seen: set[str] = set()  # names of the keys that requests were signed with
         self.planning = threading.Lock()
         self.conditional = threading.Lock()
 
@@ -127,6 +128,8 @@ class _Connection(BaseHTTPRequestHandler):
         with self.server.planning:
             fault = self.server.plan(self.command, self.path) or ""
             self.server.asked.append(f"{self.command} {self.path}")
+            signed = self.headers.get("Authorization") or ""
+            self.server.keys_seen.add(signed.partition("Credential=")[2].partition("/")[0])
             self.server.faults += [fault] if fault else []
         length = int(self.headers.get("Content-Length") or 0)
         body = self.rfile.read(length // 2 if fault == "cut upload" else length)
