@@ -11,6 +11,15 @@ from rayqc.config.base import Policy, PositiveInt, Settings
 Table3Pool = Literal["augment", "faults", "gan"]
 
 
+class SmallNetwork(Settings):
+    """A network that is trained from its first layer."""
+
+    width: PositiveInt = 16
+    """Channels of the first stage."""
+    steps: PositiveInt = 200
+    """Optimiser steps."""
+
+
 class Cell(Settings):
     """One cell: so many references a class of a data set, and a pool of so many images."""
 
@@ -28,15 +37,8 @@ class Cell(Settings):
     """Its training."""
     paper_steps: PositiveInt | None = None
     """Of classifiers by the paper's protocol; null takes `table3.paper.steps`."""
-
-
-class SmallNetwork(Settings):
-    """A network that is trained from its first layer."""
-
-    width: PositiveInt = 16
-    """Channels of the first stage."""
-    steps: PositiveInt = 200
-    """Optimiser steps."""
+    candidates: list[SmallNetwork] | None = None
+    """Small networks that today's protocol chooses from; null takes `table3.candidates`."""
 
 
 class PaperNetwork(SmallNetwork):
@@ -77,7 +79,8 @@ class Table3(Settings):
     paper: PaperNetwork = PaperNetwork()
     """The classifier of the paper's protocol."""
     candidates: list[SmallNetwork] = [SmallNetwork(steps=200), SmallNetwork(steps=600)]
-    """Small networks that today's protocol chooses from, augmented while training."""
+    """Small networks that today's protocol chooses from, augmented while training; of equals the
+    first."""
     probe: NetworkProbe | None = NetworkProbe()
     """A further candidate; null leaves it out. Where it is chosen the network's latents judge and
     choose candidates too, as they do in a run with `encoder.kind: pretrained`."""

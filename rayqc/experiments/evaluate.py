@@ -188,6 +188,7 @@ def _table3_jobs(settings: Evaluation, table3: Table3) -> list[Job]:
         encoder = f"{cell.encoder_width:g}-{cell.encoder_steps}"
         told = f"{cell.data}-{cell.per_class:04d}-of-{cell.pool}-{encoder}"
         steps = cell.paper_steps or table3.paper.steps
+        asked = "".join(f"-{net.width}x{net.steps}" for net in cell.candidates or ())
         for draw in range(settings.first_draw, settings.first_draw + cell.draws):
             jobs += [
                 Job(
@@ -198,7 +199,7 @@ def _table3_jobs(settings: Evaluation, table3: Table3) -> list[Job]:
                 )
                 for name, function in (
                     (f"paper-{told}-{steps}", measure_paper),
-                    (f"today-{told}", measure_today),
+                    (f"today-{told}{asked}", measure_today),
                 )
             ]
     return jobs

@@ -161,7 +161,8 @@ def measure_today(
     classes = len(data.classes)
     drawn = make_draw(data, cell, draw, chosen, regions_wanted, list(chosen.pools))
     own = drawn.judge_by_vae()
-    small = [from_scratch(own.references, classes, net, today=True) for net in chosen.candidates]
+    networks = cell.candidates or chosen.candidates
+    small = [from_scratch(own.references, classes, net, today=True) for net in networks]
     told = {one.name: cross_validate(one, own.references, chosen.folds, draw) for one in small}
     best = max(small, key=lambda one: told[one.name])
     winner: Classifier = best
