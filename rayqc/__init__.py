@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from rayqc.api.judged import refilter as refilter
     from rayqc.api.judged import write_report as write_report
     from rayqc.api.listed import list_images as list_images
+    from rayqc.api.planned import plan as plan
     from rayqc.api.pools import filter_pool as filter_pool
     from rayqc.api.pools import generate_until as generate_until
     from rayqc.api.runs import classify as classify
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from rayqc.api.runs import filter as filter
     from rayqc.api.runs import fit as fit
     from rayqc.api.runs import generate as generate
-    from rayqc.api.runs import plan as plan
     from rayqc.api.runs import run as run
     from rayqc.api.runs import train as train
     from rayqc.api.selected import select as select
@@ -80,7 +80,7 @@ _MODULE_BY_NAME = {
     "select": "api.selected",
     "list_images": "api.listed",
     "refilter": "api.judged",
-    "plan": "api.runs",
+    "plan": "api.planned",
     "run": "api.runs",
     "status": "api.tools",
     "submit": "api.cluster",

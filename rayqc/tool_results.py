@@ -61,12 +61,40 @@ class PlannedStage(TypedDict):
     memory_mb: float
     """Of all its workers together."""
     output_mb: float
+    at_once: int
+    """Workers that find something to do."""
+    bound: str
+    """What there would have to be more of for less time."""
+    seconds_beside_gpus: float | None
+    """At least, where GPUs encode: what CPUs have to do still. None where there are none, or where
+    it is not known."""
+    lost_with_a_node: float
+    """Seconds of work at most that each CPU of a node takes with it when the node goes; 0 for
+    stages without units."""
+
+
+class PlannedNodes(TypedDict):
+    """Nodes of a kind that a run would have."""
+
+    name: str
+    count: int
+    """Of them; where a cluster grows, the most."""
+    cpus: int
+    """Of each."""
+    gpus: int
+    dollars_an_hour: float | None
+    """Of each; None where nobody said."""
 
 
 class PlanResult(TypedDict):
     """A run that has not begun: its sizes, and what it is expected to take."""
 
     cpus: int
+    gpus: int
+    """Known for clusters only: a machine's own are not looked at."""
+    actors_a_gpu: int
+    """Encoding actors that share one; 0 where there are none."""
+    nodes: list[PlannedNodes]
     classes: dict[str, ClassCounts]
     image: list[int]
     """Height, width and channels."""
@@ -75,6 +103,9 @@ class PlanResult(TypedDict):
     pool: dict[str, PlannedPool]
     stages: dict[str, PlannedStage]
     seconds: float
+    """On CPUs alone."""
+    dollars: float | None
+    """Of all nodes for that long; None unless each has a price."""
     memory_mb: float
     """Of the stage that needs the most."""
     output_mb: float

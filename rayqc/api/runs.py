@@ -7,8 +7,8 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any, cast
 
 from rayqc.config import Config
-from rayqc.distributed.machine import cpus_allowed
-from rayqc.distributed.resources import cpus_of_all, gpus_wanted
+from rayqc.distributed.nodes import nodes_up
+from rayqc.distributed.resources import gpus_wanted
 from rayqc.distributed.session import session
 from rayqc.errors import InputError
 from rayqc.kinds import STAGES
@@ -16,7 +16,7 @@ from rayqc.ledger.manifest import load_totals
 from rayqc.ledger.owner import own
 from rayqc.live import usual_progress
 from rayqc.pipeline.demos import DemoPool, demo_config
-from rayqc.pipeline.forecast import foretell, plan_of
+from rayqc.pipeline.forecast import foretell
 from rayqc.pipeline.inputs import Looked, look_at_inputs
 from rayqc.pipeline.judging import refuse_many_errors
 from rayqc.pipeline.outlook import Expected
@@ -43,9 +43,7 @@ from rayqc.shown.base import filter_lines
 from rayqc.shown.commands import demo as demo_shown
 from rayqc.shown.commands import whole_run
 from rayqc.shown.displayed import displayed, shown_by
-from rayqc.shown.plan import planned
 from rayqc.storage import Folder
-from rayqc.tool_results import PlanResult
 
 logger = logging.getLogger(__name__)
 
@@ -103,27 +101,7 @@ def _foretell(run: Run, looked: Looked) -> dict[str, Expected]:
     left = [name for name in STAGES.names if not is_done(run.folder, name)]
     if not left or gpus_wanted(run.asked.resources.use_gpu):
         return {}
-    return foretell(run.asked, looked, cpus_of_all(), left)
-
-
-@shown_by(planned)
-def plan(config: Config | str, *, num_cpus: int | None = None) -> PlanResult:
-    """What a run with these settings would do and take, without Ray and without a run folder.
-
-    Args:
-        config: settings, or the path of a YAML file of settings.
-        num_cpus: CPUs that it would have; None takes this machine's.
-
-    Returns:
-        Classes, pool and units, and for each stage its work, time, memory and output, on CPUs like
-        this machine's, measured on a few of the images. Beside a GPU it takes less.
-
-    Raises:
-        UserError: the run would be refused, or a reference cannot be read.
-    """
-    settings = _settings(config)
-    looked = look_at_inputs(settings)
-    return plan_of(settings, looked, num_cpus or cpus_allowed(), STAGES.names)
+    return foretell(run.asked, looked, nodes_up(), left)
 
 
 def _same_sections(folder: Folder, progress: Progress) -> SameSections:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +11,17 @@ from rayqc.config.base import JOINT
 from rayqc.kinds import EXPORTS, SCORES, SELECTIONS
 from rayqc.pipeline.demos import DEMO_POOLS
 from rayqc.verdicts import ACCEPTED, DUPLICATES, ERROR, NONE, REJECTED
+
+
+def _price(text: str) -> tuple[str, float]:
+    kind, _, dollars = text.rpartition("=")
+    try:
+        if kind and 0 <= float(dollars) < math.inf:
+            return kind, float(dollars)
+    except ValueError:
+        pass
+    raise argparse.ArgumentTypeError(f"expected KIND=DOLLARS, such as worker=1.5, found {text!r}")
+
 
 ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "config": ("CONFIG.yaml", {"help": "YAML file of settings"}),
@@ -112,6 +124,19 @@ ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
             "action": "append",
             "default": [],
             "help": "install this for the job; may stand several times",
+        },
+    ),
+    "cluster": (
+        "FILE.yaml",
+        {"help": "plan for the nodes of this file, of Ray's cluster launcher or of KubeRay"},
+    ),
+    "price": (
+        "KIND=DOLLARS",
+        {
+            "action": "append",
+            "default": [],
+            "type": _price,
+            "help": "of a node of this kind for an hour; may stand several times",
         },
     ),
     "working-dir": ("DIR", {"help": "folder of your own code, which the job gets"}),

@@ -19,7 +19,13 @@ def _demo(arguments: Arguments, common: Common) -> Any:
 
 def _plan(arguments: Arguments, common: Common) -> Any:
     config = rayqc.load_config(arguments.config, overrides_of(arguments))
-    return rayqc.plan(config, num_cpus=common["num_cpus"])
+    return rayqc.plan(
+        config,
+        num_cpus=common["num_cpus"],
+        cluster=arguments.cluster,
+        address=None if common["address"] == "local" else common["address"],
+        prices=dict(arguments.price),
+    )
 
 
 def _run(arguments: Arguments, common: Common) -> Any:
@@ -170,8 +176,8 @@ COMMANDS: dict[str, Command] = {
     ),
     "plan": Command(
         help="say what a run would do, and what each stage would take; without Ray",
-        arguments=("config", "set", "limit"),
-        takes=("num-cpus",),
+        arguments=("config", "set", "limit", "cluster", "price"),
+        takes=("address", "num-cpus"),
         work=_plan,
     ),
     "demo": Command(

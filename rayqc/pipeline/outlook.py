@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from rayqc.config import Config, Files
 from rayqc.distributed.encode import rows_a_block
+from rayqc.distributed.nodes import Nodes
 from rayqc.encoders.base import EncoderKind
 from rayqc.encoders.batches import batch_on_cpu
 from rayqc.images.decode import limits_of
@@ -48,6 +49,14 @@ class Expected:
     memory_mb: float = 0.0
     """Of all its workers together."""
     output_mb: float = 0.0
+    at_once: int = 1
+    """Workers that find something to do."""
+    bound: str = "one process"
+    """What it would have to have more of, to take less time."""
+    lost: float = 0.0
+    """Seconds of work at most that each CPU of a node takes with it when the node goes."""
+    beside_gpus: float | None = None
+    """Seconds at least where GPUs do all that they can; None where that is not known."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,17 +79,17 @@ class Entry:
 class Outlook:
     """Sizes and paces of a run that is about to begin."""
 
-    def __init__(self, config: Config, looked: Looked, cpus: int) -> None:
+    def __init__(self, config: Config, looked: Looked, nodes: Nodes) -> None:
         """Read a few references, and nothing else yet.
 
         Args:
             looked: the inputs that the settings name.
-            cpus: that the run may use.
+            nodes: that the run may use.
 
         Raises:
             InputError: an image of the references cannot be read or decoded.
         """
-        self.config, self.cpus, self._looked = config, cpus, looked
+        self.config, self.nodes, self._looked = config, nodes, looked
         self.kind: EncoderKind = ENCODERS[config.encoder.kind]
         self.classes = tuple(looked.classes)
         self.references = sum(counts["references"] for counts in looked.classes.values())
@@ -141,8 +150,24 @@ class Outlook:
         Args:
             seconds: of all of it on one thread.
         """
-        rounds = -(-jobs // min(self.cpus, max(1, jobs)))
+        rounds = -(-jobs // self.at_once(jobs))
         return START_SECONDS + seconds * rounds / max(1, jobs) if jobs else 0.0
+
+    def at_once(self, jobs: int) -> int:
+        """Workers that find something to do at so many jobs."""
+        return min(self.nodes.cpus, max(1, jobs))
+
+    def bound(self, jobs: int, what: str) -> str:
+        """What bounds so many equal jobs: the CPUs, or that there are no more jobs.
+
+        Args:
+            what: they are, in the plural.
+        """
+        return "CPUs" if jobs >= self.nodes.cpus else f"only {jobs:,} {what}"
+
+    def threads_each(self, workers: int) -> int:
+        """Of so many workers that train together, each on one node."""
+        return max(1, min(self.nodes.largest, self.nodes.cpus // workers))
 
     def encoding(self, images: int) -> tuple[float, int]:
         """How long real images take to be encoded by actors, and in how many blocks."""
@@ -152,7 +177,7 @@ class Outlook:
 
     def memory_mb(self, jobs: int) -> float:
         """Of the workers at so many jobs."""
-        return self.pace.memory_mb * min(self.cpus, jobs)
+        return self.pace.memory_mb * min(self.nodes.cpus, jobs)
 
 
 def _of_each_class(opened: Opened, classes: tuple[str, ...], max_bytes: int) -> pa.Table:

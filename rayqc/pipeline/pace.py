@@ -24,6 +24,7 @@ from rayqc.config.encoder import Encoder
 from rayqc.config.pool import Generator
 from rayqc.distributed.classifiers.cnn import training_of
 from rayqc.distributed.classifiers.finetune import finetuning_of
+from rayqc.distributed.machine import cpus_allowed
 from rayqc.distributed.train_vae import fresh_state, training_settings
 from rayqc.encoders.base import EncoderKind, EncoderTask, MadeEncoder
 from rayqc.encoders.batches import LatentEncoder
@@ -105,14 +106,14 @@ class Pace:
         return detail_of(self._references, self._image, self._limits, side)
 
     def vae_step(self, threads: int) -> float:
-        """A step of the VAE, on so many threads."""
+        """A step of the VAE, on so many threads, or as many as this machine has CPUs."""
         settings = training_settings(self._config, self._image.size)
         state = fresh_state(self._image, self._config, torch.device("cpu"))
 
         def step() -> None:
             train_vae(state, self._images_NHWC, replace(settings, steps=state.step + 1))
 
-        return seconds_of(step, threads)
+        return seconds_of(step, min(threads, cpus_allowed()))
 
     @cached_property
     def encoder_step(self) -> float:
@@ -158,7 +159,7 @@ class Pace:
 
         return settings.steps * seconds_of(train) / steps
 
-    @property
+    @cached_property
     def encoded(self) -> float:
         """An image encoded, which is decoded already."""
         return self._encoding(*self._encoder)
@@ -197,8 +198,11 @@ class Pace:
 
     def image(self, some: pa.Table, *, scored: bool) -> float:
         """An image decoded, encoded and, if asked for, scored, of which these are some."""
-        network, looked_at = self._encoder
-        looks: list[Look] = [self._image, looked_at]
+        return self.image_but_encoding(some, scored=scored) + self.encoded
+
+    def image_but_encoding(self, some: pa.Table, *, scored: bool) -> float:
+        """An image decoded and, if asked for, scored, of which these are some."""
+        looks: list[Look] = [self._image, self.looked_at]
         scored = scored and self._config.regions.kind == "calibrated"
         if scored and self._detail is not None:
             looks.append(self._detail.tiles)
@@ -212,7 +216,7 @@ class Pace:
         seconds = seconds_of(decode) / max(1, len(data)) if data else 0.0
         if scored:
             seconds += SCORING_STEPS * self._network_step / BATCH_SIZE
-        return seconds + self._encoding(network, looked_at)
+        return seconds
 
     def candidate(self, entry: MadeHere, name: str) -> tuple[float, pa.Table]:
         """A candidate made by a pool entry, and some such; an encoding's time where it is trained.
@@ -222,7 +226,7 @@ class Pace:
         """
         kind = generator_kind(entry)
         if not kind.tried_first:
-            return self._encoding(*self._encoder), self._references
+            return self.encoded, self._references
         with tempfile.TemporaryDirectory() as place:
             folder = Folder(place)
             write_table(folder, REFERENCES, self._references)

@@ -14,11 +14,14 @@ import rayqc
 from rayqc.cli.main import main
 from rayqc.config import Data
 from rayqc.config.settings import Filter
-from rayqc.errors import UserError
+from rayqc.distributed.nodes import NodeKind, Nodes, nodes_in, one_machine
+from rayqc.errors import InputError, UserError
 from rayqc.images.look import ImageShape
 from rayqc.kinds import STAGES
-from rayqc.pipeline.forecast import foretell
+from rayqc.pipeline.forecast import expected_of, foretell
 from rayqc.pipeline.inputs import look_at_inputs
+from rayqc.pipeline.outlook import Outlook
+from rayqc.pipeline.stages.filter import DRIVER_SECONDS
 from rayqc.pipeline.unit_size import unit_rows, units_of_all
 from rayqc.sources import open_source
 from rayqc.sources.select import read_all
@@ -116,7 +119,9 @@ def test_a_plan_is_refused_as_the_run_would_be(tmp_path):
 def test_a_run_is_foretold_in_one_line_without_what_takes_no_time(caplog):
     settings = rayqc.make_config(tiny(filter={"keep_pool": "accepted"}, classify={"arms": []}))
     with caplog.at_level(logging.INFO, "rayqc"):
-        expected = foretell(settings, look_at_inputs(settings), 2, ["generate", "filter"])
+        expected = foretell(
+            settings, look_at_inputs(settings), one_machine(2), ["generate", "filter"]
+        )
     assert list(expected) == ["filter"]
     assert caplog.messages[-1].startswith("expected on 2 CPUs: filter ")
 
@@ -146,3 +151,110 @@ def test_a_sample_of_a_large_pool_does_not_become_units_of_few_images():
     assert min(unit.count() for unit in units) >= 1000
     (units,) = units_of_all([source], Filter(), SMALL)
     assert max(unit.count() for unit in units) <= 256
+
+
+LAUNCHER = """
+max_workers: 5
+head_node_type: head
+available_node_types:
+  head: {resources: {CPU: 8}, max_workers: 0}
+  gpu: {resources: {CPU: 16, GPU: 2}, max_workers: 4}
+  cpu: {resources: {CPU: 64}, max_workers: 9}
+"""
+KUBERAY = """
+kind: RayJob
+spec:
+  rayClusterSpec:
+    headGroupSpec:
+      rayStartParams: {num-cpus: "0"}
+      template: {spec: {containers: [{name: head}]}}
+    workerGroupSpecs:
+      - groupName: gpu
+        maxReplicas: 4
+        template:
+          spec:
+            containers:
+              - resources: {requests: {cpu: 3500m}, limits: {nvidia.com/gpu: 1}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (LAUNCHER, [("head", 1, 8, 0), ("gpu", 4, 16, 2), ("cpu", 1, 64, 0)]),
+        (KUBERAY, [("head", 1, 0, 0), ("gpu", 4, 3, 1)]),
+    ],
+)
+def test_nodes_of_a_file_are_those_that_it_allows(tmp_path, text, expected):
+    (tmp_path / "c.yaml").write_text(text)
+    kinds = nodes_in(str(tmp_path / "c.yaml")).kinds
+    assert [(kind.name, kind.count, kind.cpus, kind.gpus) for kind in kinds] == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("provider: {type: local}", "names no nodes"),
+        ("just words", "names no nodes"),
+        ("a: [", "cannot read"),
+        ("available_node_types: {head: {resources: {}}}", "'head' says not how many CPUs"),
+        (KUBERAY.replace('{num-cpus: "0"}', "{}"), "'head' says not how many CPUs"),
+    ],
+)
+def test_a_file_that_says_no_nodes_is_refused(tmp_path, text, said):
+    (tmp_path / "c.yaml").write_text(text)
+    with pytest.raises(InputError, match=said):
+        nodes_in(str(tmp_path / "c.yaml"))
+
+
+def test_prices_are_of_kinds_that_are_there():
+    nodes = Nodes(
+        (
+            NodeKind(name="a", count=1, cpus=8),
+            NodeKind(name="b", count=4, cpus=16, gpus=1),
+        )
+    )
+    assert (nodes.cpus, nodes.gpus, nodes.largest, nodes.dollars) == (72, 4, 16, None)
+    assert nodes.priced({"b": 2.0}).dollars is None
+    assert nodes.priced({"b": 2.0}).priced({"a": 0.5}).dollars == 8.5
+    with pytest.raises(InputError, match="no such nodes; expected one of a, b"):
+        nodes.priced({"c": 1.0})
+
+
+def test_a_plan_for_a_cluster_names_its_nodes_its_cost_and_what_bounds_it(tmp_path, capsys):
+    (tmp_path / "c.yaml").write_text(LAUNCHER)
+    settings, cluster = tmp_path / "tiny.yaml", str(tmp_path / "c.yaml")
+    settings.write_text(json.dumps(tiny()))
+    prices = {"head": 1.0, "gpu": 2.0, "cpu": 3.0}
+    plan = rayqc.plan(str(settings), cluster=cluster, prices=prices)
+    assert (plan["cpus"], plan["gpus"], plan["actors_a_gpu"]) == (136, 8, 4)
+    assert plan["dollars"] == pytest.approx(12 * plan["seconds"] / 3600)
+    stages = plan["stages"]
+    assert stages["filter"]["bound"] == "only 5 units" and stages["filter"]["at_once"] == 5
+    assert 0 < stages["filter"]["lost_with_a_node"] < 60
+    assert stages["filter"]["seconds_beside_gpus"] <= stages["filter"]["seconds"]
+    assert stages["train"]["bound"] == "one process"
+    assert main(["plan", str(settings), "-q", "--cluster", cluster, "--price", "gpu=2"]) == 0
+    said = capsys.readouterr().out
+    assert "136 CPUs (1 of head, 4 of gpu, 1 of cpu)" in said
+    assert "no cost, for want of a price of head, cpu" in said
+    assert "8 GPUs, with 4 encoding actors each" in said
+    with pytest.raises(UserError, match="num_cpus and cluster both say"):
+        rayqc.plan(str(settings), cluster=cluster, num_cpus=2)
+
+
+def test_a_driver_that_is_slower_than_all_actors_is_what_bounds():
+    many = tiny(filter={"unit_rows": 1}, pool=[{"kind": "augment", "per_reference": 400}])
+    outlook = Outlook(
+        rayqc.make_config(many),
+        look_at_inputs(rayqc.make_config(many)),
+        Nodes((NodeKind(name="large", count=1000, cpus=64),)),
+    )
+    found = expected_of(outlook, ["filter"])["filter"]
+    assert found.bound == "the driver"
+    assert found.seconds == 20_000 * DRIVER_SECONDS
+
+
+def test_a_plan_for_a_cluster_that_is_up_takes_its_nodes(ray_session):
+    plan = rayqc.plan(rayqc.make_config(tiny()), address="auto")
+    assert [(kind["count"], kind["cpus"]) for kind in plan["nodes"]] == [(1, plan["cpus"])]

@@ -83,6 +83,8 @@ def expect(outlook: Outlook) -> Expected:
         seconds=seconds + outlook.shared(jobs * each, jobs),
         work=f"{jobs:,} trainings ({kind}), {outlook.tests:,} test images",
         memory_mb=outlook.memory_mb(jobs),
+        at_once=outlook.at_once(jobs),
+        bound=outlook.bound(jobs, "trainings"),
     )
 
 

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 SCORE_BYTES = 150
 """A row of `scores/` without latents; measured."""
+DRIVER_SECONDS = 0.0013
+"""Of the driver for a unit: its share of a block, and its record at the end. Measured, on a local
+disk (docs/scale.md)."""
 
 
 def work(run: Run) -> FilterResult:
@@ -59,21 +62,28 @@ def expect(outlook: Outlook) -> Expected:
     from rayqc.printable import counted
 
     settings, units = outlook.config.filter, sum(entry.units for entry in outlook.entries)
-    seconds = sum(
+    besides = sum(
         entry.candidates
         * (
-            outlook.pace.image(entry.sample, scored=True)
+            outlook.pace.image_but_encoding(entry.sample, scored=True)
             + (0.0 if entry.made and settings.keep_pool == "all" else entry.seconds)
         )
         for entry in outlook.entries
     )
+    seconds = besides + outlook.candidates * outlook.pace.encoded
     kept = keeps_latents(settings, outlook.candidates)
     row_bytes = SCORE_BYTES + (2 * outlook.pace.latent_dim if kept else 0)
     image_bytes = sum(entry.candidates * entry.bytes for entry in outlook.entries)
+    by_driver = units * DRIVER_SECONDS
+    by_actors = outlook.shared(seconds, units)
     return Expected(
-        seconds=outlook.shared(seconds, units),
+        seconds=max(by_actors, by_driver),
         work=f"judge {counted(outlook.candidates, 'candidate')} in {counted(units, 'unit')}",
         memory_mb=outlook.memory_mb(units),
+        at_once=outlook.at_once(units),
+        bound="the driver" if by_driver > by_actors else outlook.bound(units, "units"),
+        lost=seconds / units if units else 0.0,
+        beside_gpus=max(outlook.shared(besides, units), by_driver),
         output_mb=(
             outlook.candidates * row_bytes + (0 if settings.keep_pool == "none" else image_bytes)
         )

@@ -129,6 +129,8 @@ def expect(outlook: Outlook) -> Expected:
         work=f"encode {outlook.references:,} references and {counted(measured, 'test image')}, "
         f"fit {scorers or 'no'} scorers",
         memory_mb=outlook.memory_mb(max(blocks, scorers)),
+        at_once=outlook.at_once(max(blocks, scorers)),
+        bound=outlook.bound(scorers or blocks, "scorers" if scorers else "blocks"),
         output_mb=outlook.references * outlook.pace.latent_dim * 4 / 1e6,
     )
 

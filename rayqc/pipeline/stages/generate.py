@@ -71,6 +71,8 @@ def expect(outlook: Outlook) -> Expected:
         seconds=seconds,
         work=", ".join([*trained, *written]) or "nothing to make beforehand",
         memory_mb=outlook.memory_mb(max(units, len(gans))),
+        at_once=outlook.at_once(units),
+        bound=outlook.bound(units, "units") if units else "one process",
         output_mb=sum(entry.candidates * entry.bytes for entry in made) / 1e6,
     )
 

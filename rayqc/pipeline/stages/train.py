@@ -115,12 +115,14 @@ def expect(outlook: Outlook) -> Expected:
         seconds = outlook.shared(steps * outlook.pace.encoder_step, 1)
     else:
         steps = steps_of(config, outlook.image.size)
-        threads = config.resources.cpus_per_worker or max(1, outlook.cpus // workers)
+        threads = config.resources.cpus_per_worker or outlook.threads_each(workers)
         seconds = TRAINER_SECONDS + steps * outlook.pace.vae_step(threads * workers)
     return Expected(
         seconds=seconds,
         work=f"{steps:,} steps of the encoder {config.encoder.kind}",
         memory_mb=outlook.memory_mb(workers),
+        at_once=workers,
+        bound="one process" if workers == 1 else f"only {workers:,} workers",
         output_mb=outlook.pace.weights_mb,
     )
 
