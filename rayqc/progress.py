@@ -118,17 +118,22 @@ class Stage:
             text += f", {counted(self.outcomes[ERROR], 'error')}"
         return text
 
+    def _facts(self) -> dict[str, object]:
+        """What a line of log as JSON has beside its message."""
+        return {"stage": self.name, "done": self.done, "total": self.total, "of": self.unit}
+
     def moved(self, now: float) -> None:
         """Called after each advance."""
         if now - self._logged_at >= SECONDS_BETWEEN_LINES and self.done < self.total:
             self._logged_at = now
-            logger.info("%s: %s", self.name, self.describe(now))
+            logger.info("%s: %s", self.name, self.describe(now), extra=self._facts())
 
     def finished(self) -> None:
         """Called once at the end."""
         seconds = time.monotonic() - self._started_at
         count = f"{self.done - self._skipped:,} {self.unit}"
-        logger.info("%s: %s in %.1f s%s", self.name, count, seconds, self._so_far())
+        said = "%s: %s in %.1f s%s"
+        logger.info(said, self.name, count, seconds, self._so_far(), extra=self._facts())
 
 
 def speak() -> None:

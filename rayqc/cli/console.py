@@ -13,6 +13,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from rayqc.live import LiveProgress
+from rayqc.log_lines import JSONLines, wants_json
 from rayqc.printable import printable
 from rayqc.progress import Progress
 from rayqc.shown.base import Shown, Table
@@ -21,16 +22,25 @@ from rayqc.shown.base import Shown, Table
 class Console:
     """Writes log lines and progress to standard error, and results to standard output."""
 
-    def __init__(self, quiet: bool) -> None:
+    def __init__(self, quiet: bool, run: str | None = None) -> None:
+        """Set up rayqc's logger.
+
+        Args:
+            run: where the command works, for log lines as JSON.
+
+        Raises:
+            UserError: the environment asks for log lines that there are not.
+        """
         self._err = RichConsole(stderr=True, highlight=False)
         self._out = RichConsole(highlight=False)
-        live = self._err.is_terminal and not quiet
+        self._json = wants_json()
+        live = self._err.is_terminal and not quiet and not self._json
         handler: logging.Handler = logging.StreamHandler()
         if live:
             handler = RichHandler(
                 console=self._err, show_time=False, show_level=False, show_path=False, markup=False
             )
-        handler.setFormatter(_Plain())
+        handler.setFormatter(JSONLines(run) if self._json else _Plain())
         logger = logging.getLogger("rayqc")
         logger.handlers = [handler]
         logger.setLevel(logging.ERROR if quiet else logging.INFO)
@@ -39,6 +49,9 @@ class Console:
 
     def error(self, message: str, lines: bool = False) -> None:
         """Print one line, or with `lines` a traceback; text is neither wrapped nor marked up."""
+        if self._json:
+            logging.getLogger("rayqc").error(message)
+            return
         text = printable(f"rayqc: {message}", keep="\n" if lines else "")
         self._err.print(text, style="bold red", markup=False, soft_wrap=True)
 

@@ -19,7 +19,7 @@ import shtab
 from rayqc.cli.arguments import add_argument, add_common
 from rayqc.cli.commands import COMMANDS
 from rayqc.cli.stage_commands import OF_A_RUN
-from rayqc.errors import RayqcError, StoppedError
+from rayqc.errors import RayqcError, StoppedError, UserError
 from rayqc.kinds import STAGES
 from rayqc.version import __version__
 
@@ -49,7 +49,11 @@ def _execute(arguments: argparse.Namespace) -> int:
     from rayqc.cli.console import Console  # noqa: PLC0415  (rich, not needed for --help)
 
     atexit.register(gc.freeze)  # or the exit would search all modules for garbage
-    console = Console(quiet=arguments.quiet)
+    try:
+        console = Console(quiet=arguments.quiet, run=_place_of(arguments))
+    except UserError as error:
+        print(f"rayqc: {error}", file=sys.stderr)  # noqa: T201  (there is no console)
+        return error.exit_code
     terminated: list[int] = []
 
     def terminate(number: int, frame: FrameType | None) -> None:
@@ -85,6 +89,12 @@ def _execute(arguments: argparse.Namespace) -> int:
         console.error("this is a fault in rayqc; please report it with the lines above")
         return 1
     return 0
+
+
+def _place_of(arguments: argparse.Namespace) -> str | None:
+    """The folder that a command writes to, or else works on."""
+    found = vars(arguments)
+    return next((found[name] for name in ("out", "run", "judged") if found.get(name)), None)
 
 
 def _resume_command() -> str:

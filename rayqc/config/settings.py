@@ -164,9 +164,10 @@ class Classify(Settings):
 class Resources(Settings):
     """What the work may use; changes nothing that comes out, but for `train_workers` a GAN."""
 
-    train_workers: PositiveInt = 1
-    """Data-parallel training workers of VAE and GANs. A GAN's batch statistics are each worker's
-    own, so that another number makes another GAN."""
+    train_workers: PositiveInt | tuple[PositiveInt, PositiveInt] = 1
+    """Data-parallel training workers of VAE and GANs. `[1, 4]` is elastic: when nodes leave or join
+    the VAE goes on, from its last checkpoint, with as many as find room. GANs then take the first
+    number: their batch statistics are each worker's own, so that another number makes another."""
     use_gpu: bool | Literal["auto"] = "auto"
     """auto uses GPUs when Ray sees any."""
     cpus_per_worker: PositiveInt | None = None
@@ -177,6 +178,31 @@ class Resources(Settings):
     trackers: list[Tracker] = []
     """What else records the run while it goes (docs/trackers.md): `tensorboard`, `mlflow`. One that
     fails is warned of and left out; it never stops a run."""
+
+    @model_validator(mode="after")
+    def _fewest_comes_first(self) -> Resources:
+        if self.fewest_workers > self.most_workers:
+            raise ValueError(
+                f"train_workers is {list(self.workers_range)}; expected the fewest first, then the "
+                "most"
+            )
+        return self
+
+    @property
+    def fewest_workers(self) -> int:
+        """Training workers at least."""
+        return self.workers_range[0]
+
+    @property
+    def most_workers(self) -> int:
+        """Training workers at most."""
+        return self.workers_range[1]
+
+    @property
+    def workers_range(self) -> tuple[int, int]:
+        """The fewest training workers and the most."""
+        asked = self.train_workers
+        return (asked, asked) if isinstance(asked, int) else asked
 
 
 class Config(Settings):
@@ -264,14 +290,14 @@ class Config(Settings):
                 f"a pool entry of kind vae needs encoder.kind: vae, found {self.encoder.kind}"
             )
         gan_batch_sizes = [entry.batch_size for entry in self.pool if isinstance(entry, Gan)]
-        if gan_batch_sizes and self.resources.train_workers > min(gan_batch_sizes):
+        if gan_batch_sizes and self.resources.fewest_workers > min(gan_batch_sizes):
             raise ValueError(
-                f"resources.train_workers ({self.resources.train_workers}) may be at most a GAN's "
+                f"resources.train_workers ({self.resources.fewest_workers}) may be at most a GAN's "
                 f"batch_size ({min(gan_batch_sizes)}): each takes a share of a batch"
             )
-        if self.resources.train_workers > self.encoder.batch_size:
+        if self.resources.most_workers > self.encoder.batch_size:
             raise ValueError(
-                f"resources.train_workers ({self.resources.train_workers}) may be at most "
+                f"resources.train_workers ({self.resources.most_workers}) may be at most "
                 f"encoder.batch_size ({self.encoder.batch_size}): each takes a share of a batch"
             )
         return self

@@ -204,7 +204,7 @@ def training_cpus(resources: Resources) -> int:
         UserError: the workers do not even fit on the nodes, and training would wait for ever.
     """
     free, totals = free_and_all("CPU")
-    workers, cpus_set = resources.train_workers, resources.cpus_per_worker
+    workers, cpus_set = resources.fewest_workers, resources.cpus_per_worker
     cpu_counts = range(max(totals, default=1), 0, -1) if cpus_set is None else [cpus_set]
     for cpus in cpu_counts:
         if _fit(workers, cpus, free):

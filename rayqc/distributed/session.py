@@ -27,6 +27,7 @@ from rayqc.distributed.machine import (
     say_if_shared_memory_is_small,
 )
 from rayqc.errors import RayqcError, StoppedError, UserError
+from rayqc.log_lines import wants_json
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +62,11 @@ def session(address: str = "local", num_cpus: int | None = None) -> Iterator[Non
     try:
         with _core_quiet(), _own_signals(), _on_loopback() if private else nullcontext():
             ray.init(
-                address=address, logging_level=logging.ERROR, log_to_driver=False, **fresh_options
+                address=address,
+                logging_level=logging.ERROR,
+                log_to_driver=False,
+                logging_config=ray.LoggingConfig(encoding="JSON") if wants_json() else None,
+                **fresh_options,
             )
     except (OSError, RuntimeError, ValueError, RayError) as error:
         reason = str(error).splitlines()[0]

@@ -48,7 +48,7 @@ def train_gan_generator(
         references: columns id, label, image.
         made_of: digest of everything that decides the training; written beside the weights.
     """
-    training = Training(name="gan", steps=entry.steps, folder=folder)
+    training = Training(name="gan", steps=entry.steps, folder=folder, elastic=False)
     plan = GANPlan(image=image, classes=classes, entry=entry, made_of=made_of, run_seed=config.seed)
     run_trainer(gan_loop, plan, image, references, training, config, progress)
 

@@ -54,7 +54,7 @@ def train_vae_encoder(
             steps,
             LONG,
         )
-    training = Training(name="train", steps=steps, folder=model)
+    training = Training(name="train", steps=steps, folder=model, elastic=True)
     plan = VAEPlan(image=image, classes=classes, config=config)
     run_trainer(train_loop, plan, image, references, training, config, progress)
     return load_encoder(model, None)

@@ -42,6 +42,9 @@ Measured = dict[str, float]
 """What a training measured at a step, by name; among them the step itself."""
 STEP = "step"
 
+SECONDS_TO_LOOK = 60.0
+"""How often an elastic training looks whether there is room for more workers."""
+
 
 class Board:
     """An actor that holds what the first worker said last, and whether the driver has left."""
@@ -79,6 +82,8 @@ class Training:
     steps: int
     folder: Folder
     """Checkpoints go below it."""
+    elastic: bool
+    """May the number of workers change on the way?"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,7 +187,8 @@ def run_trainer(
             # equal shards would drop rows, and weights would depend on the number of workers.
             dataset_config=ray.train.DataConfig(datasets_to_split=[]),
             scaling_config=ScalingConfig(
-                num_workers=config.resources.train_workers,
+                num_workers=_workers(config.resources.workers_range, training.elastic),
+                elastic_resize_monitor_interval_s=SECONDS_TO_LOOK,
                 use_gpu=gpu,
                 resources_per_worker={"CPU": cpus, "GPU": int(gpu)},
             ),
@@ -195,6 +201,12 @@ def run_trainer(
         )
         with progress.stage(training.name, training.steps, "steps") as stage, plain_errors():
             _fit(trainer, board, stage, config.resources.stuck_minutes)
+
+
+def _workers(asked: tuple[int, int], elastic: bool) -> int | tuple[int, int]:
+    """As Ray Train takes it: a number, or the fewest and the most."""
+    fewest, most = asked
+    return asked if elastic and fewest < most else fewest
 
 
 def _storage(folder: Folder) -> dict[str, Any]:

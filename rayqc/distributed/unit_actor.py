@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import faulthandler
 import json
+import logging
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -27,6 +28,8 @@ from rayqc.imports import no_collection
 from rayqc.ledger.commit import Commit, is_committed
 from rayqc.storage import Folder
 from rayqc.units import Unit
+
+logger = logging.getLogger(__name__)
 
 STDERR = 2
 """A worker's file descriptor of its log, whatever stands in `sys.stderr`."""
@@ -64,7 +67,7 @@ class UnitActor:
         Args:
             packed: what makes the worker, by cloudpickle: its imports are ours to hasten.
             marker: see `resources.seen_by_all`.
-            stage: its name, in metrics.
+            stage: its name, in metrics and log lines.
         """
         self.refusal: UserError | None = None
         try:
@@ -80,7 +83,7 @@ class UnitActor:
             self.make_worker: Callable[[], UnitWorker] = cloudpickle.loads(packed)
         self.worker = self.make_worker()
         self.folder, self.register = folder, register
-        self.metrics = UnitMetrics(stage)
+        self.stage, self.metrics = stage, UnitMetrics(stage)
         self.minutes = minutes
         self.seconds = None if minutes is None else 60 * minutes
 
@@ -114,9 +117,20 @@ class UnitActor:
                     record = self.worker(index, unit, poison)
                 if record is not None:
                     outcomes = record.outcomes
-                    self.metrics.committed(record, time.monotonic() - begun)
+                    self._say(record, time.monotonic() - begun)
         finally:
             self.register.end.remote(index, outcomes)
+
+    def _say(self, record: Commit, seconds: float) -> None:
+        """Tell metrics and log of a unit; Ray adds node and worker to lines as JSON."""
+        self.metrics.committed(record, seconds)
+        facts = {"run": str(self.folder), "stage": self.stage, "unit": record.unit}
+        logger.info(
+            "unit %d committed in %.1f s",
+            record.unit,
+            seconds,
+            extra=facts | {"seconds": round(seconds, 3), "outcomes": record.outcomes},
+        )
 
 
 @contextmanager

@@ -94,7 +94,7 @@ def made_of(run: Run, entry: Gan) -> str:
     not_decisive = {"name", "statistic", "per_class", "share"}
     settings = entry.model_dump(mode="json", exclude=not_decisive)
     # Batch statistics are each worker's own, so the number of workers decides, too.
-    workers = run.config.resources.train_workers
+    workers = run.config.resources.fewest_workers
     image_shape = list(run.encoder.image.pixels)
     decisive = [settings, run.config.seed, image_shape, run.references_digest, workers]
     return digest(canonical_json(decisive))

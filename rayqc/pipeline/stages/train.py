@@ -109,7 +109,7 @@ def expect(outlook: Outlook) -> Expected:
             work=f"load the encoder {config.encoder.kind}",
             output_mb=outlook.pace.weights_mb,
         )
-    workers = config.resources.train_workers
+    workers = config.resources.fewest_workers
     if where == "task":
         steps, workers = config.encoder.steps or LONG, 1
         seconds = outlook.shared(steps * outlook.pace.encoder_step, 1)
