@@ -2,10 +2,10 @@
 
     python -m tests.distributed.more_nodes CASE FOLDER
 
-`late`: two nodes join in the middle. `blind`: one joins that has another folder at the same place,
-behind a mount of its own. `autoscaled`: Ray's own autoscaler, with its provider that
-starts raylets on this machine, adds up to two nodes if they are asked for, and takes away what
-idles. Prints one JSON object. A process of its own, since the tests' own Ray is another.
+`late`: two nodes join in the middle. `uneven`: all are there, and differ in size. `blind`: one
+joins that has another folder at the same place, behind a mount of its own. `autoscaled`: Ray's own
+autoscaler, with its provider that starts raylets on this machine, adds up to two nodes if they are
+asked for, and takes away what idles. Prints one JSON object. A process of its own, since the tests' own Ray is another.
 """
 
 from __future__ import annotations
@@ -72,8 +72,9 @@ def prepared(folder: Path) -> Path:
 
     run = folder / "run"
     config = run_config(1)
+    resources = config.resources.model_copy(update={"use_gpu": False})
     filters = config.filter.model_copy(update={"actors": "auto"})
-    rayqc.train(config.model_copy(update={"filter": filters}), str(run))
+    rayqc.train(config.model_copy(update={"filter": filters, "resources": resources}), str(run))
     rayqc.fit(str(run))
     rayqc.filter_pool(str(run), str(BUNDLED), str(folder / "sound"), limit=IMAGES)
     filter_module.FilterWorker = faulty.SlowWorker  # type: ignore[misc]
@@ -120,6 +121,19 @@ def late(folder: Path) -> dict[str, Any]:
             cluster.add_node(**LOST_NODE)
 
     found = filtered(folder, two_more)
+    ray.shutdown()
+    cluster.shutdown()
+    return found
+
+
+def uneven(folder: Path) -> dict[str, Any]:
+    """Nodes of one, two and three CPUs; one says that it has a GPU, which is not to be used."""
+    cluster = Cluster(initialize_head=True, head_node_args=LOST_NODE)
+    cluster.add_node(**LOST_NODE | {"num_cpus": 2, "num_gpus": 1})
+    cluster.add_node(**LOST_NODE | {"num_cpus": 3})
+    ray.init(address=cluster.address, log_to_driver=False)
+    prepared(folder)
+    found = filtered(folder)
     ray.shutdown()
     cluster.shutdown()
     return found
@@ -275,7 +289,13 @@ def metrics(port: int) -> dict[str, float]:
     return found
 
 
-CASES = {"late": late, "blind": blind, "autoscaled": autoscaled, "scraped": scraped}
+CASES = {
+    "late": late,
+    "uneven": uneven,
+    "blind": blind,
+    "autoscaled": autoscaled,
+    "scraped": scraped,
+}
 
 
 def main() -> None:

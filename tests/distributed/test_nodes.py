@@ -83,6 +83,14 @@ def test_nodes_that_join_late_are_used(tmp_path):
 
 
 @pytest.mark.long
+def test_nodes_of_different_sizes_are_all_used(tmp_path):
+    found = more_nodes("uneven", tmp_path)
+    assert found["nodes"] == 3
+    assert found["same"] and found["errors"] == 0
+    assert found["commits"] == found["units"]
+
+
+@pytest.mark.long
 def test_an_autoscaler_is_asked_for_nodes_and_takes_back_what_idles(tmp_path):
     found = more_nodes("autoscaled", tmp_path)
     assert found["before"] == 1
