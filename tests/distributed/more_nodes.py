@@ -5,7 +5,8 @@
 `late`: two nodes join in the middle. `uneven`: all are there, and differ in size. `blind`: one
 joins that has another folder at the same place, behind a mount of its own. `autoscaled`: Ray's own
 autoscaler, with its provider that starts raylets on this machine, adds up to two nodes if they are
-asked for, and takes away what idles. Prints one JSON object. A process of its own, since the tests' own Ray is another.
+asked for, and takes away what idles. Prints one JSON object. A process of its own, since the tests'
+own Ray is another.
 """
 
 from __future__ import annotations
