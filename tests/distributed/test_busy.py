@@ -1,5 +1,6 @@
 """A Ray on which others are at work: take what is free, or say at once who waits for what."""
 
+import time
 from contextlib import contextmanager
 
 import pytest
@@ -77,3 +78,20 @@ def test_more_than_there_is_is_refused(ray_session):
 def test_tasks_go_on_with_one_cpu(ray_session):
     with tenants(1):
         assert run_tasks(abs, [(-1,), (-2,), (-3,)]) == [1, 2, 3]
+
+
+def at_once(place, number):
+    """How many of these are at work while this one is."""
+    mine = place / str(number)
+    mine.touch()
+    found = 0
+    for _ in range(40):  # long enough for one that began too early to be seen
+        found = max(found, len(list(place.iterdir())))
+        time.sleep(0.1)
+    mine.unlink()
+    return found
+
+
+def test_no_more_jobs_are_at_work_than_there_are_cpus(ray_session, tmp_path):
+    wait_until_idle()
+    assert max(run_tasks(at_once, [(tmp_path, number) for number in range(3)])) == 2
