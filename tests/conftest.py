@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -58,6 +59,16 @@ def tiny_run(ray_session: None, tmp_path_factory: pytest.TempPathFactory) -> Pat
     out = tmp_path_factory.mktemp("runs") / "tiny"
     rayqc.run(rayqc.make_config(TINY), str(out))
     return out
+
+
+@pytest.fixture(autouse=True)
+def same_logging() -> Iterator[None]:
+    """What a command sets up of logging ends with its test."""
+    logger = logging.getLogger("rayqc")
+    before = logger.level, logger.propagate, [*logger.handlers]
+    yield
+    logger.setLevel(before[0])
+    logger.propagate, logger.handlers = before[1], before[2]
 
 
 @pytest.fixture

@@ -234,7 +234,7 @@ def test_a_plan_for_a_cluster_names_its_nodes_its_cost_and_what_bounds_it(tmp_pa
     assert 0 < stages["filter"]["lost_with_a_node"] < 60
     assert stages["filter"]["seconds_beside_gpus"] <= stages["filter"]["seconds"]
     assert stages["train"]["bound"] == "one process"
-    assert main(["plan", str(settings), "-q", "--cluster", cluster, "--price", "gpu=2"]) == 0
+    assert main(["plan", str(settings), "--cluster", cluster, "--price", "gpu=2"]) == 0
     said = capsys.readouterr().out
     assert "136 CPUs (1 of head, 4 of gpu, 1 of cpu)" in said
     assert "no cost, for want of a price of head, cpu" in said
