@@ -103,9 +103,11 @@ def tail_threshold(evidence_M: np.ndarray, coverage: float) -> float:
     """
     from scipy.special import stdtrit  # noqa: PLC0415  (slow, and spheres do not need it)
 
+    largest = float(evidence_M.max())
+    if coverage >= 1:  # before SciPy 1.14 `stdtrit` is no number there
+        return largest
     log_M = winsorised(np.log(evidence_M + TAIL_FLOOR), TAIL_WINSOR)
     reach_of_next = stdtrit(log_M.size - 1, coverage) * np.sqrt(1 + 1 / log_M.size)
-    largest = float(evidence_M.max())
     found = log_M.mean() + reach_of_next * log_M.std(ddof=1)
     return largest if found > np.log(largest + TAIL_FLOOR) else float(np.exp(found) - TAIL_FLOOR)
 

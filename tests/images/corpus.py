@@ -19,7 +19,8 @@ def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
 def noise(size: int, mode: str = "RGB") -> Image.Image:
     channels = {"L": (), "RGB": (3,), "RGBA": (4,), "CMYK": (4,), "LA": (2,)}[mode]
     rng = np.random.default_rng(0)
-    return Image.fromarray(rng.integers(0, 256, (size, size, *channels), dtype=np.uint8), mode=mode)
+    pixels = rng.integers(0, 256, (size, size, *channels), dtype=np.uint8)
+    return Image.frombytes(mode, (size, size), pixels.tobytes())
 
 
 def png_chunk(name: bytes, data: bytes) -> bytes:
