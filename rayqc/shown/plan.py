@@ -86,7 +86,7 @@ def _cost(result: PlanResult) -> str:
 
 def _several(result: PlanResult) -> Shown:
     """What is said of nodes that may go, and of GPUs, which are not measured here."""
-    if sum(kind["count"] for kind in result["nodes"]) < 2:
+    if sum(kind["count"] for kind in result["nodes"]) < 2 and not result["gpus"]:
         return []
     lost = result["stages"]["filter"]["lost_with_a_node"]
     lines: Shown = [
