@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,13 @@ def same_logging() -> Iterator[None]:
     yield
     logger.setLevel(before[0])
     logger.propagate, logger.handlers = before[1], before[2]
+
+
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """Ray's sockets lie below it, and their paths may not be long."""
+    with tempfile.TemporaryDirectory(prefix="rq", dir="/tmp") as place:
+        yield Path(place)
 
 
 @pytest.fixture

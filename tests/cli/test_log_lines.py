@@ -5,21 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
-import tempfile
-from pathlib import Path
-
-import pytest
-
-
-@pytest.fixture
-def short_folder():
-    """Ray's sockets lie below it, and their paths may not be long."""
-    place = tempfile.mkdtemp(prefix="rq", dir="/tmp")
-    yield Path(place)
-    shutil.rmtree(place)
 
 
 def command(words, variables):

@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
-from pathlib import Path
-
-import pytest
 
 import rayqc
 from rayqc.storage import Folder
@@ -23,14 +18,6 @@ CANARIES = {
     "RAY_AUTH_TOKEN": "canary-ray-token-0123456789abcdef",
     "HF_TOKEN": "canary-hub",
 }
-
-
-@pytest.fixture
-def short_folder():
-    """Ray's sockets lie below it, and their paths may not be long."""
-    place = tempfile.mkdtemp(prefix="rq", dir="/tmp")
-    yield Path(place)
-    shutil.rmtree(place)
 
 
 def command(words, variables):
