@@ -12,7 +12,7 @@ from rayqc.errors import UserError
 from rayqc.kinds import STAGES
 from rayqc.pipeline.forecast import plan_of
 from rayqc.pipeline.inputs import look_at_inputs
-from rayqc.pipeline.settings import load_config, without_untested_arms
+from rayqc.pipeline.settings import settings_of_run
 from rayqc.shown.displayed import shown_by
 from rayqc.shown.plan import planned
 from rayqc.tool_results import PlanResult
@@ -45,7 +45,7 @@ def plan(
         UserError: the run would be refused, a reference cannot be read, nodes are named in more
             than one way, or the file or address gives none.
     """
-    settings = without_untested_arms(load_config(config) if isinstance(config, str) else config)
+    settings = settings_of_run(config)
     nodes = _nodes(num_cpus, cluster, address).priced(prices or {})
     return plan_of(settings, look_at_inputs(settings), nodes, STAGES.names)
 

@@ -26,7 +26,7 @@ from rayqc.pipeline.run import Run
 from rayqc.pipeline.run_folder import CONFIG, SameSections, Trust, open_run
 from rayqc.pipeline.run_stages import all_done, do_stage, result_of
 from rayqc.pipeline.same_content import same_sections
-from rayqc.pipeline.settings import load_config, without_untested_arms
+from rayqc.pipeline.settings import settings_of_run
 from rayqc.pipeline.stage import downstream, stage
 from rayqc.pipeline.stages import filter as filter_stage
 from rayqc.pipeline.tracking import tracked
@@ -76,7 +76,7 @@ def run(
         ErrorBudgetExceeded: all is written, but too many images could not be judged.
         UserError: something that the user can put right; see `rayqc.errors`.
     """
-    settings = _settings(config)
+    settings = settings_of_run(config)
     folder, progress = Folder(out), progress or usual_progress()
     looked = look_at_inputs(settings, table=redo or not folder.exists(CONFIG))
     with own(folder):
@@ -138,7 +138,7 @@ def train(
     progress: Progress | None = None,
 ) -> EncoderRecord:
     """Start a run: draw the references and train the encoder on them. Arguments as for `run`."""
-    settings = _settings(config)
+    settings = settings_of_run(config)
     folder, progress = Folder(out), progress or usual_progress()
     looked = look_at_inputs(settings, table=redo or not folder.exists(CONFIG))
     with own(folder):
@@ -311,10 +311,6 @@ def do_one_stage(
         with _session_for(opened_run, (name,), address, num_cpus), tracked(opened_run):
             summary = do_stage(opened_run, name)
     return displayed(summary, stage(name).show, run)
-
-
-def _settings(config: Config | str) -> Config:
-    return without_untested_arms(load_config(config) if isinstance(config, str) else config)
 
 
 def _session_for(

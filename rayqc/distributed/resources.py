@@ -44,11 +44,6 @@ def gpus_wanted(use_gpu: bool | Literal["auto"]) -> bool:
     return has_gpu if use_gpu == "auto" else use_gpu
 
 
-def cpus_of_all() -> int:
-    """CPUs of all nodes, at least 1."""
-    return max(1, int(ray.cluster_resources().get("CPU", 1)))
-
-
 def cpus_per_gpu() -> int:
     """CPUs of the cluster for each of its GPUs, at least 1."""
     has = ray.cluster_resources()

@@ -52,6 +52,11 @@ def load_config(path: str, overrides: list[str] | tuple[str, ...] = ()) -> CoreC
     return load.load_config(path, overrides, RunConfig)
 
 
+def settings_of_run(config: CoreConfig | str) -> CoreConfig:
+    """Settings, or a YAML file's, without arms that nothing can test; raises as `load_config`."""
+    return without_untested_arms(load_config(config) if isinstance(config, str) else config)
+
+
 def parse_config(
     text: str, overrides: list[str] | tuple[str, ...] = (), origin: str = ""
 ) -> CoreConfig:

@@ -75,16 +75,9 @@ def more_nodes(case: str, folder) -> dict[str, Any]:
 
 
 @pytest.mark.long
-def test_nodes_that_join_late_are_used(tmp_path):
-    found = more_nodes("late", tmp_path)
-    assert found["nodes"] == 3
-    assert found["same"] and found["errors"] == 0
-    assert found["commits"] == found["units"]
-
-
-@pytest.mark.long
-def test_nodes_of_different_sizes_are_all_used(tmp_path):
-    found = more_nodes("uneven", tmp_path)
+@pytest.mark.parametrize("case", ["late", "uneven"])
+def test_nodes_that_join_late_or_differ_in_size_are_used(case, tmp_path):
+    found = more_nodes(case, tmp_path)
     assert found["nodes"] == 3
     assert found["same"] and found["errors"] == 0
     assert found["commits"] == found["units"]
