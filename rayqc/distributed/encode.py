@@ -15,11 +15,12 @@ from rayqc.distributed.pools import through_actors
 from rayqc.distributed.resources import actors_for, actors_per_gpu, gpus_wanted
 from rayqc.distributed.session import plain_errors
 from rayqc.distributed.watch import Watchdog, in_thread
-from rayqc.encoders.batches import LatentEncoder, batch_on_cpu
+from rayqc.encoders.batches import LatentEncoder
 from rayqc.encoders.store import load_encoder
 from rayqc.images.decode import Limits, limits_of
 from rayqc.images.look import ImageShape
 from rayqc.images.references import decode_real
+from rayqc.models.batches import batch_on_cpu
 from rayqc.progress import Progress
 from rayqc.schema import LATENT, image_bytes
 from rayqc.storage import Folder

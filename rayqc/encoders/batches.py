@@ -8,19 +8,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from rayqc.models.batches import batch_on_cpu
 from rayqc.models.latent import LatentNetwork
 from rayqc.models.vae import pixels_to_input
-
-MOST_PIXELS = 1 << 20
-"""Pixels of a batch on a CPU, over all its images: a network's layers keep some hundred numbers a
-pixel, and a core gains nothing from more."""
-
-
-def batch_on_cpu(micro_batch: int, pixels: int) -> int:
-    """Images of so many pixels that a core encodes at once."""
-    if micro_batch * pixels <= MOST_PIXELS:
-        return micro_batch
-    return 1 << max(0, (MOST_PIXELS // pixels).bit_length() - 1)
 
 
 class LatentEncoder:
@@ -43,7 +33,7 @@ class LatentEncoder:
         Args:
             network: gives the latents; moved in place.
             micro_batch: images in a batch, B; on a CPU fewer where they are large, see
-                `MOST_PIXELS`.
+                `models.batches`.
             device: Torch device, such as `cpu` or `cuda:0`.
             precision: `float32`, or `bfloat16` by autocast; latents are float32 in either case.
         """
@@ -86,8 +76,14 @@ class LatentEncoder:
         features_NF = np.empty((total, width_of_all), np.float32)
         for start in range(0, total, batch):
             images_BHWC = images_NHWC[start : start + batch]
-            with torch.autocast(
-                self.device.partition(":")[0], torch.bfloat16, enabled=self.precision == "bfloat16"
+            with (
+                torch.autocast(
+                    self.device.partition(":")[0],
+                    torch.bfloat16,
+                    enabled=self.precision == "bfloat16",
+                ),
+                # A GPU's float32 is a CPU's: cuDNN would round what it multiplies to ten bits.
+                torch.backends.cudnn.flags(enabled=True, allow_tf32=False),
             ):
                 x_BCHW = pixels_to_input(self._padded(images_BHWC, batch))
                 padded_BF = self.network.latent_and_middle(x_BCHW).float()

@@ -16,11 +16,11 @@ from rayqc.config import Config, Files
 from rayqc.distributed.encode import rows_a_block
 from rayqc.distributed.nodes import Nodes
 from rayqc.encoders.base import EncoderKind
-from rayqc.encoders.batches import batch_on_cpu
 from rayqc.images.decode import limits_of
 from rayqc.images.look import ImageShape
 from rayqc.images.references import infer_shape
 from rayqc.kinds import ENCODERS
+from rayqc.models.batches import batch_on_cpu
 from rayqc.pipeline.class_table import Opened
 from rayqc.pipeline.inputs import Looked
 from rayqc.pipeline.pace import Pace

@@ -5,7 +5,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from rayqc.encoders.batches import MOST_PIXELS, LatentEncoder
+from rayqc.encoders.batches import LatentEncoder
+from rayqc.models.batches import MOST_PIXELS
 from rayqc.models.latent import LatentNetwork
 
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from rayqc.models.batches import MOST_PIXELS
 from rayqc.models.classifier import Classifier, fold
 from rayqc.training.arms import LabelledPool, arm_rows
 from rayqc.training.augment import random_affine, random_flip
@@ -52,6 +53,25 @@ def _unshrunken(model):
     whole = Classifier(3, 2, SETTINGS.width).eval()
     whole.load_state_dict(model.state_dict())
     return whole
+
+
+def test_large_images_are_counted_in_small_batches():
+    """Of 500 at 260 pixels the layers of one network kept 8 GB."""
+    sizes = []
+
+    class Notes(torch.nn.Module):
+        def forward(self, x_NCHW):
+            sizes.append(len(x_NCHW))
+            return torch.eye(2)[(x_NCHW.mean((1, 2, 3)) > 0.5).long()]
+
+    label = np.arange(40) % 2
+    images = np.broadcast_to(label[:, None, None, None] * 255, (40, 260, 260, 3)).astype(np.uint8)
+    assert accuracy(Notes(), images, label) == 1.0
+    assert max(sizes) * 260 * 260 <= MOST_PIXELS
+    assert sum(sizes) == 40
+    sizes.clear()
+    accuracy(Notes(), images[:, :8, :8], label)
+    assert sizes == [40]
 
 
 def test_balanced_batches_hold_classes_in_equal_shares(rng):
