@@ -83,12 +83,12 @@ class Detail:
     levels: tuple[int, int]
     """Lowest and highest pixel value between which differences count; see `told_apart`."""
 
-    def statistics(self, tiles_NTHWC: np.ndarray) -> np.ndarray:
+    def statistics(self, tiles_NTHWC: np.ndarray, device: str = "cpu") -> np.ndarray:
         """(N, T, S) float32 statistics of each tile, from (N, T, H, W, C) uint8 tiles."""
         flat = tiles_NTHWC.reshape(-1, *tiles_NTHWC.shape[2:])
         if self.levels != (0, 255):
             flat = np.clip(flat, *self.levels)
-        return image_statistics(flat).reshape(*tiles_NTHWC.shape[:2], -1)
+        return image_statistics(flat, device).reshape(*tiles_NTHWC.shape[:2], -1)
 
     def facts(self) -> Facts:
         """As plain JSON."""

@@ -26,6 +26,7 @@ WINDOWS = (5, 9)
 STROKE = 9
 BATCH = 256
 """Images computed at once, few enough that their arrays stay in a core's cache."""
+BATCH_ON_GPU = 4096
 TINY = 1e-6
 LEAST_SPREADS = (3e-4, 3e-4, 3e-4, 0.01)
 """Added to the spread of a window's pixels, in shares of the range, before its logarithm: for the
@@ -36,7 +37,7 @@ BACKGROUND = 12
 """Width in levels of the band at each end of the range in which the eye sees no difference."""
 
 
-def image_statistics(images_NHWC: np.ndarray) -> np.ndarray:
+def image_statistics(images_NHWC: np.ndarray, device: str = "cpu") -> np.ndarray:
     """Statistics of each image.
 
     Energies, spreads and shares are logarithms, so that a difference is a ratio. Grain and the
@@ -45,18 +46,21 @@ def image_statistics(images_NHWC: np.ndarray) -> np.ndarray:
 
     Args:
         images_NHWC: (N, H, W, C) uint8, H and W at least 8.
+        device: Torch device that computes them, such as `cpu` or `cuda`.
 
     Returns:
-        (N, S) float32. S depends on C only: colour images have further statistics.
+        (N, S) float32, the same on every device but for rounding. S depends on C only: colour
+        images have further statistics.
     """
+    size = BATCH if device == "cpu" else BATCH_ON_GPU
     batches = [
-        _statistics(torch.tensor(images_NHWC[start : start + BATCH]))
-        for start in range(0, len(images_NHWC), BATCH)
+        _statistics(torch.tensor(images_NHWC[start : start + size], device=device))
+        for start in range(0, len(images_NHWC), size)
     ]
     if not batches:
         blank = np.zeros((1, *images_NHWC.shape[1:]), np.uint8)
         return _statistics(torch.from_numpy(blank)).numpy()[:0]
-    return torch.cat(batches).numpy()
+    return torch.cat(batches).cpu().numpy()
 
 
 def told_apart(images_NHWC: np.ndarray) -> np.ndarray:
@@ -99,8 +103,8 @@ def _statistics(images_NHWC: Tensor) -> Tensor:
 def _moments(gray: Tensor) -> list[Tensor]:
     """Mean and contrast, and the histogram's entropy and its dark, middle and bright shares."""
     level = (gray * GRAY_LEVELS).long().clamp(max=GRAY_LEVELS - 1).flatten(1)
-    weight = torch.full(level.shape, 1 / level.shape[1])
-    share_NG = torch.zeros(level.shape[0], GRAY_LEVELS).scatter_add_(1, level, weight)
+    weight = gray.new_full(level.shape, 1 / level.shape[1])
+    share_NG = gray.new_zeros(level.shape[0], GRAY_LEVELS).scatter_add_(1, level, weight)
     entropy = -(share_NG * (share_NG + 1e-9).log()).sum(1)
     middle = share_NG[:, 2:-2].sum(1)
     shares = [_log(share_N, 0.01) for share_N in (share_NG[:, 0], middle, share_NG[:, -1])]
@@ -125,9 +129,12 @@ def _fine(gray: Tensor) -> list[Tensor]:
     """Grain, and the mean energy of 8x8 cosine transforms in each band of frequency."""
     # Immerkaer 1996: this difference of Laplacians is blind to edges, so it measures noise.
     grain = gray.diff(n=2, dim=3).diff(n=2, dim=2).abs().flatten(1).median(1).values
-    energy = F.conv2d(gray, _cosines(), stride=BLOCK // 2).pow(2).mean((2, 3))
+    # cuDNN would round to ten bits, and the finest bands' energies are far below the mean's.
+    with torch.backends.cudnn.flags(enabled=False):
+        energy = F.conv2d(gray, _cosines().to(gray.device), stride=BLOCK // 2)
+    energy = energy.pow(2).mean((2, 3))
     order = torch.arange(BLOCK).float()
-    radius = torch.hypot(order[:, None], order[None, :]).flatten()
+    radius = torch.hypot(order[:, None], order[None, :]).flatten().to(gray.device)
     bands = [energy[:, (radius >= low) & (radius < high)].mean(1) for low, high in BANDS]
     return [
         _log(grain, 1e-3),

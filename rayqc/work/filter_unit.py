@@ -85,8 +85,8 @@ class _Decoded:
     """uint8, in the run's size."""
     input_NHWC: np.ndarray
     """uint8, as the encoder takes them."""
-    detail_NTS: np.ndarray
-    """float32, see `images.detail`; empty where the regions do not look at detail."""
+    tiles_NTHWC: np.ndarray | None
+    """uint8, see `images.detail`; None where the regions do not look at detail."""
     errors: list[Wrong | None]
 
 
@@ -223,7 +223,8 @@ class FilterWorker:
                 first += len(decoded.errors)
             images.append(decoded.images_NHWC)
             features.append(features_NF)
-            details.append(decoded.detail_NTS)
+            if self.detail is not None and decoded.tiles_NTHWC is not None:
+                details.append(self.detail.statistics(decoded.tiles_NTHWC, self.spec.device))
             errors += [
                 error or ((ENCODER_ERROR, words_of(failures[row])) if row in failures else None)
                 for row, error in enumerate(decoded.errors)
@@ -237,7 +238,7 @@ class FilterWorker:
             images_NHWC=np.concatenate(images),
             latent_ND=latent_ND,
             label_N=label_N,
-            detail_NTS=None if self.detail is None else np.concatenate(details),
+            detail_NTS=np.concatenate(details) if details else None,
             middle_NM=middle_NM,
         )
         return candidates, error_N
@@ -281,11 +282,7 @@ class FilterWorker:
         return _Decoded(
             images_NHWC=found[0],
             input_NHWC=found[self.input_number],
-            detail_NTS=(
-                np.zeros((len(data), 0, 0), np.float32)
-                if self.detail is None
-                else self.detail.statistics(found[-1])
-            ),
+            tiles_NTHWC=None if self.detail is None else found[-1],
             errors=errors,
         )
 
