@@ -72,7 +72,7 @@ class Encoder(NamesCode):
     """Seeds initial weights, batches, noise and held-out references; null takes the run's."""
     precision: Annotated[Literal["float32", "bfloat16"], Enters("fit", "filter")] = "float32"
     """Of encoding in `fit` and `filter` alike; training stays float32. bfloat16 (autocast) is for
-    GPUs, and slower on most CPUs."""
+    GPUs whose CPUs decode faster than they encode, and slower on most CPUs."""
     checkpoint_every: Annotated[PositiveInt, WorkOnly] = 250
     """Steps between checkpoints."""
     keep_checkpoints: Annotated[PositiveInt, WorkOnly] = 2

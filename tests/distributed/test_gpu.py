@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import rayqc
+from rayqc.distributed.resources import gpus_wanted
 from rayqc.encoders.batches import LatentEncoder
 from rayqc.encoders.store import load_encoder
 from rayqc.images.statistics import image_statistics
@@ -41,7 +42,7 @@ def judged(folder):
 
 @pytest.fixture(scope="module", params=ENCODERS)
 def run_on_gpu(request, ray_session, tmp_path_factory):
-    """A run of all stages on a GPU, and the name of its encoder."""
+    """A run of all stages on the GPU that Ray finds, and the name of its encoder."""
     kind = request.param
     pool = POOL if kind == "vae" else POOL[:2]
     config = rayqc.make_config(
@@ -49,7 +50,6 @@ def run_on_gpu(request, ray_session, tmp_path_factory):
             pool=pool,
             encoder=ENCODERS[kind],
             classify={"kind": CLASSIFIERS[kind], "seeds": 1, "arms": ["real", "accepted"]},
-            resources={"use_gpu": True},
         )
     )
     out = tmp_path_factory.mktemp("gpu") / kind
@@ -58,9 +58,10 @@ def run_on_gpu(request, ray_session, tmp_path_factory):
 
 def test_all_stages_run_there_and_cpus_judge_alike(run_on_gpu, tmp_path):
     found, out, kind = run_on_gpu
+    assert gpus_wanted("auto")
     assert found["ledger"]["outcomes"]["error"] == 0
     assert set(found["classify"]["arms"]) == {"real", "accepted"}
-    # Another process, since Ray has counted this one's GPU.
+    # A process of its own, whose Ray counts no GPU.
     words = ["filter", str(out), "--pool", str(out / "pool"), "--out", str(tmp_path / "cpu")]
     done = subprocess.run(
         [sys.executable, "-m", "rayqc", *words, "--num-cpus", "2", "--json"],
@@ -105,4 +106,6 @@ def test_statistics_are_those_of_a_cpu(channels, rng):
     noisy = rng.integers(0, 256, (40, 64, 64, channels))
     images_NHWC = np.concatenate([smooth, noisy, (smooth + noisy) / 2]).astype(np.uint8)
     here, there = (image_statistics(images_NHWC, device) for device in ("cpu", "cuda"))
-    np.testing.assert_allclose(there, here, rtol=1e-3, atol=1e-3)
+    differences = np.abs(there - here)
+    assert np.quantile(differences, 0.999) < 1e-3
+    assert differences.max() < 0.01  # of shares: steps that are just as large as what counts small
