@@ -107,7 +107,12 @@ class Stage:
 
     def counted(self) -> str:
         """Units done in this go, and what is known of them, in words."""
-        return f"{self.done - self._skipped:,} {self.unit}{self._so_far()}"
+        return f"{self._done_now()}{self._so_far()}"
+
+    def _done_now(self) -> str:
+        number = self.done - self._skipped
+        one = self.unit.removesuffix("es" if self.unit.endswith("sses") else "s")
+        return f"{number:,} {one if number == 1 else self.unit}"
 
     def _so_far(self) -> str:
         text = f"; {LOSS} {self.values[LOSS]:.4g}" if LOSS in self.values else ""
@@ -131,9 +136,8 @@ class Stage:
     def finished(self) -> None:
         """Called once at the end."""
         seconds = time.monotonic() - self._started_at
-        count = f"{self.done - self._skipped:,} {self.unit}"
         said = "%s: %s in %.1f s%s"
-        logger.info(said, self.name, count, seconds, self._so_far(), extra=self._facts())
+        logger.info(said, self.name, self._done_now(), seconds, self._so_far(), extra=self._facts())
 
 
 def speak() -> None:

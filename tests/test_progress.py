@@ -69,6 +69,22 @@ def test_what_was_judged_so_far_is_said(clock):
     assert making.describe(clock(0)) == "5/10 images"
 
 
+@pytest.mark.parametrize(
+    ("unit", "done", "said"),
+    [
+        ("shards", 1, "1 shard"),
+        ("classes", 1, "1 class"),
+        ("test images", 1, "1 test image"),
+        ("classes", 1_200, "1,200 classes"),
+        ("images", 0, "0 images"),
+    ],
+)
+def test_one_is_one(unit, done, said, clock):
+    stage = Progress().stage("any", 2_000, unit)
+    stage.advance(done)
+    assert stage.counted() == said
+
+
 def test_the_python_interface_is_not_silent():
     """Lines of progress are shown unless the program has set up logging, or asked for quiet."""
     code = (

@@ -17,6 +17,9 @@ from rayqc.errors import ConfigError
 
 AnySettings = TypeVar("AnySettings", bound=Settings)
 
+PLAIN_TYPES = ("bool", "float", "int", "str")
+"""Names that pydantic gives a union's members, besides those that no setting can have."""
+
 
 def load_config(
     path: str, overrides: list[str] | tuple[str, ...] = (), kind: type[Config] = Config
@@ -143,8 +146,7 @@ def _index(node: list[Any], key: str, override: str) -> int:
 
 def _error_line(details: dict[str, Any], kind: type[BaseModel]) -> str:
     """One of pydantic's errors as a line in this project's words."""
-    # pydantic adds names and types of a union's members to the path; names of settings are plain
-    # lower-case words.
+    # pydantic adds names and types of a union's members to the path.
     keys = [key for key in map(str, details["loc"]) if key.isdecimal() or _is_setting(key)]
     path = ".".join(keys) or "settings"
     message = str(details["msg"]).removeprefix("Value error, ")
@@ -160,7 +162,7 @@ def _error_line(details: dict[str, Any], kind: type[BaseModel]) -> str:
 
 
 def _is_setting(key: str) -> bool:
-    return key.islower() and "[" not in key
+    return key.isidentifier() and key.islower() and key not in PLAIN_TYPES
 
 
 def _setting_like(keys: list[str], kind: type[BaseModel]) -> str | None:
