@@ -29,6 +29,9 @@ PAIRED = 3
 MOST_COMPARED = 200
 """Pictures that each is compared with in a band: where more are alike in it, its next ones."""
 
+MOST_WAITING = 1_000_000
+"""Pairs that wait to be merged into groups."""
+
 
 def exact_groups(digest_N: np.ndarray) -> np.ndarray:
     """(N,) int64: equal digests have equal numbers, from 0 without a gap."""
@@ -45,25 +48,63 @@ def near_groups(look_NB: np.ndarray) -> np.ndarray:
     Returns:
         (N,) int64, numbers of groups from 0 without a gap.
     """
-    from scipy.sparse import coo_matrix  # noqa: PLC0415  (slow, and only this needs it)
-    from scipy.sparse.csgraph import connected_components  # noqa: PLC0415
-
     same, of_same_N = np.unique(look_NB, axis=0, return_inverse=True)
     word_NW = np.ascontiguousarray(same[:, :HASH_BYTES]).view(np.uint64)
     colour_N3 = same[:, HASH_BYTES:].astype(np.int16)
     band_NB = np.ascontiguousarray(same[:, :HASH_BYTES]).view(np.uint16)
-    firsts, seconds = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+    chains = _Chains(len(same))
     for key_N in _keys(band_NB):
-        for first_P, second_P in _equal_in(key_N):
+        for pairs in _equal_in(key_N):
+            first_P, second_P = chains.still_apart(*pairs)
             bits_P = np.bitwise_count(word_NW[first_P] ^ word_NW[second_P]).sum(1)
             colour_P = np.abs(colour_N3[first_P] - colour_N3[second_P]).max(1)
             alike_P = (bits_P <= MOST_BITS) & (colour_P <= MOST_COLOUR)
-            firsts.append(first_P[alike_P])
-            seconds.append(second_P[alike_P])
-    first, second = np.concatenate(firsts), np.concatenate(seconds)
-    pairs = coo_matrix((np.ones(first.size, bool), (first, second)), shape=(len(same), len(same)))
-    _, group_N = connected_components(pairs, directed=False)
-    return np.asarray(group_N[of_same_N.reshape(-1)], np.int64)
+            chains.join(first_P[alike_P], second_P[alike_P])
+    chains.merge()
+    return chains.group_N[of_same_N.reshape(-1)]
+
+
+class _Chains:
+    """Groups of rows that pairs hold together, in memory that does not grow with the pairs.
+
+    Of a generator that makes one picture again and again nearly all pairs are alike.
+    """
+
+    def __init__(self, rows: int) -> None:
+        self.group_N = np.arange(rows)
+        """(N,) int64, numbers of groups from 0 without a gap, of the pairs merged so far."""
+        self._pairs: list[tuple[np.ndarray, np.ndarray]] = []
+        self._waiting = 0
+
+    def still_apart(
+        self, first_P: np.ndarray, second_P: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Those pairs whose rows no merged group holds together."""
+        apart_P = self.group_N[first_P] != self.group_N[second_P]
+        return first_P[apart_P], second_P[apart_P]
+
+    def join(self, first_P: np.ndarray, second_P: np.ndarray) -> None:
+        """Note that the rows of each pair belong together; see `merge`."""
+        self._pairs.append((first_P, second_P))
+        self._waiting += first_P.size
+        if self._waiting >= MOST_WAITING:
+            self.merge()
+
+    def merge(self) -> None:
+        """Bring the groups up to date."""
+        from scipy.sparse import coo_matrix  # noqa: PLC0415  (slow, and only this needs it)
+        from scipy.sparse.csgraph import connected_components  # noqa: PLC0415
+
+        if not self._waiting:
+            return
+        first, second = (
+            self.group_N[np.concatenate(rows)] for rows in zip(*self._pairs, strict=True)
+        )
+        groups = int(self.group_N.max()) + 1
+        pairs = coo_matrix((np.ones(first.size, bool), (first, second)), shape=(groups, groups))
+        _, merged = connected_components(pairs, directed=False)
+        self.group_N = merged[self.group_N].astype(np.int64)
+        self._pairs, self._waiting = [], 0
 
 
 def _keys(band_NB: np.ndarray) -> Iterator[np.ndarray]:

@@ -1,9 +1,13 @@
 """Groups of duplicates are those that comparing all pairs would find."""
 
+import tracemalloc
+
 import numpy as np
+import pytest
 
 from rayqc.images.fingerprint import HASH_BYTES
 from rayqc.schema import LOOK_BYTES
+from rayqc.work import duplicates
 from rayqc.work.duplicates import MOST_BITS, exact_groups, near_groups, surplus
 
 
@@ -34,6 +38,35 @@ def test_many_equal_pictures_are_one_group_and_cost_no_comparison(rng):
     group_N = near_groups(np.concatenate([other, blank]))
     assert len(partition(group_N)) == 4
     assert np.unique(group_N[3:]).size == 1
+
+
+def test_a_picture_made_again_and_again_takes_no_memory_for_its_pairs(rng, monkeypatch):
+    """Each of 20 pictures 300 times, each time two bits off: 900,000 pairs are alike."""
+    originals = rng.integers(0, 256, (20, LOOK_BYTES)).astype(np.uint8)
+    looks = np.stack([flipped(originals[row % 20], 2, rng) for row in range(6_000)])
+    near_groups(looks[:100])  # imports
+    peaks = []
+    for most in (10**9, 20_000):
+        monkeypatch.setattr(duplicates, "MOST_WAITING", most)
+        tracemalloc.start()
+        group_N = near_groups(looks)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert partition(group_N) == {tuple(range(first, 6_000, 20)) for first in range(20)}
+    assert peaks[1] < peaks[0] / 10
+
+
+@pytest.mark.parametrize("most", [1, 7, 10**9])
+def test_groups_are_the_same_whenever_pairs_are_merged(most, rng, monkeypatch):
+    originals = rng.integers(0, 256, (40, LOOK_BYTES)).astype(np.uint8)
+    chain = [originals]
+    for _ in range(4):  # each picture some bits from the one before: a group by its links alone
+        chain.append(np.stack([flipped(look, MOST_BITS - 2, rng) for look in chain[-1]]))
+    looks = np.concatenate(chain)[rng.permutation(200)]
+    expected = partition(near_groups(looks))
+    monkeypatch.setattr(duplicates, "MOST_WAITING", most)
+    assert partition(near_groups(looks)) == expected
+    assert len(expected) < 60
 
 
 def test_another_colour_is_no_duplicate(rng):
