@@ -7,6 +7,8 @@ Shape suffixes: N images, H W C pixels, S statistics.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -129,8 +131,10 @@ def _fine(gray: Tensor) -> list[Tensor]:
     """Grain, and the mean energy of 8x8 cosine transforms in each band of frequency."""
     # Immerkaer 1996: this difference of Laplacians is blind to edges, so it measures noise.
     grain = gray.diff(n=2, dim=3).diff(n=2, dim=2).abs().flatten(1).median(1).values
-    # cuDNN would round to ten bits, and the finest bands' energies are far below the mean's.
-    with torch.backends.cudnn.flags(enabled=False):
+    # cuDNN would round to ten bits, and the finest bands' energies are far below the mean's. Its
+    # flags are the process's: on CPUs several threads may be here.
+    exact = torch.backends.cudnn.flags(enabled=False) if gray.is_cuda else nullcontext()
+    with exact:
         energy = F.conv2d(gray, _cosines().to(gray.device), stride=BLOCK // 2)
     energy = energy.pow(2).mean((2, 3))
     order = torch.arange(BLOCK).float()

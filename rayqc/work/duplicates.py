@@ -28,7 +28,6 @@ PAIRED = 3
 """Bands that each is paired with, the next ones."""
 MOST_COMPARED = 200
 """Pictures that each is compared with in a band: where more are alike in it, its next ones."""
-
 MOST_WAITING = 1_000_000
 """Pairs that wait to be merged into groups."""
 
