@@ -198,25 +198,30 @@ class Pace:
 
     def image(self, some: pa.Table, *, scored: bool) -> float:
         """An image decoded, encoded and, if asked for, scored, of which these are some."""
-        return self.image_but_encoding(some, scored=scored) + self.encoded
+        on_cpus, on_either = self.image_in_parts(some, scored=scored)
+        return on_cpus + on_either
 
-    def image_but_encoding(self, some: pa.Table, *, scored: bool) -> float:
-        """An image decoded and, if asked for, scored, of which these are some."""
+    def image_in_parts(self, some: pa.Table, *, scored: bool) -> tuple[float, float]:
+        """What CPUs do of an image even beside a GPU, and what a GPU does where there is one.
+
+        CPUs decode and score; encoding, and the statistics of tiles, are for a GPU.
+        """
         looks: list[Look] = [self._image, self.looked_at]
         scored = scored and self._config.regions.kind == "calibrated"
-        if scored and self._detail is not None:
-            looks.append(self._detail.tiles)
+        detail = self._detail if scored else None
+        if detail is not None:
+            looks.append(detail.tiles)
         data = image_bytes(some)
-
-        def decode() -> None:
+        on_cpus, on_either = 0.0, self.encoded
+        if data:
             found, _ = decode_batch_looks(data, looks, self._limits)
-            if scored and self._detail is not None:
-                self._detail.statistics(found[-1])
-
-        seconds = seconds_of(decode) / max(1, len(data)) if data else 0.0
+            decoding = seconds_of(lambda: decode_batch_looks(data, looks, self._limits))
+            on_cpus += decoding / len(data)
+            if detail is not None:
+                on_either += seconds_of(lambda: detail.statistics(found[-1])) / len(data)
         if scored:
-            seconds += SCORING_STEPS * self._network_step / BATCH_SIZE
-        return seconds
+            on_cpus += SCORING_STEPS * self._network_step / BATCH_SIZE
+        return on_cpus, on_either
 
     def candidate(self, entry: MadeHere, name: str) -> tuple[float, pa.Table]:
         """A candidate made by a pool entry, and some such; an encoding's time where it is trained.

@@ -62,15 +62,13 @@ def expect(outlook: Outlook) -> Expected:
     from rayqc.printable import counted
 
     settings, units = outlook.config.filter, sum(entry.units for entry in outlook.entries)
-    besides = sum(
-        entry.candidates
-        * (
-            outlook.pace.image_but_encoding(entry.sample, scored=True)
-            + (0.0 if entry.made and settings.keep_pool == "all" else entry.seconds)
-        )
-        for entry in outlook.entries
-    )
-    seconds = besides + outlook.candidates * outlook.pace.encoded
+    seconds = beside_gpus = 0.0
+    for entry in outlook.entries:
+        on_cpus, on_either = outlook.pace.image_in_parts(entry.sample, scored=True)
+        made_before = entry.made and settings.keep_pool == "all"
+        on_cpus += 0.0 if made_before else entry.seconds
+        beside_gpus += entry.candidates * on_cpus
+        seconds += entry.candidates * (on_cpus + on_either)
     kept = keeps_latents(settings, outlook.candidates)
     row_bytes = SCORE_BYTES + (2 * outlook.pace.latent_dim if kept else 0)
     image_bytes = sum(entry.candidates * entry.bytes for entry in outlook.entries)
@@ -83,7 +81,7 @@ def expect(outlook: Outlook) -> Expected:
         at_once=outlook.at_once(units),
         bound="the driver" if by_driver > by_actors else outlook.bound(units, "units"),
         lost=seconds / units if units else 0.0,
-        beside_gpus=max(outlook.shared(besides, units), by_driver),
+        beside_gpus=max(outlook.shared(beside_gpus, units), by_driver),
         output_mb=(
             outlook.candidates * row_bytes + (0 if settings.keep_pool == "none" else image_bytes)
         )
