@@ -51,6 +51,9 @@ def table3_plot(cells: list[Record]) -> bytes:
         axes.minorticks_off()
         axes.set_title(name, fontsize=10)
         axes.set_xlabel("references a class")
+        # An interval of two draws may reach beyond what an accuracy can be.
+        low, high = axes.get_ylim()
+        axes.set_ylim(max(low, 0), min(high, 101))
     figure.axes[0].set_ylabel("test accuracy, %")
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False, fontsize=8)
