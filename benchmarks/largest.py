@@ -26,9 +26,12 @@ import rayqc
 from rayqc.config import Data
 from rayqc.images.decode import Limits, decode_native
 from rayqc.images.encode import encode_png
+from rayqc.ledger.commit import committed_units
 from rayqc.schema import candidate_schema, image_bytes
 from rayqc.sources import open_source
 from rayqc.sources.select import read_all
+from rayqc.storage import Folder
+from rayqc.units import slices
 
 CLASSES = tuple("0123456789")
 FILE_ROWS = 250_000
@@ -71,31 +74,23 @@ def make_file(job: tuple[str, int, int]) -> None:
 def make_pool(folder: Path, images: int) -> None:
     """As many files as are needed, two at a time; those that are there are left."""
     folder.mkdir(parents=True, exist_ok=True)
-    ends = np.cumsum(_rows_of_files(images)).tolist()
     jobs = [
-        (f"{folder}/part-{number:05d}.parquet", number * FILE_ROWS, end)
-        for number, end in enumerate(ends)
+        (f"{folder}/part-{number:05d}.parquet", start, stop)
+        for number, (start, stop) in enumerate(slices(images, FILE_ROWS))
     ]
     with ProcessPoolExecutor() as workers:
         list(workers.map(make_file, [job for job in jobs if not Path(job[0]).exists()]))
 
 
-def _rows_of_files(images: int) -> list[int]:
-    return [min(FILE_ROWS, images - start) for start in range(0, images, FILE_ROWS)]
-
-
-def count(folder: Path) -> int:
-    """Files in a folder."""
-    return sum(1 for _ in folder.iterdir())
-
-
-def kill_raylets(cluster: Cluster, node: dict[str, int], commits: Path, units: int) -> None:
+def kill_raylets(cluster: Cluster, node: dict[str, int], filtered: Folder, units: int) -> None:
     """Kill the newest raylet at each of `KILLED_AT`, and replace it."""
     for share in KILLED_AT:
-        while not commits.exists() or count(commits) < share * units:
+        while len(committed_units(filtered)) < share * units:
             time.sleep(2)
         cluster.remove_node(cluster.list_all_nodes()[-1], allow_graceful=False)
-        print(f"killed a raylet at {count(commits):,} of {units:,} units", flush=True)
+        print(
+            f"killed a raylet at {len(committed_units(filtered)):,} of {units:,} units", flush=True
+        )
         time.sleep(SECONDS_TO_REPLACE)
         cluster.add_node(**node)
 
@@ -141,8 +136,9 @@ def main() -> None:
         cluster.add_node(**node)
     ray.init(address=cluster.address, log_to_driver=False)
     cluster.wait_for_nodes()
-    units = sum(-(-rows // GROUP_ROWS) for rows in _rows_of_files(asked.images))
-    arguments = (cluster, node, filtered / "commits", units)
+    files = slices(asked.images, FILE_ROWS)
+    units = sum(-(-(stop - start) // GROUP_ROWS) for start, stop in files)
+    arguments = (cluster, node, Folder(str(filtered)), units)
     threading.Thread(target=kill_raylets, args=arguments, daemon=True).start()
     begun = time.perf_counter()
     try:

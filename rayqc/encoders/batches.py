@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from rayqc.models.batches import batch_on_cpu
+from rayqc.models.batches import batch_on
 from rayqc.models.latent import LatentNetwork
 from rayqc.models.vae import pixels_to_input
 
@@ -94,7 +94,7 @@ class LatentEncoder:
 
     def batch(self, pixels: int) -> int:
         """Images of so many pixels that are encoded at once: a power of two where it is fewer."""
-        return self.micro_batch if self.device != "cpu" else batch_on_cpu(self.micro_batch, pixels)
+        return batch_on(self.device, self.micro_batch, pixels)
 
     def _padded(self, images_NHWC: np.ndarray, batch: int) -> torch.Tensor:
         """(B, H, W, C) uint8 on the device: the images, then blank ones up to `batch`."""

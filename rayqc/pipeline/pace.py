@@ -214,10 +214,10 @@ class Pace:
         data = image_bytes(some)
         on_cpus, on_either = 0.0, self.encoded
         if data:
-            found, _ = decode_batch_looks(data, looks, self._limits)
             decoding = seconds_of(lambda: decode_batch_looks(data, looks, self._limits))
             on_cpus += decoding / len(data)
             if detail is not None:
+                found, _ = decode_batch_looks(data, looks, self._limits)
                 on_either += seconds_of(lambda: detail.statistics(found[-1])) / len(data)
         if scored:
             on_cpus += SCORING_STEPS * self._network_step / BATCH_SIZE

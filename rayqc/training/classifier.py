@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from rayqc.models.batches import batch_on_cpu
+from rayqc.models.batches import batch_on
 from rayqc.models.classifier import Classifier
 from rayqc.models.vae import pixels_to_input
 from rayqc.seeds import CLASSIFIER_BATCHES
@@ -135,9 +135,8 @@ def accuracy(
         images_NHWC: (N, H, W, C) uint8, N >= 1.
         label_N: (N,) int64.
     """
-    correct, batch = 0, EVALUATION_BATCH
-    if device == "cpu":
-        batch = batch_on_cpu(batch, images_NHWC[0, :, :, 0].size)
+    correct = 0
+    batch = batch_on(device, EVALUATION_BATCH, images_NHWC[0, :, :, 0].size)
     for start in range(0, label_N.size, batch):
         rows = slice(start, start + batch)
         logits = model(pixels_to_input(torch.from_numpy(images_NHWC[rows]).to(device)))
