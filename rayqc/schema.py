@@ -6,7 +6,7 @@ Plain Parquet: pyarrow, DuckDB, pandas, Ray and Hugging Face datasets read it wi
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ import pyarrow as pa
 from rayqc.kinds import SCORES
 from rayqc.verdicts import OF_EVIDENCE
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 NO_LABEL = -1
 
 IMAGE_TYPE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
@@ -60,6 +60,14 @@ FINGERPRINT_FIELDS = [
 ]
 """Columns of scores/ that duplicates are found by: see `images.fingerprint`; null of images that
 could not be decoded."""
+
+WIDTH, HEIGHT = "width", "height"
+OWN_SIZE_FIELDS = [pa.field(WIDTH, pa.int32()), pa.field(HEIGHT, pa.int32())]
+"""Columns of scores/ for the image's own size, as it is shown; null of images that could not be
+decoded."""
+
+SEEN_FIELDS = FINGERPRINT_FIELDS + OWN_SIZE_FIELDS
+"""Columns of scores/ that say what an image is; scores of earlier versions have fewer."""
 
 PROBLEM = pa.field(
     "problem", pa.struct([pa.field("reason", pa.string()), pa.field("message", pa.string())])
@@ -131,17 +139,16 @@ def verdict_schema(classes: tuple[str, ...]) -> pa.Schema:
 
 
 def score_schema(
-    classes: tuple[str, ...], latent_dim: int | None = None, fingerprints: bool = False
+    classes: tuple[str, ...], latent_dim: int | None = None, seen: Collection[str] = ()
 ) -> pa.Schema:
     """Columns of scores/: a verdict without the image.
 
     Args:
         latent_dim: D of the latents that are kept beside it; None keeps none.
-        fingerprints: with the columns that duplicates are found by.
+        seen: names of the `SEEN_FIELDS` that are kept.
     """
     fields = [field for field in CANDIDATE_FIELDS if field.name != "image"] + SCORE_FIELDS
-    if fingerprints:
-        fields = fields + FINGERPRINT_FIELDS
+    fields += [field for field in SEEN_FIELDS if field.name in seen]
     if latent_dim is not None:
         fields.append(pa.field(LATENT, pa.list_(pa.float16(), latent_dim)))
     return _with_metadata(fields, classes, image=False)
@@ -149,7 +156,21 @@ def score_schema(
 
 def like_scores(schema: pa.Schema, classes: tuple[str, ...]) -> pa.Schema:
     """Columns of scores/ with what a table of scores has besides, in the columns' own order."""
-    return score_schema(classes, kept_latent_dim(schema), PIXELS in schema.names)
+    return score_schema(classes, kept_latent_dim(schema), schema.names)
+
+
+def cast_to(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """A table with exactly the columns of a schema.
+
+    Those that it lacks, as where an earlier version wrote it, are null.
+    """
+    columns = [
+        table[field.name].cast(field.type)
+        if field.name in table.column_names
+        else pa.nulls(table.num_rows, field.type)
+        for field in schema
+    ]
+    return pa.Table.from_arrays(columns, schema=schema)
 
 
 def kept_latent_dim(schema: pa.Schema) -> int | None:

@@ -64,4 +64,4 @@ class KeptSetFacts(TypedDict):
     """Of `pool`, `random` (as many of it) and `accepted`: means over classes, in sets of at most
     300 images a class; empty where no latents were kept."""
     cues: dict[str, CueFacts]
-    """By statistic: brightness, red, blue."""
+    """By statistic: brightness, red, blue, size, proportions."""

@@ -15,7 +15,7 @@ from rayqc.ledger.manifest import Totals
 from rayqc.ledger.plan import Work, start_or_resume
 from rayqc.progress import Progress
 from rayqc.regions.statistic_choice import StatisticChoice
-from rayqc.schema import score_schema, verdict_schema
+from rayqc.schema import SEEN_FIELDS, score_schema, verdict_schema
 from rayqc.storage import Folder
 from rayqc.units import Unit
 from rayqc.verdicts import ACCEPTED, REJECTED, VERDICTS
@@ -73,7 +73,7 @@ def filter_pool(
     make_worker = functools.partial(FilterWorker, spec)
     run_units(out, units, make_worker, config, a_gpu, progress, "filter")
     schemas = dict.fromkeys(spec.keep, verdict_schema(classes))
-    schemas["scores"] = score_schema(classes, latent_dim, fingerprints=True)
+    schemas["scores"] = score_schema(classes, latent_dim, [field.name for field in SEEN_FIELDS])
     return compact(
         out, units, schemas, classes, settings.shard_mb, settings.max_accepted_per_class, progress
     )

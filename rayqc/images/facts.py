@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from PIL import Image
+import numpy as np
+from PIL import ExifTags, Image
 
 from rayqc.images.decode import SIGNATURES, Limits, fast_pixels, opened, to_mode
+from rayqc.images.plain import plain_size
+
+SIDEWAYS = (5, 6, 7, 8)
+"""Values of EXIF's orientation by which width and height change places."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,14 +65,36 @@ class Header:
 
     format: str
     """As Pillow names it."""
-    shorter_side: int
-    """Pixels."""
+    width: int
+    height: int
+    """Pixels, as the image is shown: a camera's EXIF orientation is applied."""
+
+    @property
+    def shorter_side(self) -> int:
+        """Pixels."""
+        return min(self.width, self.height)
 
 
 def header_of(data: bytes | None) -> Header | None:
     """An encoded image's header; None where it cannot be read, which decoding then explains."""
+    size = plain_size(data or b"")
+    if size is not None:
+        name = "PNG" if (data or b"").startswith(SIGNATURES["PNG"]) else "JPEG"
+        return Header(format=name, width=size[0], height=size[1])
     try:
         with Image.open(io.BytesIO(data or b"")) as file:
-            return Header(format=file.format or "", shorter_side=min(file.size))
+            # Pillow turns a TIFF's size itself.
+            turned = file.format != "TIFF" and (
+                file.getexif().get(ExifTags.Base.Orientation, 1) in SIDEWAYS
+            )
+            width, height = file.size[::-1] if turned else file.size
+            return Header(format=file.format or "", width=width, height=height)
     except Exception:
         return None
+
+
+def own_sizes(data: Sequence[bytes | None]) -> np.ndarray:
+    """(N, 2) int64: width and height of encoded images, as they are shown; 0 where unknown."""
+    headers = map(header_of, data)
+    sizes = [(0, 0) if header is None else (header.width, header.height) for header in headers]
+    return np.array(sizes, np.int64).reshape(-1, 2)

@@ -23,8 +23,8 @@ HARMLESS = frozenset({b"pHYs", b"gAMA", b"sRGB", b"cHRM", b"tIME", b"bKGD"})
 """Chunks that change no pixel in either decoder."""
 MOST_SCALED = 8
 """The smallest scale of a JPEG's decoder is one in so many."""
-TURNS = (b"Exif", b"Orientation")
-"""Bytes that stand in a JPEG whose metadata may give an orientation."""
+TURNS = (b"Exif", b"eXIf", b"Orientation")
+"""Bytes that stand in a JPEG or PNG whose metadata may give an orientation."""
 
 
 def plain_pixels(
@@ -45,6 +45,22 @@ def plain_pixels(
         return _png(data, max_pixels)
     if data.startswith(JPEG) and "JPEG" in formats:
         return _jpeg(data, max_pixels, enough or 0)
+    return None
+
+
+def plain_size(data: bytes) -> tuple[int, int] | None:
+    """Width and height of a PNG or JPEG that nothing turns, from its header; None of others."""
+    try:
+        if any(sign in data for sign in TURNS):
+            return None
+        if data.startswith(PNG):
+            _, _, width, height, *_ = HEADER.unpack_from(data, len(PNG))
+            return width, height
+        if data.startswith(JPEG):
+            height, width, *_ = simplejpeg.decode_jpeg_header(data)
+            return width, height
+    except (struct.error, ValueError):
+        pass
     return None
 
 

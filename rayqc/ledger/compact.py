@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from rayqc.ledger.commit import Part, read_part, write_part
 from rayqc.ledger.manifest import Totals
 from rayqc.ledger.parts import Parts, groups, parts_of, parts_of_kinds
+from rayqc.schema import cast_to
 from rayqc.seeds import chance_of
 from rayqc.storage import Folder
 from rayqc.verdicts import OVER_CAP, REJECTED
@@ -71,7 +72,7 @@ def write_shard(folder: Folder, plan: ShardPlan, schema: pa.Schema, cut: Cut) ->
             table = apply_cut(table, cut)
         if plan.kind in ("accepted", "rejected"):
             table = table.filter(pc.equal(table["verdict"], plan.kind))
-        tables.append(table.cast(schema))
+        tables.append(cast_to(table, schema))
     return write_part(folder, plan.kind, plan.name, pa.concat_tables(tables))
 
 

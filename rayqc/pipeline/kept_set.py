@@ -12,13 +12,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from rayqc.images.facts import own_sizes
 from rayqc.images.fingerprint import HASH_BYTES, looks
 from rayqc.images.references import decode_real
 from rayqc.ledger.manifest import load_files
 from rayqc.pipeline.run import Run
-from rayqc.schema import LATENT, LOOK, image_bytes, kept_latent_dim
+from rayqc.schema import HEIGHT, LATENT, LOOK, WIDTH, image_bytes, kept_latent_dim
 from rayqc.seeds import chance_of
-from rayqc.selection.cues import find_cues
+from rayqc.selection.cues import find_cues, statistics_of
 from rayqc.selection.measures import set_facts
 from rayqc.selection.target import Space, fit_space
 from rayqc.set_results import KeptSetFacts, SetFacts
@@ -35,6 +36,7 @@ MOST_CLASSES = 100
 MOST_REFERENCES = 2_000
 MOST_SHARDS = 20
 """Shards of scores that are read, evenly spaced."""
+COLUMNS = ["id", "label", "verdict", LATENT, LOOK, WIDTH, HEIGHT]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +49,8 @@ class Judged:
     """float32; of no columns where no latents were kept."""
     colour_N3: np.ndarray
     """uint8; of no rows where no fingerprints were kept."""
+    size_N2: np.ndarray | None
+    """int64 width and height, pixels; None where they were not kept of each."""
 
 
 def kept_set_facts(run: Run, judged: Folder) -> KeptSetFacts:
@@ -66,10 +70,16 @@ def kept_set_facts(run: Run, judged: Folder) -> KeptSetFacts:
             references["id"].to_pylist(), image_bytes(references), run.encoder.image, run.limits
         )
         kept_N = images.accepted_N
+        own_size_R2 = own_sizes(image_bytes(references))
         cues = find_cues(
-            looks(pixels_NHWC)[:, HASH_BYTES:],
+            statistics_of(
+                looks(pixels_NHWC)[:, HASH_BYTES:], own_size_R2 if own_size_R2.all() else None
+            ),
             np.asarray(references["label"], np.int64),
-            images.colour_N3[kept_N],
+            statistics_of(
+                images.colour_N3[kept_N],
+                None if images.size_N2 is None else images.size_N2[kept_N],
+            ),
             images.label_N[kept_N],
             seed=0,
         )
@@ -86,9 +96,9 @@ def kept_set_facts(run: Run, judged: Folder) -> KeptSetFacts:
 def _read(judged: Folder, space: Space) -> Judged:
     shards = load_files(judged)["scores"]
     ids: list[str] = []
-    labels, accepted, vectors, colours = [], [], [], []
+    labels, accepted, vectors, colours, sizes = [], [], [], [], []
     for number in evenly(len(shards), MOST_SHARDS):
-        table = read_table(judged, shards[number].path, ["id", "label", "verdict", LATENT, LOOK])
+        table = read_table(judged, shards[number].path, COLUMNS)
         table = table.filter(pc.not_equal(table["verdict"], ERROR))
         ids += table["id"].to_pylist()
         labels.append(np.asarray(table["label"], np.int64))
@@ -99,12 +109,17 @@ def _read(judged: Folder, space: Space) -> Judged:
             look = b"".join(table[LOOK].to_pylist())
             look_NB = np.frombuffer(look, np.uint8).reshape(table.num_rows, -1)
             colours.append(look_NB[:, HASH_BYTES:].copy())
+        if WIDTH in table.column_names:
+            own_size = [pc.fill_null(table[name], 0).to_numpy() for name in (WIDTH, HEIGHT)]
+            sizes.append(np.stack(own_size, axis=1))
+    size_N2 = np.concatenate([np.zeros((0, 2), np.int64), *sizes])
     order = np.lexsort((np.array(ids, str), chance_of(ids)))
     return Judged(
         label_N=np.concatenate(labels)[order],
         accepted_N=np.concatenate(accepted)[order],
         vector_ND=np.concatenate(vectors)[order] if vectors else np.zeros((len(ids), 0)),
         colour_N3=np.concatenate(colours)[order] if colours else np.zeros((0, 3), np.uint8),
+        size_N2=size_N2[order] if len(size_N2) == len(ids) and size_N2.all() else None,
     )
 
 

@@ -23,7 +23,7 @@ from rayqc.pipeline.judging import judge_sources
 from rayqc.pipeline.rewrite import counted, work_of
 from rayqc.pipeline.run import Run
 from rayqc.regions.statistic_choice import StatisticChoice
-from rayqc.schema import like_scores
+from rayqc.schema import cast_to, like_scores
 from rayqc.storage import Folder, read_table
 from rayqc.units import Unit
 from rayqc.verdicts import ACCEPTED, ERROR, OVER_CAP, REJECTED
@@ -158,7 +158,7 @@ def _merge(
             here = retried.slice(taken, int(failed_N.sum()))
             taken += here.num_rows
             schema = like_scores(table.schema, classes)
-            whole = pa.concat_tables([table.cast(schema), _as(here, schema)])
+            whole = pa.concat_tables([table.cast(schema), cast_to(here, schema)])
             place_N = np.arange(table.num_rows)
             place_N[failed_N] = table.num_rows + np.arange(here.num_rows)
             table = whole.take(pa.array(place_N))
@@ -178,17 +178,6 @@ def _merge(
     out.delete([SUCCESS])
     publish(out, new_totals, parts)
     return new_totals
-
-
-def _as(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    """A table with exactly the columns of a schema; those it lacks are null."""
-    columns = [
-        table[field.name].cast(field.type)
-        if field.name in table.column_names
-        else pa.nulls(table.num_rows, field.type)
-        for field in schema
-    ]
-    return pa.Table.from_arrays(columns, schema=schema)
 
 
 def _named(part: Part, mark: str) -> str:

@@ -9,6 +9,7 @@ Shape suffixes: N images, R references.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,30 +38,39 @@ class Cue:
         return self.images > self.upper + LEAST_MORE
 
 
-def statistics_of(colour_N3: np.ndarray) -> dict[str, np.ndarray]:
-    """Plain statistics by name, (N,) float each, from mean colours in levels."""
+def statistics_of(colour_N3: np.ndarray, size_N2: np.ndarray | None) -> dict[str, np.ndarray]:
+    """Plain statistics by name, (N,) float each.
+
+    Args:
+        colour_N3: mean colours, levels.
+        size_N2: width and height, pixels; None where they are not known.
+    """
     red, green, blue = colour_N3.astype(np.float64).T
     found = {"brightness": colour_N3.mean(1)}
     if (colour_N3 != colour_N3[:, :1]).any():
         found |= {"red": red - (green + blue) / 2, "blue": blue - (red + green) / 2}
+    if size_N2 is not None:
+        width, height = np.log(size_N2.astype(np.float64)).T
+        found |= {"size": width + height, "proportions": width - height}
     return found
 
 
 def find_cues(
-    colour_R3: np.ndarray,
+    of_references: Mapping[str, np.ndarray],
     label_R: np.ndarray,
-    colour_N3: np.ndarray,
+    of_images: Mapping[str, np.ndarray],
     label_N: np.ndarray,
     seed: int,
 ) -> dict[str, Cue]:
     """What each plain statistic tells of the class, in the references and in images.
 
+    One that all images have alike, references and others, is left out.
+
     Args:
-        colour_R3, colour_N3: mean colours of references and images, in levels.
+        of_references, of_images: their statistics, see `statistics_of`.
         label_R, label_N: their classes.
         seed: of the draws.
     """
-    of_references, of_images = statistics_of(colour_R3), statistics_of(colour_N3)
     rng = np.random.default_rng(seed)
     rows_by_class = [np.flatnonzero(label_R == k) for k in np.unique(label_R)]
     draws = [
@@ -79,7 +89,7 @@ def find_cues(
             images=omega_squared(of_images[name], label_N),
         )
         for name in of_references
-        if name in of_images
+        if name in of_images and (np.ptp(of_references[name]) or np.ptp(of_images[name]))
     }
 
 
@@ -88,7 +98,8 @@ def omega_squared(value_N: np.ndarray, label_N: np.ndarray) -> float:
     _, label_N = np.unique(label_N, return_inverse=True)
     count_K = np.bincount(label_N)
     classes, count = count_K.size, value_N.size
-    if classes < 2 or count <= classes:
+    # What is the same of all has no spread but of rounding.
+    if classes < 2 or count <= classes or not np.ptp(value_N):
         return 0.0
     mean_K = np.bincount(label_N, value_N) / count_K
     within = np.square(value_N - mean_K[label_N]).sum()

@@ -5,17 +5,19 @@ Shape suffixes: N images.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
 from rayqc.images.decode import Wrong
+from rayqc.images.facts import own_sizes
 from rayqc.images.fingerprint import looks, pixel_digests
 from rayqc.regions import Candidates, FittedRegions, Verdicts
 from rayqc.regions.base import verdicts_of
 from rayqc.regions.sphere import own_distances
-from rayqc.schema import FINGERPRINT_FIELDS, SCORE_FIELDS, evidence_column
+from rayqc.schema import HEIGHT, LOOK, PIXELS, SCORE_FIELDS, SEEN_FIELDS, WIDTH, evidence_column
 from rayqc.verdicts import ERROR
 
 
@@ -28,8 +30,8 @@ class Judgement:
     """float32; of images that could not be judged, whatever the encoder made of blank ones."""
     verdict_N: np.ndarray
     reason_N: np.ndarray
-    fingerprints: tuple[pa.Array, pa.Array]
-    """See `fingerprints`."""
+    seen: dict[str, pa.Array]
+    """See `seen_columns`."""
 
 
 class VerdictColumns:
@@ -50,7 +52,7 @@ class VerdictColumns:
         self,
         error_N: list[Wrong | None],
         latent_ND: np.ndarray,
-        prints: tuple[pa.Array, pa.Array],
+        seen: dict[str, pa.Array],
     ) -> Judgement:
         """All verdict columns; a row with an error has its reason and message, and no score."""
         total = self.filled_N.size
@@ -76,18 +78,36 @@ class VerdictColumns:
             latent_ND=latent_ND,
             verdict_N=verdict_N,
             reason_N=reason_N,
-            fingerprints=prints,
+            seen=seen,
         )
 
 
-def fingerprints(images_NHWC: np.ndarray, sound_N: np.ndarray) -> tuple[pa.Array, pa.Array]:
-    """The columns `FINGERPRINT_FIELDS` of N images; null where an image is not sound."""
-    values = pixel_digests(images_NHWC), [row.tobytes() for row in looks(images_NHWC)]
-    pixels, look = (
-        pa.array(column, field.type, mask=~sound_N)
-        for field, column in zip(FINGERPRINT_FIELDS, values, strict=True)
+def seen_columns(
+    data: Sequence[bytes | None], images_NHWC: np.ndarray, sound_N: np.ndarray
+) -> dict[str, pa.Array]:
+    """The columns `SEEN_FIELDS` of N images, by name; null where an image is not sound.
+
+    Args:
+        data: the encoded images.
+        images_NHWC: uint8, the decoded ones in the run's size.
+        sound_N: bool, whether each was decoded and judged.
+    """
+    size_N2 = own_sizes(
+        [image if sound else None for image, sound in zip(data, sound_N, strict=True)]
     )
-    return pixels, look
+    values = {
+        PIXELS: pixel_digests(images_NHWC),
+        LOOK: [row.tobytes() for row in looks(images_NHWC)],
+        WIDTH: size_N2[:, 0],
+        HEIGHT: size_N2[:, 1],
+    }
+    unknown_N = {WIDTH: size_N2[:, 0] == 0, HEIGHT: size_N2[:, 1] == 0}
+    return {
+        field.name: pa.array(
+            values[field.name], field.type, mask=~sound_N | unknown_N.get(field.name, False)
+        )
+        for field in SEEN_FIELDS
+    }
 
 
 def verdict_values(

@@ -26,8 +26,6 @@ from rayqc.regions import Candidates, load_regions
 from rayqc.regions.statistic_choice import StatisticChoice
 from rayqc.schema import (
     LATENT,
-    LOOK,
-    PIXELS,
     candidate_schema,
     image_bytes,
     like_scores,
@@ -37,7 +35,7 @@ from rayqc.sources.problems import problems_of
 from rayqc.storage import Folder
 from rayqc.units import Unit
 from rayqc.verdicts import ERROR, VERDICTS
-from rayqc.work.columns import Judgement, VerdictColumns, fingerprints, verdict_values
+from rayqc.work.columns import Judgement, VerdictColumns, seen_columns, verdict_values
 from rayqc.work.known_images import KnownImages, content_of, contents_of, digests_of
 from rayqc.work.latent_columns import given_latents, kept_latents
 from rayqc.work.match_classes import UNKNOWN, PoolSource, own_labels
@@ -171,8 +169,9 @@ class FilterWorker:
             failures = self._score(columns, seen, rows, statistic)
             for failed_row, error in failures.items():
                 error_N[failed_row] = (SCORE_ERROR, words_of(error))
-        prints = fingerprints(seen.images_NHWC, np.array([not error for error in error_N]))
-        return columns.judgement(error_N, seen.latent_ND, prints)
+        sound_N = np.array([not error for error in error_N])
+        kept = seen_columns(image_bytes(table), seen.images_NHWC, sound_N)
+        return columns.judgement(error_N, seen.latent_ND, kept)
 
     def _score(
         self, columns: VerdictColumns, candidates: Candidates, rows: np.ndarray, statistic: str
@@ -297,7 +296,7 @@ class FilterWorker:
             for verdict in self.spec.keep
         }
         scores = rows.drop_columns(["image"])
-        for name, column in zip((PIXELS, LOOK), judged.fingerprints, strict=True):
+        for name, column in judged.seen.items():
             scores = scores.append_column(name, column)
         if self.spec.keep_latents:
             sound_N = judged.verdict_N != ERROR

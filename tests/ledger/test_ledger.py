@@ -292,3 +292,19 @@ def test_shards_must_hold_what_was_counted(folder):
     with pytest.raises(LedgerError, match="shards hold"):
         publish(folder, totals, shards)
     assert not is_finished(folder)
+
+
+def test_parts_of_an_earlier_version_are_merged_with_those_of_this_one(folder):
+    """A filter that was begun before `scores/` had another column goes on."""
+    plan = start_or_resume(folder, {"s": 1}, units())
+    for index, unit in enumerate(plan):
+        commit(folder, index, unit)
+    wider = score_schema(CLASSES, seen=["pixel_digest", "width", "height"])
+    totals, parts = survey(folder, plan, work_digest(folder))
+    (shard,) = plan_shards(parts, ("scores",), 1e9, {})
+    part = write_shard(folder, shard, wider, {})
+    table = read_table(folder, part.path)
+    assert table.schema.names == wider.names
+    assert table.num_rows == totals.read
+    assert table["width"].null_count == table.num_rows
+    assert table["score"].null_count == 0
