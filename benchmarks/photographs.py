@@ -91,13 +91,13 @@ class Looker:
         small = ImageShape(size=SIZE, channels=3)
         tiles = np.stack([self.detail.tiles.cut(image) for image in images])
         inputs = np.stack([self.input.cut(image) for image in images])
-        latent_ND, middle_NM = self.encoder.split(self.encoder.encode_all(inputs))
+        latent_ND, inner = self.encoder.split(self.encoder.encode_all(inputs))
         return Candidates(
             images_NHWC=np.stack([small.cut(image) for image in images]),
             latent_ND=latent_ND,
             label_N=label_N.astype(np.int64),
             detail_NTS=self.detail.statistics(tiles),
-            middle_NM=middle_NM,
+            inner=inner,
         )
 
 
@@ -167,7 +167,7 @@ def judged(
     detail: Detail,
 ) -> dict[str, Any]:
     """What regions of these references make of fresh and faulty images."""
-    settings = settings_of(asked, 3, seen)
+    settings = settings_of(asked, 3, seen, references.inner)
     run = in_turn(references, len(classes), settings.scorer, 0)
     regions, _ = fit_calibrated(references, classes, settings, 0, "", run, detail)
     names = (*regions.scores, "joint")

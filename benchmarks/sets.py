@@ -5,7 +5,8 @@ python -m benchmarks.sets DATA --pool POOL --out FOLDER [--per-class 10] [--draw
 DATA is a folder of Parquet in Hugging Face's layout with splits train and test. POOL: `augment`
 (strong augmentation of the references), `fresh` (other training images), `faults` (the same with
 30% faults made at their own size), or the folder of a generator's images of the same classes, with
-a file `truth.parquet` (path, judges_agree, confidence) if it is known which are sound.
+a file `truth.parquet` (path, judges_agree, confidence) if it is known which are sound; `--faulty`
+makes 30% of these faulty.
 
 References are drawn from train, accuracy is on test. Arms add SIZE images of each class from the
 pool: `random`; `accepted` at random from what the filter accepted; each way of choosing, from the
@@ -114,6 +115,7 @@ def made_pool(
     per_class: int,
     generated: tuple[Photographs, np.ndarray | None] | None,
     rng: np.random.Generator,
+    faulty: bool,
 ) -> tuple[Photographs, np.ndarray | None]:
     """Candidates, and which of them are sound; None where that is not known."""
     classes = train.classes
@@ -122,7 +124,8 @@ def made_pool(
         order = rng.permutation(len(images.images))
         taken = np.sort(_of_each(images.label_N[order], len(classes), per_class))
         some = order[taken]
-        return _some(images, some), None if sound_N is None else sound_N[some]
+        made, sound_N = _some(images, some), None if sound_N is None else sound_N[some]
+        return spoiled(made, rng) if faulty else (made, sound_N)
     if pool == "augment":
         transform = v2.Compose([make_transform("strong", 3)])
         torch.manual_seed(int(rng.integers(2**31)))
@@ -135,19 +138,22 @@ def made_pool(
     others = rng.permutation(np.setdiff1d(np.arange(len(train.images)), rows))
     some = others[_of_each(train.label_N[others], len(classes), per_class)]
     fresh = _some(train, some)
-    sound_N = np.ones(some.size, bool)
-    if pool == "faults":
-        sound_N[rng.choice(some.size, round(SHARE * some.size), replace=False)] = False
-        label_N, changed = fresh.label_N.copy(), list(fresh.images)
-        names = [*FAULTS, "wrong label"]
-        for number, row in enumerate(np.flatnonzero(~sound_N)):
-            name = names[number % len(names)]
-            if name in FAULTS:
-                changed[row] = FAULTS[name](changed[row], rng)
-            else:
-                label_N[row] = (label_N[row] + rng.integers(1, len(classes))) % len(classes)
-        fresh = Photographs(images=changed, label_N=label_N, classes=classes)
-    return fresh, sound_N
+    return spoiled(fresh, rng) if faulty else (fresh, np.ones(some.size, bool))
+
+
+def spoiled(images: Photographs, rng: np.random.Generator) -> tuple[Photographs, np.ndarray]:
+    """The images, `SHARE` of them made faulty, and which were left as they are."""
+    sound_N, classes = np.ones(len(images.images), bool), len(images.classes)
+    sound_N[rng.choice(sound_N.size, round(SHARE * sound_N.size), replace=False)] = False
+    label_N, changed = images.label_N.copy(), list(images.images)
+    names = [*FAULTS, "wrong label"]
+    for number, row in enumerate(np.flatnonzero(~sound_N)):
+        name = names[number % len(names)]
+        if name in FAULTS:
+            changed[row] = FAULTS[name](changed[row], rng)
+        else:
+            label_N[row] = (label_N[row] + rng.integers(1, classes)) % classes
+    return Photographs(images=changed, label_N=label_N, classes=images.classes), sound_N
 
 
 def _of_each(label_N: np.ndarray, classes: int, count: int) -> np.ndarray:
@@ -214,9 +220,11 @@ def measure(
     rows = order[_of_each(train.label_N[order], classes, asked.per_class)]
     of_references = _some(train, rows)
     references = look(of_references.images, of_references.label_N)
-    images, sound_N = made_pool(pool, train, rows, asked.candidates, generated, rng)
+    images, sound_N = made_pool(
+        pool, train, rows, asked.candidates, generated, rng, asked.faulty or pool == "faults"
+    )
     candidates = look(images.images, images.label_N)
-    settings = settings_of(Regions(), references.images_NHWC.shape[3], look.seen)
+    settings = settings_of(Regions(), references.images_NHWC.shape[3], look.seen, references.inner)
     run = in_turn(references, classes, settings.scorer, draw)
     detail = look.detail if references.detail_NTS is not None else None
     regions, _ = fit_calibrated(references, train.classes, settings, draw, "", run, detail)
@@ -302,12 +310,16 @@ def main(say: Callable[[str], None] = print) -> None:
     parser.add_argument("--size", type=int, default=50, help="images of each class that arms add")
     parser.add_argument("--draws", type=int, default=5)
     parser.add_argument("--test", type=int, default=2_000, help="test images, at most")
+    parser.add_argument("--faulty", action="store_true", help="30%% of a generator's images")
     parser.add_argument("--network", action="store_true")
     asked = parser.parse_args()
     torch.set_num_threads(1)
     asked.out.mkdir(parents=True, exist_ok=True)
     pool = asked.pool if "/" not in asked.pool else Path(asked.pool).name
+    if asked.faulty and pool == asked.pool:
+        parser.error("--faulty is for the folder of a generator's images")
     name = f"{Path(asked.data).name}-{pool}-{asked.per_class}-{asked.size}"
+    name += "-faulty" if asked.faulty else ""
     train = read(asked.data, "train")
     small = max(train.images[0].size) <= LARGEST_OF_EDGES
     look = Edges(train) if small else Network()

@@ -118,6 +118,7 @@ VIEWS = Kinds(
     patches="rayqc.regions.views.patches:KIND",
     network="rayqc.regions.views.network:KIND",
     latent="rayqc.regions.views.latent:KIND",
+    places="rayqc.regions.views.places:KIND",
 )
 """What the label's classifiers look at: `regions.views.base.ViewKind`."""
 

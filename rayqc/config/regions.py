@@ -34,8 +34,9 @@ class Regions(Settings):
     """Cross-fitting folds."""
     views: list[View] | None = None
     """What the label's classifiers look at: `edges` (histograms), `patches` (learned), `network` (a
-    small one's own features) and `latent` (the encoder's). Null takes the first three, and `latent`
-    where the encoder was trained elsewhere."""
+    small one's own features), `latent` (the encoder's) and `places` (what an inner layer of it sees
+    at nine places). Null takes the first three, `latent` where the encoder was trained elsewhere,
+    and `places` where it is of timm, too."""
     scores: list[Annotated[str, one_of(*SCORES.names)]] | None = None
     """Which parts the evidence has, `label` among them. Null takes all that can be fitted: `label`
     and `quality`; `detail` where the references are larger than `image.size`; `nearness` where the

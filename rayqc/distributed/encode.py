@@ -25,7 +25,7 @@ from rayqc.progress import Progress
 from rayqc.schema import LATENT, image_bytes
 from rayqc.storage import Folder
 from rayqc.units import slices
-from rayqc.work.latent_columns import MIDDLE, vectors
+from rayqc.work.latent_columns import inner_columns, vectors
 
 MOST_ROWS = 512
 """Images of a block, which one actor takes at a time."""
@@ -48,18 +48,15 @@ class EncodeActor:
         self.limits = limits
 
     def __call__(self, batch: pa.Table) -> pa.Table:
-        """A table of columns row, latent and, if there are middle features, middle.
+        """A table of columns row, latent and those of `latent_columns.inner_columns`.
 
         Args:
             batch: columns row, id, image.
         """
         data = image_bytes(batch)
         images_NHWC = decode_real(batch["id"].to_pylist(), data, self.input, self.limits)
-        latent_ND, middle_NM = self.encoder.split(self.encoder.encode_all(images_NHWC))
-        columns = {ROW: batch[ROW], LATENT: vectors(latent_ND)}
-        if middle_NM is not None:
-            columns[MIDDLE] = vectors(middle_NM)
-        return pa.table(columns)
+        latent_ND, inner = self.encoder.split(self.encoder.encode_all(images_NHWC))
+        return pa.table({ROW: batch[ROW], LATENT: vectors(latent_ND), **inner_columns(inner)})
 
 
 def encode_images(
@@ -70,7 +67,7 @@ def encode_images(
     progress: Progress,
     name: str,
 ) -> list[pa.Table]:
-    """Latents of real images: id, label, latent and, if there is one, middle, of each table.
+    """Latents of real images: id, label, latent and features of inner layers, of each table.
 
     Args:
         tables: columns id, label, image; and latent, where all latents are known.

@@ -32,7 +32,7 @@ from rayqc.regions.views.base import ScorerSettings
 from rayqc.schema import LATENT
 from rayqc.seeds import SCORED_REFERENCES
 from rayqc.units import slices
-from rayqc.work.latent_columns import latent_matrix, middle_matrix
+from rayqc.work.latent_columns import inner_matrices, latent_matrix
 from rayqc.work.real_candidates import detail_of, real_candidates
 
 BLOCK = 512
@@ -61,7 +61,7 @@ def fit_regions(
     """Regions of the kind that the settings name, with spheres and neighbours for every kind.
 
     Args:
-        references: columns id, label, image, latent and, if the encoder gives them, middle.
+        references: columns id, label, image, latent, and those of features of inner layers.
         seen: was the encoder trained on the references?
     """
     region_settings = config.regions
@@ -70,7 +70,7 @@ def fit_regions(
     blocks = [latents.slice(start, stop - start) for start, stop in slices(len(latents), BLOCK)]
     dataset = ray.data.from_blocks(blocks)
     sphere = reduce_spheres(dataset, classes, region_settings.coverage, encoder_digest, kind.sphere)
-    latent_ND, middle_NM = latent_matrix(references), middle_matrix(references)
+    latent_ND, inner = latent_matrix(references), inner_matrices(references)
     neighbours = find_neighbours(
         references["id"].to_pylist(), latent_ND, sphere.centers_KD, sphere.radius_K
     )
@@ -82,11 +82,11 @@ def fit_regions(
     scores = region_settings.scores
     wanted = not _in_the_runs_size(config) if scores is None else DETAIL in scores
     detail = detail_of(scored_table, image, limits, region_settings.detail_side) if wanted else None
-    scored_middle_NM = None if middle_NM is None else middle_NM[rows]
+    scored_inner = {name: value_NF[rows] for name, value_NF in inner.items()}
     scored_references = real_candidates(
-        scored_table, latent_ND[rows], scored_middle_NM, image, detail, limits
+        scored_table, latent_ND[rows], scored_inner, image, detail, limits
     )
-    settings = settings_of(region_settings, image.channels, seen)
+    settings = settings_of(region_settings, image.channels, seen, inner)
     references_ref = put_shared(scored_references)
 
     def fit_scorers(tasks: Sequence[ScorerTask]) -> list[FittedScorer]:

@@ -78,6 +78,8 @@ class EncoderKind:
     """
     saw_references: bool
     """True if it is trained on the references, whose latents then cannot calibrate a promise."""
+    inner: tuple[str, ...] = ()
+    """Names of the features of inner layers that its networks give; see `models.latent`."""
     code: Callable[[Shape], NamedCode] | None = None
     """Names the user's code that the encoder runs; None for a kind that runs none."""
     input: Callable[[Shape], ImageShape | None] = lambda shape: None

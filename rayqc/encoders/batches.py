@@ -1,6 +1,6 @@
 """Images to latents in batches of one fixed size.
 
-Shape suffixes: N images, B images of a batch, H W C pixels, D latent, M middle features.
+Shape suffixes: N images, B images of a batch, H W C pixels, D latent, F features.
 """
 
 from __future__ import annotations
@@ -54,25 +54,29 @@ class LatentEncoder:
         """
         return np.ascontiguousarray(self.split(self.encode_all(images_NHWC))[0])
 
-    def split(self, features_NF: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        """The (N, D) latents and the (N, M) middle features, if any, of what `encode_all` gave."""
-        latent_dim = self.network.latent_dim
-        middle_NM = features_NF[:, latent_dim:] if self.network.middle_dim else None
-        return features_NF[:, :latent_dim], middle_NM
+    def split(self, features_NF: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """The (N, D) latents, and the features of inner layers by name, of what `encode_all` gave.
+
+        Features that came with the images are latents alone.
+        """
+        names, widths = self.network.inner_dims.keys(), self.network.inner_dims.values()
+        ends = np.cumsum([self.network.latent_dim, *widths])
+        latent_ND, *inner = np.split(features_NF, ends[:-1], axis=1)
+        return latent_ND, dict(zip(names, inner, strict=True))
 
     @torch.inference_mode()
     def encode_all(self, images_NHWC: np.ndarray) -> np.ndarray:
-        """Latents of images and, beside them, the features of a middle layer.
+        """Latents of images and, beside them, the features of inner layers.
 
         Args:
             images_NHWC: (N, H, W, C) uint8, writable.
 
         Returns:
-            (N, D + M) float32.
+            (N, F) float32, see `LatentNetwork.latent_and_inner`.
         """
         total, height, width, _ = images_NHWC.shape
         batch = self.batch(height * width)
-        width_of_all = self.network.latent_dim + self.network.middle_dim
+        width_of_all = self.network.latent_dim + sum(self.network.inner_dims.values())
         features_NF = np.empty((total, width_of_all), np.float32)
         for start in range(0, total, batch):
             images_BHWC = images_NHWC[start : start + batch]
@@ -86,7 +90,7 @@ class LatentEncoder:
                 torch.backends.cudnn.flags(enabled=True, allow_tf32=False),
             ):
                 x_BCHW = pixels_to_input(self._padded(images_BHWC, batch))
-                padded_BF = self.network.latent_and_middle(x_BCHW).float()
+                padded_BF = self.network.latent_and_inner(x_BCHW).float()
             features_NF[start : start + len(images_BHWC)] = (
                 padded_BF[: len(images_BHWC)].cpu().numpy()
             )

@@ -31,11 +31,11 @@ def folded(original: LatentNetwork, size: int) -> LatentNetwork:
     """
     x_NCHW = torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(0))
     x_NCHW = x_NCHW.to(next(original.parameters()).device)
-    expected_NF = original.latent_and_middle(x_NCHW)
+    expected_NF = original.latent_and_inner(x_NCHW)
     network = copy.deepcopy(original)
     for convolution, norm in _pairs(network, x_NCHW):
         _fold(network, convolution, norm)
-    difference_NF = (network.latent_and_middle(x_NCHW) - expected_NF).abs()
+    difference_NF = (network.latent_and_inner(x_NCHW) - expected_NF).abs()
     close = bool(difference_NF.max() <= ROUNDING * expected_NF.abs().max())
     return network if close else original
 
@@ -56,7 +56,7 @@ def _pairs(network: LatentNetwork, x_NCHW: Tensor) -> list[tuple[nn.Conv2d, nn.B
     kinds = (nn.Conv2d, nn.BatchNorm2d)
     hooks = [m.register_forward_hook(note) for m in network.modules() if isinstance(m, kinds)]
     try:
-        network.latent_and_middle(x_NCHW)
+        network.latent_and_inner(x_NCHW)
     finally:
         for hook in hooks:
             hook.remove()

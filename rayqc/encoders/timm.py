@@ -4,63 +4,104 @@ Images are brought to the network from their own size, as its weights ask: size,
 interpolation, mean and spread of pixels. The weights are kept in the run, so that no later stage
 and no node needs a cache or a network.
 
-Shape suffixes: N images, C H W pixels, D latent, M middle features.
+Shape suffixes: N images, C H W pixels, D latent, F features.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import logging
+import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from rayqc.encoders.base import EncoderKind, EncoderTask, MadeEncoder, Shape
 from rayqc.encoders.installed import EXTRA, OF_EXTRA, chosen, weights_of
 from rayqc.encoders.tower import Tower, input_of
 from rayqc.encoders.weights import digest_of_weights, gives_no, load_without_head, refuse_missing
 from rayqc.errors import ConfigError
+from rayqc.models.latent import MIDDLE, PLACES
 from rayqc.storage import digest
 
 logger = logging.getLogger(__name__)
+
+
+PLACES_A_SIDE = 3
+
+
+def _mean(map_NCHW: Tensor) -> Tensor:
+    """(N, C) means over places."""
+    return map_NCHW.mean((2, 3))
+
+
+def _places(map_NCHW: Tensor) -> Tensor:
+    """(N, C * 9) means over each of 3 x 3 places, channel by channel."""
+    return F.adaptive_avg_pool2d(map_NCHW, PLACES_A_SIDE).flatten(1)
+
+
+INNER: dict[str, Callable[[Tensor], Tensor]] = {MIDDLE: _mean, PLACES: _places}
+"""Features of inner layers, by name: how they are taken of a layer's (N, C, H, W) output."""
+DEPTHS = {MIDDLE: 1 / 2, PLACES: 3 / 4}
+"""How deep in the network that layer lies: the last one that is no deeper."""
 
 
 class TimmNetwork(Tower):
     """A timm network without its head."""
 
     def __init__(self, network: nn.Module, shape: Shape) -> None:
-        """Take a network that gives (N, D), and encode one blank image to learn D and M.
+        """Take a network that gives (N, D), and encode one blank image to learn its dimensions.
 
         Args:
             network: without a head.
-            shape: as of `Tower`, and `middle`, the name of the module whose output is the middle
-                features. Encoders of before have none, and the regions that were fitted with them
-                ask for none.
+            shape: as of `Tower`, and for each of the inner features the name of the module whose
+                output they are taken of. Encoders of before have none or fewer.
         """
         super().__init__(network, shape)
         self.channels_last = getattr(network, "output_fmt", "NCHW") == "NHWC"
-        self.middle: str | None = shape.get("middle")
-        if self.middle is not None:
-            with torch.inference_mode():
-                found = self.latent_and_middle(torch.zeros(1, 3, shape["size"], shape["size"]))
-            self.middle_dim = found.shape[1] - self.latent_dim
+        self.prefix_tokens = int(getattr(network, "num_prefix_tokens", 0))
+        self.modules_of = {name: shape[name] for name in INNER if shape.get(name) is not None}
+        with torch.inference_mode():
+            found = self._inner(torch.zeros(1, 3, shape["size"], shape["size"]))[1]
+        self.inner_dims = {name: values_NF.shape[1] for name, values_NF in found.items()}
 
-    def latent_and_middle(self, x_NCHW: Tensor) -> Tensor:
-        """See `LatentNetwork.latent_and_middle`: means over places, or over tokens."""
-        if self.middle is None:
-            return self.latent(x_NCHW)
-        outputs: list[Tensor] = []
-        hook = self.network.get_submodule(self.middle).register_forward_hook(
-            lambda module, inputs, output: outputs.append(output)
-        )
+    def latent_and_inner(self, x_NCHW: Tensor) -> Tensor:
+        """See `LatentNetwork.latent_and_inner`."""
+        latent_ND, inner = self._inner(x_NCHW)
+        return torch.cat([latent_ND, *inner.values()], dim=1)
+
+    def _inner(self, x_NCHW: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Latents, and (N, F) features of each of the inner layers."""
+        outputs: dict[str, Tensor] = {}
+
+        def keep(name: str, output: Tensor) -> None:
+            outputs[name] = output
+
+        hooks = [
+            self.network.get_submodule(module).register_forward_hook(
+                lambda module, inputs, output, name=name: keep(name, output)
+            )
+            for name, module in self.modules_of.items()
+        ]
         try:
             latent_ND = self.latent(x_NCHW)
         finally:
-            hook.remove()
-        middle = outputs[0]
-        places = (1,) if middle.ndim == 3 else (1, 2) if self.channels_last else (2, 3)
-        return torch.cat([latent_ND, middle.mean(places)], dim=1)
+            for hook in hooks:
+                hook.remove()
+        return latent_ND, {name: INNER[name](self._map(outputs[name])) for name in self.modules_of}
+
+    def _map(self, output: Tensor) -> Tensor:
+        """A layer's output as (N, C, H, W); tokens that lie in no square become a map of 1 x T."""
+        if output.ndim == 4:
+            return output.permute(0, 3, 1, 2) if self.channels_last else output
+        tokens_NCT = output[:, self.prefix_tokens :].transpose(1, 2)
+        count = tokens_NCT.shape[2]
+        side = math.isqrt(count)
+        shape = (side, side) if side * side == count else (1, count)
+        return tokens_NCT.reshape(*tokens_NCT.shape[:2], *shape)
 
 
 def _timm() -> Any:
@@ -86,11 +127,14 @@ def _create(name: str, **options: Any) -> nn.Module:
     return network
 
 
-def _middle_of(network: nn.Module) -> str | None:
-    """Name of the module half way through a network, as timm lists its features.
+def _module_at(network: nn.Module, depth: float) -> str | None:
+    """Name of the last module that lies no deeper in a network, as timm lists its features.
 
-    Of stages or blocks that stand in one row, as nearly all have them, the middle one; of a network
-    that names them one by one, the middle one of the list.
+    One of the stages or blocks that stand in one row, as nearly all networks have them; of a
+    network that names them one by one, one of the list.
+
+    Args:
+        depth: 0 for the first, 1 for the last.
     """
     listed = getattr(network, "feature_info", None)
     names = [str(row["module"]) for row in getattr(listed, "info", listed) or () if row["module"]]
@@ -99,8 +143,8 @@ def _middle_of(network: nn.Module) -> str | None:
     row, _, number = names[-1].rpartition(".")
     if row and number.isdigit():
         children = [name for name, _ in network.get_submodule(row).named_children()]
-        return f"{row}.{children[(len(children) - 1) // 2]}"
-    return names[(len(names) - 1) // 2]
+        return f"{row}.{children[int((len(children) - 1) * depth)]}"
+    return names[int((len(names) - 1) * depth)]
 
 
 def _shape_of(name: str, network: nn.Module) -> Shape:
@@ -113,7 +157,7 @@ def _shape_of(name: str, network: nn.Module) -> Shape:
         "interpolation": "bicubic" if asked["interpolation"] == "bicubic" else "bilinear",
         "mean": list(asked["mean"]),
         "spread": list(asked["std"]),
-        "middle": _middle_of(network),
+        **{name: _module_at(network, depth) for name, depth in DEPTHS.items()},
     }
 
 
@@ -171,6 +215,7 @@ KIND = EncoderKind(
     build=_build,
     make=make,
     saw_references=False,
+    inner=tuple(INNER),
     input_digest=digest_of_weights,
     input=input_of,
 )
@@ -179,6 +224,7 @@ KIND_INSTALLED = EncoderKind(
     build=_build,
     make=make_installed,
     saw_references=False,
+    inner=tuple(INNER),
     input_digest=lambda settings: digest(weights_of(chosen(settings.name)).read_bytes()),
     input=input_of,
 )

@@ -1,13 +1,20 @@
 """The interface of every encoder's network.
 
-Shape suffixes: N images, C H W pixels, D latent, M middle features.
+Shape suffixes: N images, C H W pixels, D latent, F features.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from torch import Tensor, nn
+
+MIDDLE = "middle"
+"""Inner features of a layer half way through a network: the mean of each channel."""
+PLACES = "places"
+"""Inner features of a layer some three quarters through it: each channel's mean at nine places."""
 
 
 class LatentNetwork(nn.Module, ABC):
@@ -17,8 +24,8 @@ class LatentNetwork(nn.Module, ABC):
     """D."""
     computes: bool = True
     """False for one that gives no latents, since they come with the images."""
-    middle_dim: int = 0
-    """M, middle features that `latent_and_middle` gives as well; 0 where there are none."""
+    inner_dims: Mapping[str, int] = MappingProxyType({})
+    """Features of inner layers that `latent_and_inner` gives as well: names, and how many each."""
 
     @abstractmethod
     def latent(self, x_NCHW: Tensor) -> Tensor:
@@ -31,14 +38,14 @@ class LatentNetwork(nn.Module, ABC):
             (N, D) float.
         """
 
-    def latent_and_middle(self, x_NCHW: Tensor) -> Tensor:
-        """Latents of images and, beside them, the features of a middle layer.
+    def latent_and_inner(self, x_NCHW: Tensor) -> Tensor:
+        """Latents of images and, beside them, features of inner layers, in `inner_dims`' order.
 
         Args:
             x_NCHW: as for `latent`.
 
         Returns:
-            (N, D + M) float.
+            (N, F) float; F is D and the sum of `inner_dims`.
         """
         return self.latent(x_NCHW)
 

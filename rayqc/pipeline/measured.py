@@ -15,7 +15,7 @@ from rayqc.pipeline.run import Run
 from rayqc.regions import Candidates, FittedRegions, Regions
 from rayqc.regions.calibrated import CalibratedRegions
 from rayqc.results import MeasuredCoverage, MeasuredShare
-from rayqc.work.latent_columns import latent_matrix, middle_matrix
+from rayqc.work.latent_columns import inner_matrices, latent_matrix
 from rayqc.work.real_candidates import real_candidates
 
 LEAST_SEPARATION = 0.6
@@ -28,13 +28,13 @@ def measured_coverage(
 
     Args:
         table: columns id, label, image.
-        encoded: columns latent and, if the encoder gives them, middle, of the same images.
+        encoded: columns latent and those of features of inner layers, of the same images.
     """
     regions = fitted.regions
     test_images = real_candidates(
         table,
         latent_matrix(encoded),
-        middle_matrix(encoded),
+        inner_matrices(encoded),
         run.encoder.image,
         regions.detail,
         run.limits,

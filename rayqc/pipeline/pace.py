@@ -90,7 +90,8 @@ class Pace:
         self._config, self._image, self._references = config, image, references
         self._limits = limits_of(config.image)
         self._classes = classes
-        self._seen: bool = ENCODERS[config.encoder.kind].saw_references
+        kind: EncoderKind = ENCODERS[config.encoder.kind]
+        self._seen, self._inner = kind.saw_references, kind.inner
 
     @cached_property
     def _images_NHWC(self) -> np.ndarray:
@@ -168,7 +169,7 @@ class Pace:
     def _network_step(self) -> float:
         """A step of the network that is a view of the label's score."""
         regions, channels = self._config.regions, self._image.channels
-        settings = settings_of_scores(regions, channels, self._seen).scorer
+        settings = settings_of_scores(regions, channels, self._seen, self._inner).scorer
         return self._step(network_training(self._image.size, settings))
 
     @property

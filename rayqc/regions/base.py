@@ -1,11 +1,11 @@
 """Regions: one per class, fitted on references, asked for verdicts on candidates.
 
-Shape suffixes: N images, H W C pixels, D latent, M middle features, K classes.
+Shape suffixes: N images, H W C pixels, D latent, F features, K classes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -34,8 +34,9 @@ class Candidates:
     detail_NTS: np.ndarray | None = None
     """(N, T, S) float32, statistics of T tiles at the images' own size (`images.detail`); None
     where the regions do not look at them."""
-    middle_NM: np.ndarray | None = None
-    """(N, M) float32, features of the encoder's middle layer; None where it gives none."""
+    inner: Mapping[str, np.ndarray] = field(default_factory=dict)
+    """(N, F) float32 features of the encoder's inner layers, by name (`models.latent`); empty where
+    it gives none."""
 
     def __getitem__(self, rows: Any) -> Candidates:
         return Candidates(
@@ -43,7 +44,7 @@ class Candidates:
             latent_ND=self.latent_ND[rows],
             label_N=self.label_N[rows],
             detail_NTS=None if self.detail_NTS is None else self.detail_NTS[rows],
-            middle_NM=None if self.middle_NM is None else self.middle_NM[rows],
+            inner={name: value_NF[rows] for name, value_NF in self.inner.items()},
         )
 
     def __len__(self) -> int:
@@ -51,13 +52,13 @@ class Candidates:
 
     def blank(self) -> Candidates:
         """As many candidates of the same labels, all zero."""
-        detail_NTS, middle_NM = self.detail_NTS, self.middle_NM
+        detail_NTS = self.detail_NTS
         return Candidates(
             images_NHWC=np.zeros_like(self.images_NHWC),
             latent_ND=np.zeros_like(self.latent_ND),
             label_N=self.label_N,
             detail_NTS=None if detail_NTS is None else np.zeros_like(detail_NTS),
-            middle_NM=None if middle_NM is None else np.zeros_like(middle_NM),
+            inner={name: np.zeros_like(value_NF) for name, value_NF in self.inner.items()},
         )
 
 

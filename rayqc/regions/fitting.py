@@ -5,12 +5,14 @@ Shape suffixes: N references, K classes.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
+
 import numpy as np
 
 from rayqc.config.base import PromiseAsked
 from rayqc.config.regions import Regions
 from rayqc.config.settings_from import settings_from
-from rayqc.errors import TooFewReferencesError
+from rayqc.errors import ConfigError, TooFewReferencesError
 from rayqc.images.detail import Detail
 from rayqc.kinds import PROMISES
 from rayqc.regions.base import Candidates
@@ -20,6 +22,8 @@ from rayqc.regions.scorer_tasks import RunTasks
 from rayqc.regions.scores.detail import NAME as DETAIL
 from rayqc.regions.separation import separation
 from rayqc.regions.views.base import ScorerSettings
+from rayqc.regions.views.latent import NAME as LATENT
+from rayqc.regions.views.places import NAME as PLACES
 
 OWN_VIEWS = ("edges", "patches", "network")
 """The default views that look at the image alone, not at its latent."""
@@ -28,17 +32,44 @@ SPLIT_FROM = 50
 """With at least this many references in every class, `auto` chooses the promise `split`."""
 
 
-def settings_of(regions: Regions, channels: int, seen: bool) -> CalibrationSettings:
+def views_of(asked: Sequence[str] | None, seen: bool, inner: Collection[str]) -> tuple[str, ...]:
+    """Names of the label's views: those asked for, or those that an encoder has.
+
+    Args:
+        asked: the setting `regions.views`.
+        seen: as for `settings_of`.
+        inner: as for `settings_of`.
+
+    Raises:
+        ConfigError: a view is asked for that needs features which the encoder does not give.
+    """
+    if asked is None:
+        places = (PLACES,) if PLACES in inner else ()
+        return OWN_VIEWS if seen else (*OWN_VIEWS, LATENT, *places)
+    if PLACES in asked and (seen or PLACES not in inner):
+        raise ConfigError(
+            "regions.views: places needs an encoder whose inner layers are seen: one of kind "
+            "pretrained or timm, made by this version (rayqc train RUN --redo makes it anew)"
+        )
+    return tuple(asked)
+
+
+def settings_of(
+    regions: Regions, channels: int, seen: bool, inner: Collection[str] = ()
+) -> CalibrationSettings:
     """How to calibrate, from a configuration's section `regions`.
 
     Args:
         regions: the section.
         channels: C of the images.
         seen: true if the encoder was trained on the references; `latent` is no default view then.
+        inner: names of the features of inner layers that the encoder gives.
+
+    Raises:
+        ConfigError: as `views_of`.
     """
-    views = regions.views or (OWN_VIEWS if seen else (*OWN_VIEWS, "latent"))
     scorer = ScorerSettings(
-        views=tuple(views),
+        views=views_of(regions.views, seen, inner),
         augment=regions.augment == "affine",
         flip=channels == 3 if regions.flip is None else regions.flip,
         scores=tuple(regions.scores or ()),
@@ -108,7 +139,7 @@ def fit_calibrated(
             "regions.kind: sphere takes one"
         )
     scorer = settings.scorer
-    promise = choose_promise(settings.promise, label_N, "latent" in scorer.views and scorer.seen)
+    promise = choose_promise(settings.promise, label_N, LATENT in scorer.views and scorer.seen)
     kind: PromiseKind = PROMISES[promise]
     fit = kind.fit(label_N, len(classes), settings, seed, run)
     scores = fit.calibration.label_M.size

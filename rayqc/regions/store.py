@@ -15,7 +15,7 @@ ARRAYS = "regions.safetensors"
 FACTS = "regions.json"
 MEND = "run `rayqc fit` again with --redo"
 FITTED = Artefact(
-    arrays=ARRAYS, record=FACTS, format_version=5, digest_key="regions_digest", mend=MEND
+    arrays=ARRAYS, record=FACTS, format_version=6, digest_key="regions_digest", mend=MEND
 )
 
 

@@ -232,13 +232,13 @@ class FilterWorker:
             known_error or decode_error
             for known_error, decode_error in zip(known_N, errors, strict=True)
         ]
-        latent_ND, middle_NM = self.encoder.split(np.concatenate(features))
+        latent_ND, inner = self.encoder.split(np.concatenate(features))
         candidates = Candidates(
             images_NHWC=np.concatenate(images),
             latent_ND=latent_ND,
             label_N=label_N,
             detail_NTS=np.concatenate(details) if details else None,
-            middle_NM=middle_NM,
+            inner=inner,
         )
         return candidates, error_N
 

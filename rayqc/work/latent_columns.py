@@ -1,9 +1,11 @@
-"""Columns of latents and middle features in tables of encoded images.
+"""Columns of latents and of features of inner layers, in tables of encoded images.
 
-Shape suffixes: N images, D latent, M middle features.
+Shape suffixes: N images, D latent, F features.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +13,8 @@ import pyarrow.compute as pc
 
 from rayqc.schema import LATENT
 
-MIDDLE = "middle"
+INNER = "inner."
+"""Begins the name of a column of features of an inner layer; the features' name follows."""
 LARGEST_HALF = 65504.0
 """The largest number of float16."""
 
@@ -37,9 +40,15 @@ def given_latents(table: pa.Table) -> np.ndarray | None:
     return latent_matrix(table) if LATENT in table.column_names else None
 
 
-def middle_matrix(table: pa.Table) -> np.ndarray | None:
-    """(N, M) float32 of a table's column `middle`; None where there is none."""
-    return _matrix(table, MIDDLE) if MIDDLE in table.column_names else None
+def inner_columns(inner: Mapping[str, np.ndarray]) -> dict[str, pa.Array]:
+    """Columns of features of inner layers, by name of the column; see `inner_matrices`."""
+    return {INNER + name: vectors(value_NF) for name, value_NF in inner.items()}
+
+
+def inner_matrices(table: pa.Table) -> dict[str, np.ndarray]:
+    """(N, F) float32 of each of a table's columns of features of inner layers, by their names."""
+    names = [name for name in table.column_names if name.startswith(INNER)]
+    return {name.removeprefix(INNER): _matrix(table, name) for name in names}
 
 
 def _matrix(table: pa.Table, name: str) -> np.ndarray:

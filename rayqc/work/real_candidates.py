@@ -1,9 +1,11 @@
 """Real images as regions take them: pixels in the run's size, latents, and detail.
 
-Shape suffixes: N images, D latent, M middle features, T tiles, S statistics.
+Shape suffixes: N images, D latent, F features, T tiles, S statistics.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import numpy as np
 import pyarrow as pa
@@ -24,7 +26,7 @@ BATCH = 64
 def real_candidates(
     table: pa.Table,
     latent_ND: np.ndarray,
-    middle_NM: np.ndarray | None,
+    inner: Mapping[str, np.ndarray],
     image: ImageShape,
     detail: Detail | None,
     limits: Limits,
@@ -34,7 +36,7 @@ def real_candidates(
     Args:
         table: columns id, label and image.
         latent_ND: (N, D) float32, in the table's order.
-        middle_NM: (N, M) float32, in the table's order; None where the encoder gives none.
+        inner: (N, F) float32 features of inner layers, by name, in the table's order.
         image: the run's size and channels.
         detail: how detail is looked at; None where it is not.
 
@@ -56,7 +58,7 @@ def real_candidates(
         latent_ND=latent_ND,
         label_N=np.asarray(table["label"]),
         detail_NTS=np.concatenate(details) if details else None,
-        middle_NM=middle_NM,
+        inner=inner,
     )
 
 

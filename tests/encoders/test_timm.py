@@ -200,43 +200,62 @@ def test_weights_of_another_size_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "module", "width"),
+    ("name", "modules", "widths"),
     [
-        ("tf_efficientnet_lite0", "blocks.3", 80),
-        ("resnet10t", "layer2", 128),
-        ("vit_tiny_patch16_224", "blocks.5", 192),
-        ("convnext_atto", "stages.1", 80),
-        ("swin_tiny_patch4_window7_224", "layers.1", 192),
+        ("tf_efficientnet_lite0", ("blocks.3", "blocks.4"), (80, 9 * 112)),
+        ("resnet10t", ("layer2", "layer3"), (128, 9 * 256)),
+        ("vit_tiny_patch16_224", ("blocks.5", "blocks.8"), (192, 9 * 192)),
+        ("convnext_atto", ("stages.1", "stages.2"), (80, 9 * 160)),
+        ("swin_tiny_patch4_window7_224", ("layers.1", "layers.2"), (192, 9 * 384)),
     ],
 )
-def test_the_middle_features_are_those_half_way_through_a_network(name, module, width):
+def test_inner_features_are_those_half_and_three_quarters_through_a_network(name, modules, widths):
     """Whatever kind of network it is: channels first, channels last, or tokens."""
     torch.manual_seed(0)
     made = _made(name, timm.create_model(name, num_classes=0))
-    assert made.shape["middle"] == module
-    assert made.network.middle_dim == width
+    assert (made.shape["middle"], made.shape["places"]) == modules
+    assert made.network.inner_dims == dict(zip(("middle", "places"), widths, strict=True))
     size = made.shape["size"]
     images = np.random.default_rng(0).integers(0, 256, (3, size, size, 3), dtype=np.uint8)
     encoder = LatentEncoder(made.network, 2)
-    latent_ND, middle_NM = encoder.split(encoder.encode_all(images))
+    latent_ND, inner = encoder.split(encoder.encode_all(images))
     np.testing.assert_array_equal(latent_ND, encoder.encode(images))
-    assert middle_NM.shape == (3, width)
-    spread = middle_NM.std(0)
-    assert np.isfinite(middle_NM).all() and spread.max() > 1e-4
+    assert list(inner) == ["middle", "places"]
+    for values, width in zip(inner.values(), widths, strict=True):
+        assert values.shape == (3, width)
+        assert np.isfinite(values).all() and values.std(0).max() > 1e-4
     again = build_of(made)
-    assert again.middle_dim == width
+    assert again.inner_dims == made.network.inner_dims
+
+
+@pytest.mark.parametrize("name", ["tf_efficientnet_lite0", "vit_tiny_patch16_224"])
+def test_places_lie_where_they_are_in_the_image(name):
+    """A change in one corner changes the features of that place most, of every kind of network."""
+    torch.manual_seed(0)
+    network = _made(name, timm.create_model(name, num_classes=0)).network.eval()
+    size = network.size
+    x = torch.rand(1, 3, size, size)
+    changed = x.clone()
+    changed[..., -size // 4 :, : size // 4] = 0
+    with torch.inference_mode():
+        before, after = (network.latent_and_inner(each) for each in (x, changed))
+    difference = (after - before)[0, -network.inner_dims["places"] :].abs()
+    assert int(difference.view(-1, 9).mean(0).argmax()) == 6  # row 2, column 0
 
 
 def build_of(made):
     return KIND.build(made.shape)
 
 
-def test_an_encoder_saved_without_a_middle_gives_none(installed):
-    shape = {key: value for key, value in installed.shape.items() if key != "middle"}
+def test_an_encoder_saved_without_inner_layers_gives_no_features_of_them(installed):
+    inner = ("middle", "places")
+    shape = {key: value for key, value in installed.shape.items() if key not in inner}
     network = KIND_INSTALLED.build(shape)
-    assert network.middle_dim == 0
+    assert network.inner_dims == {}
     encoder = LatentEncoder(network, 2)
     images = np.zeros((2, 260, 260, 3), np.uint8)
-    latent_ND, middle_NM = encoder.split(encoder.encode_all(images))
+    latent_ND, found = encoder.split(encoder.encode_all(images))
     assert latent_ND.shape == (2, 1280)
-    assert middle_NM is None
+    assert found == {}
+    before = KIND_INSTALLED.build({**shape, "middle": "blocks.3"})
+    assert list(before.inner_dims) == ["middle"]

@@ -7,7 +7,10 @@ import pytest
 from scipy.stats import t as student
 from sklearn.covariance import LedoitWolf
 
+from rayqc.config.regions import Regions
+from rayqc.errors import ConfigError
 from rayqc.regions.base import Candidates
+from rayqc.regions.fitting import settings_of
 from rayqc.regions.joint import Odds, RawScores, combine, fit_join
 from rayqc.regions.scores.base import MOST_ODDS
 from rayqc.regions.scores.detail import fit_detail, restore_detail
@@ -331,7 +334,7 @@ def with_middle(candidates, rng, shift=0.0):
     """The same, with six middle features: they know the class, and one counts in tenths."""
     middle = rng.normal(size=(len(candidates), 6)) + candidates.label_N[:, None] * 5
     middle[:, 2] = (middle[:, 2] + shift) / 10
-    return dataclasses.replace(candidates, middle_NM=middle.astype(np.float32))
+    return dataclasses.replace(candidates, inner={"middle": middle.astype(np.float32)})
 
 
 def test_texture_measures_each_feature_in_its_own_spread(rng):
@@ -357,5 +360,68 @@ def test_texture_is_left_out_where_the_encoder_has_no_middle(rng):
     one = fit_texture(known[known.label_N == 0], 2, ScorerSettings(seen=False), seed=0)
     assert np.isfinite(one.raw(known)["distance_N"]).all()
     blank = known.blank()
-    assert not blank.middle_NM.any()
-    assert blank.middle_NM.shape == known.middle_NM.shape
+    assert not blank.inner["middle"].any()
+    assert blank.inner["middle"].shape == known.inner["middle"].shape
+
+
+def test_texture_sees_what_differs_where_a_class_hardly_differs(rng):
+    """Two channels go together in every class: that one of them goes alone is seen."""
+
+    def together(count, apart=0.0):
+        first = rng.normal(size=count)
+        second = first + rng.normal(0, 0.05, count) + apart * rng.choice([-1, 1], count)
+        images = shapes(count, rng)
+        inner = {"middle": np.stack([first, second], axis=1).astype(np.float32)}
+        return dataclasses.replace(images, inner=inner)
+
+    score = fit_texture(together(60), 2, ScorerSettings(seen=False), seed=0)
+    found, far = (score.raw(together(200, apart))["distance_N"] for apart in (0.0, 0.7))
+    assert auroc(found, far) > 0.95
+
+
+def test_texture_of_one_reference_a_class_still_tells_far_from_near(rng):
+    images = shapes(60, rng)
+    pair = np.array([np.flatnonzero(images.label_N == k)[0] for k in (0, 1)])
+    known = with_middle(images[pair], rng)
+    score = fit_texture(known, 2, ScorerSettings(seen=False), seed=0)
+    near, far = (with_middle(images, rng, shift) for shift in (0.0, 100.0))
+    found = [score.raw(part)["distance_N"] for part in (near, far)]
+    assert all(np.isfinite(part).all() for part in found)
+    assert np.median(found[1]) > np.median(found[0])
+
+
+def with_places(candidates, rng):
+    """The same, with a hundred features of which three know the class."""
+    values = rng.normal(size=(len(candidates), 100))
+    values[:, :3] += 4 * candidates.label_N[:, None]
+    return dataclasses.replace(candidates, inner={"places": values.astype(np.float32)})
+
+
+def test_the_view_places_tells_classes_by_features_of_an_inner_layer(rng):
+    settings = ScorerSettings(views=("places",), seen=False)
+    known, fresh = (with_places(shapes(60, rng), rng) for _ in range(2))
+    score = fit_label(known, 2, settings, seed=0)
+    own_N = log_odds(score.log_probability(fresh)[:, 0], fresh.label_N)
+    wrong_N = log_odds(score.log_probability(fresh)[:, 0], 1 - fresh.label_N)
+    assert auroc(own_N, wrong_N) > 0.95
+    restored = restore_label(score.arrays(), 2, 1)
+    np.testing.assert_array_equal(restored.log_probability(fresh), score.log_probability(fresh))
+    with pytest.raises(ValueError, match="without features of places"):
+        score.log_probability(shapes(3, rng))
+
+
+def test_places_is_a_view_where_the_encoder_gives_them_alone():
+    own = ("edges", "patches", "network")
+    assert settings_of(Regions(), 3, False, ["middle", "places"]).scorer.views == (
+        *own,
+        "latent",
+        "places",
+    )
+    assert settings_of(Regions(), 3, False).scorer.views == (*own, "latent")
+    # An encoder that was trained on the references has seen them, inside as well.
+    assert settings_of(Regions(), 3, True, ["places"]).scorer.views == own
+    assert settings_of(Regions(views=["edges"]), 3, False, ["places"]).scorer.views == ("edges",)
+    asked = Regions(views=["edges", "places"])
+    assert settings_of(asked, 3, False, ["places"]).scorer.views == ("edges", "places")
+    with pytest.raises(ConfigError, match="places needs an encoder whose inner layers"):
+        settings_of(asked, 3, False)

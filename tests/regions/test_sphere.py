@@ -165,7 +165,7 @@ def test_regions_of_another_encoder_version_or_shape_are_refused(kept):
     for change, message in (
         (
             {"format_version": 7},
-            "format version 7, this rayqc reads sphere, sphere_loo, calibrated of 5",
+            "format version 7, this rayqc reads sphere, sphere_loo, calibrated of 6",
         ),
         ({"kind": "cube"}, "holds cube regions"),
         ({"regions_digest": "beef"}, "damaged or swapped"),

@@ -34,7 +34,8 @@ def fit_regions(
     seed: int,
 ) -> dict[str, Regions]:
     """The paper's spheres and calibrated regions, on the same latents."""
-    settings = settings_of(wanted, references.images_NHWC.shape[3], look.saw_references)
+    channels = references.images_NHWC.shape[3]
+    settings = settings_of(wanted, channels, look.saw_references, references.inner)
     run_tasks = in_turn(references, len(classes), settings.scorer, seed)
     calibrated, _ = fit_calibrated(references, classes, settings, seed, "", run_tasks)
     return {

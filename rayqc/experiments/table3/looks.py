@@ -84,12 +84,12 @@ def _see(encoder: LatentEncoder, size: int, images: Images) -> Candidates:
         encoder.encode_all(resized(images.images_NHWC[start : start + MICRO_BATCH], size))
         for start in range(0, images.label_N.size, MICRO_BATCH)
     ]
-    latent_ND, middle_NM = encoder.split(np.concatenate(parts))
+    latent_ND, inner = encoder.split(np.concatenate(parts))
     return Candidates(
         images_NHWC=images.images_NHWC,
         latent_ND=latent_ND,
         label_N=images.label_N,
-        middle_NM=middle_NM,
+        inner=inner,
     )
 
 

@@ -33,7 +33,7 @@ def work(run: Run) -> FitResult:
     from rayqc.regions.sphere import expected_coverage
     from rayqc.schema import LATENT
     from rayqc.storage import write_table
-    from rayqc.work.latent_columns import MIDDLE
+    from rayqc.work.latent_columns import INNER
 
     config, encoder, references = run.config, run.encoder, run.references
     refuse_collapse(encoder.record, config.encoder.allow_collapse)
@@ -44,8 +44,8 @@ def work(run: Run) -> FitResult:
     tables = [references] if test is None else [references, test]
     latents, *rest = encode_images(tables, run.model, encoder.input, config, run.progress, "encode")
     write_table(run.folder, REFERENCES, latents)
-    for name in (LATENT, MIDDLE):
-        if name in latents.column_names and name not in references.column_names:
+    for name in latents.column_names:
+        if name.startswith((LATENT, INNER)) and name not in references.column_names:
             references = references.append_column(name, latents[name])
     fit = fit_regions(
         references,

@@ -11,6 +11,7 @@ from rayqc.pipeline.stage import Stage
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from rayqc.encoders.base import EncoderKind
     from rayqc.images.look import ImageShape
     from rayqc.pipeline.outlook import Expected, Outlook
     from rayqc.pipeline.run import Run
@@ -25,16 +26,20 @@ def work(run: Run) -> EncoderRecord:
     """Draw the references, try the generators that can be tried, and train the encoder."""
     from rayqc.distributed.train_encoder import train_encoder
     from rayqc.encoders.vae import refuse_collapse
+    from rayqc.kinds import ENCODERS
     from rayqc.pipeline.environment import environment
     from rayqc.pipeline.leaks import know_images
     from rayqc.pipeline.levels import choose_levels
     from rayqc.pipeline.run import REFERENCES
+    from rayqc.regions.fitting import views_of
     from rayqc.schema import class_names
     from rayqc.sources import open_source
     from rayqc.sources.select import select_references
     from rayqc.storage import write_json, write_table
 
     config = run.config
+    kind: EncoderKind = ENCODERS[config.encoder.kind]
+    views_of(config.regions.views, kind.saw_references, kind.inner)  # refused before hours of work
     write_json(run.folder, "env.json", environment())
     source = open_source(config.references)
     reference_settings = config.references

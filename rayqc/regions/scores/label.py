@@ -25,6 +25,7 @@ from rayqc.regions.views.base import (
     FittedView,
     HeadView,
     ScorerSettings,
+    ViewBatch,
     ViewKind,
     ViewTask,
 )
@@ -66,8 +67,12 @@ class LabelScore:
             batch = candidates[start : start + BATCH]
             # Copied: arrays from Ray or Arrow are read-only, and `from_numpy` warns about those.
             x_NCHW = pixels_to_input(torch.tensor(batch.images_NHWC))
-            latent_ND = torch.tensor(batch.latent_ND)
-            by_view = [view.log_probability(x_NCHW, latent_ND) for view in self.views.values()]
+            looked_at = ViewBatch(
+                x_NCHW=x_NCHW,
+                latent_ND=torch.tensor(batch.latent_ND),
+                inner={name: torch.tensor(value_NF) for name, value_NF in batch.inner.items()},
+            )
+            by_view = [view.log_probability(looked_at) for view in self.views.values()]
             found_NVK[start : start + BATCH] = torch.stack(by_view, dim=1).numpy()
         return found_NVK
 
@@ -116,6 +121,7 @@ def fit_label(
     task = ViewTask(
         images_NHWC=references.images_NHWC,
         latent_ND=references.latent_ND,
+        inner=references.inner,
         label_N=references.label_N,
         classes=classes,
         settings=settings,

@@ -3,8 +3,8 @@
 Half way through a network that was trained elsewhere, the mean of each channel says what surfaces,
 colours and edges an image is made of, and not yet what it shows: a negative, another hue and
 noise lie far away there, which at the network's end are forgotten. The distance is that of
-`nearness`, after each channel is divided by its spread within a class. It is left out for
-encoders without a middle layer (`LatentNetwork.middle_dim`).
+`nearness`, where directions in which images of a class differ much count little. It is left out
+for encoders that show no inner layer (`LatentNetwork.inner_dims`).
 
 Shape suffixes: N images, M middle features, K classes, R references.
 """
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rayqc.models.latent import MIDDLE
 from rayqc.regions.base import Candidates
 from rayqc.regions.own_references import OwnReferences, own_references
 from rayqc.regions.scores.base import FEATURES, RawScore, ScoreKind
@@ -25,7 +26,7 @@ from rayqc.regions.scores.distance_scale import (
 )
 from rayqc.regions.views.base import ScorerSettings
 
-LEAST_SPREAD = 0.1
+LEAST_SPREAD = 0.02
 """Added to each channel's spread, as a share of that of all channels together."""
 
 
@@ -34,15 +35,15 @@ class TextureScore:
     """The references' middle features, and the spread that each is measured in."""
 
     references: OwnReferences
-    """Their values are divided by `spread_M`."""
-    spread_M: np.ndarray
-    """(M,) float32."""
+    """Their values are multiplied by `whitening_MM`."""
+    whitening_MM: np.ndarray
+    """(M, M) float32."""
 
     def raw(self, candidates: Candidates) -> RawScore:
         """See `FittedScore.raw`. One array: the (N,) float64 distances, no unit."""
-        if candidates.middle_NM is None:
+        if MIDDLE not in candidates.inner:
             raise ValueError("the candidates come without middle features, and the regions ask")
-        value_NM = candidates.middle_NM / self.spread_M
+        value_NM = candidates.inner[MIDDLE] @ self.whitening_MM
         return {DISTANCE: self.references.distance(value_NM, candidates.label_N)}
 
     def arrays(self) -> dict[str, np.ndarray]:
@@ -50,7 +51,7 @@ class TextureScore:
         return {
             "middle_RM": self.references.value_RD,
             "label_R": self.references.label_R,
-            "spread_M": self.spread_M,
+            "whitening_MM": self.whitening_MM,
         }
 
 
@@ -65,24 +66,40 @@ def fit_texture(
         settings: say whether the encoder was trained on them: then there is no such score, either.
         seed: not used.
     """
-    middle_NM, label_N = references.middle_NM, references.label_N
-    if middle_NM is None or settings.seen:
+    if MIDDLE not in references.inner or settings.seen:
         return None
+    middle_NM, label_N = references.inner[MIDDLE], references.label_N
+    whitening_MM = _whitening(middle_NM, label_N, classes)
+    kept = own_references(middle_NM @ whitening_MM, label_N, classes)
+    return TextureScore(references=kept, whitening_MM=whitening_MM)
+
+
+def _whitening(value_NM: np.ndarray, label_N: np.ndarray, classes: int) -> np.ndarray:
+    """(M, M) float32: values times it have a spread of about 1 / sqrt(M) in every direction.
+
+    That is their spread within a class, by the Ledoit-Wolf covariance (2004, by scikit-learn) of
+    each channel's deviations in units of its own spread. A distance then is in mean deviations,
+    whatever the number of channels.
+    """
+    from sklearn.covariance import ledoit_wolf  # noqa: PLC0415  (slow, and only fit needs it)
+
     count_K = np.maximum(np.bincount(label_N, minlength=classes), 1)
-    sum_KM = np.zeros((classes, middle_NM.shape[1]))
-    np.add.at(sum_KM, label_N, middle_NM)
-    deviation_NM = middle_NM - (sum_KM / count_K[:, None])[label_N]
-    spread_M = deviation_NM.std(0) + LEAST_SPREAD * deviation_NM.std()
-    # A distance then is in mean deviations, whatever the number of channels.
-    spread_M = np.maximum(spread_M * np.sqrt(len(spread_M)), 1e-6).astype(np.float32)
-    kept = own_references(middle_NM / spread_M, label_N, classes)
-    return TextureScore(references=kept, spread_M=spread_M)
+    sum_KM = np.zeros((classes, value_NM.shape[1]))
+    np.add.at(sum_KM, label_N, value_NM)
+    deviation_NM = value_NM - (sum_KM / count_K[:, None])[label_N]
+    spread_M = np.maximum(deviation_NM.std(0) + LEAST_SPREAD * deviation_NM.std(), 1e-6)
+    covariance_MM, _ = ledoit_wolf(deviation_NM / spread_M, assume_centered=True)
+    variance_M, direction_MM = np.linalg.eigh(covariance_MM)
+    # Of one image a class there are no deviations, and so no directions of more or less spread.
+    length_M = np.sqrt(np.maximum(variance_M, 1e-12)) if deviation_NM.any() else 1.0
+    whitening_MM = direction_MM / length_M / np.sqrt(spread_M.size)
+    return np.asarray(whitening_MM / spread_M[:, None], np.float32)
 
 
 def restore_texture(arrays: dict[str, np.ndarray], classes: int, channels: int) -> TextureScore:
     """A score from what `TextureScore.arrays` returned; `classes` and `channels` are not used."""
     references = OwnReferences(value_RD=arrays["middle_RM"], label_R=arrays["label_R"])
-    return TextureScore(references=references, spread_M=arrays["spread_M"])
+    return TextureScore(references=references, whitening_MM=arrays["whitening_MM"])
 
 
 KIND = ScoreKind(

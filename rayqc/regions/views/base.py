@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -43,6 +43,18 @@ class ScorerSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ViewBatch:
+    """N images as views look at them."""
+
+    x_NCHW: Tensor
+    """(N, C, H, W) float32 pixels in [0, 1], in the run's size."""
+    latent_ND: Tensor
+    """(N, D) float32, the encoder's latents."""
+    inner: Mapping[str, Tensor]
+    """(N, F) float32 features of the encoder's inner layers, by name."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ViewTask:
     """The N references that a view is trained on."""
 
@@ -50,6 +62,8 @@ class ViewTask:
     """(N, H, W, C) uint8."""
     latent_ND: np.ndarray
     """(N, D) float32."""
+    inner: Mapping[str, np.ndarray]
+    """(N, F) float32 features of the encoder's inner layers, by name."""
     label_N: np.ndarray
     """(N,) int64 in [0, classes)."""
     classes: int
@@ -95,16 +109,8 @@ class ViewTask:
 class FittedView(Protocol):
     """A trained view."""
 
-    def log_probability(self, x_NCHW: Tensor, latent_ND: Tensor) -> Tensor:
-        """Log-probability of each class, in nats.
-
-        Args:
-            x_NCHW: (N, C, H, W) float pixels in [0, 1].
-            latent_ND: (N, D) float, the encoder's latents of the same images.
-
-        Returns:
-            (N, K) float.
-        """
+    def log_probability(self, batch: ViewBatch) -> Tensor:
+        """(N, K) float, the log-probability of each class, in nats."""
         ...
 
     def arrays(self) -> dict[str, np.ndarray]:
@@ -121,12 +127,12 @@ class HeadView(ABC):
     head: SoftmaxHead
 
     @abstractmethod
-    def features(self, x_NCHW: Tensor, latent_ND: Tensor) -> Tensor:
-        """(N, F) features of images; arguments as for `FittedView.log_probability`."""
+    def features(self, batch: ViewBatch) -> Tensor:
+        """(N, F) features of images."""
 
-    def log_probability(self, x_NCHW: Tensor, latent_ND: Tensor) -> Tensor:
+    def log_probability(self, batch: ViewBatch) -> Tensor:
         """See `FittedView.log_probability`."""
-        return F.log_softmax(self.head(self.features(x_NCHW, latent_ND)), dim=1)
+        return F.log_softmax(self.head(self.features(batch)), dim=1)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """See `FittedView.arrays`."""

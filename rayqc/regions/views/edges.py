@@ -11,7 +11,7 @@ import numpy as np
 from torch import Tensor
 
 from rayqc.models.features import edge_histograms
-from rayqc.regions.views.base import HeadView, ViewKind, ViewTask, restore_head
+from rayqc.regions.views.base import HeadView, ViewBatch, ViewKind, ViewTask, restore_head
 
 NAME = "edges"
 
@@ -22,9 +22,9 @@ class EdgesView(HeadView):
 
     name: str = NAME
 
-    def features(self, x_NCHW: Tensor, latent_ND: Tensor) -> Tensor:
+    def features(self, batch: ViewBatch) -> Tensor:
         """See `HeadView.features`."""
-        return edge_histograms(x_NCHW)
+        return edge_histograms(batch.x_NCHW)
 
 
 def learn(task: ViewTask) -> EdgesView:

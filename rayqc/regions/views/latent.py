@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rayqc.regions.views.base import HeadView, ViewKind, ViewTask, restore_head
+from rayqc.regions.views.base import HeadView, ViewBatch, ViewKind, ViewTask, restore_head
 from rayqc.training.softmax import train_softmax
 
 NAME = "latent"
@@ -23,9 +23,9 @@ class LatentView(HeadView):
 
     name: str = NAME
 
-    def features(self, x_NCHW: Tensor, latent_ND: Tensor) -> Tensor:
+    def features(self, batch: ViewBatch) -> Tensor:
         """See `HeadView.features`."""
-        return latent_ND
+        return batch.latent_ND
 
 
 def learn(task: ViewTask) -> LatentView:

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from rayqc.models.classifier import Classifier, fold
-from rayqc.regions.views.base import ScorerSettings, ViewKind, ViewTask
+from rayqc.regions.views.base import ScorerSettings, ViewBatch, ViewKind, ViewTask
 from rayqc.storage.artefact import prefixed, under
 from rayqc.training.classifier import ClassifierSettings, train_classifier
 
@@ -34,9 +34,9 @@ class NetworkView:
 
     network: Classifier
 
-    def log_probability(self, x_NCHW: Tensor, latent_ND: Tensor) -> Tensor:
+    def log_probability(self, batch: ViewBatch) -> Tensor:
         """See `FittedView.log_probability`."""
-        return F.log_softmax(self.network(x_NCHW), dim=1)
+        return F.log_softmax(self.network(batch.x_NCHW), dim=1)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """See `FittedView.arrays`."""

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from rayqc.models.features import PatchFeatures, learn_patches
-from rayqc.regions.views.base import HeadView, ViewKind, ViewTask, restore_head
+from rayqc.regions.views.base import HeadView, ViewBatch, ViewKind, ViewTask, restore_head
 from rayqc.storage.artefact import prefixed, under
 
 NAME = "patches"
@@ -27,9 +27,9 @@ class PatchesView(HeadView):
     patches: PatchFeatures
     name: str = NAME
 
-    def features(self, x_NCHW: Tensor, latent_ND: Tensor) -> Tensor:
+    def features(self, batch: ViewBatch) -> Tensor:
         """See `HeadView.features`."""
-        response: Tensor = self.patches(x_NCHW)
+        response: Tensor = self.patches(batch.x_NCHW)
         return response
 
     def arrays(self) -> dict[str, np.ndarray]:
