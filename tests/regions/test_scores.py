@@ -16,6 +16,7 @@ from rayqc.regions.scores.base import MOST_ODDS
 from rayqc.regions.scores.detail import fit_detail, restore_detail
 from rayqc.regions.scores.distance_scale import EVEN_NATS, FREEDOM
 from rayqc.regions.scores.label import (
+    LEAST_SHRINKAGE,
     LEAST_WEIGHT,
     PENALTY,
     fit_label,
@@ -23,6 +24,7 @@ from rayqc.regions.scores.label import (
     log_odds,
     restore_label,
     restore_label_scale,
+    shrinkage_of,
     softened,
 )
 from rayqc.regions.scores.nearness import fit_nearness, restore_nearness
@@ -273,10 +275,41 @@ def test_good_labels_are_told_from_better_ones_in_a_pool_made_otherwise(rng):
     assert found > auroc(*straight) + 0.1
 
 
-def test_a_label_scale_written_without_a_softness_is_read_as_it_was(rng):
-    scale = fit_join(raw(rng, count=100), 4).scales["label"]
-    read = restore_label_scale({"offset": scale.offset}, scale.arrays())
-    assert read.softness == 1.0
+def test_a_label_scale_is_read_as_it_was_written(rng):
+    scores = raw(rng, count=100)
+    fitted = fit_join(scores, 4).scales["label"]
+    scale = dataclasses.replace(fitted, weight_V=np.array([2.0, 1.0, 0.5]), shrinkage=0.8)
+    read = restore_label_scale(scale.facts(), scale.arrays())
+    found, label_N = scores.by_score["label"], scores.label_N
+    np.testing.assert_array_equal(read.log_odds(found, label_N), scale.log_odds(found, label_N))
+    assert read.shrinkage == 0.8
+
+
+def test_what_few_images_tell_is_shrunk():
+    # Chi square is 2 * 100 * (log 2 - 0.2) = 98.6.
+    assert shrinkage_of(100, 0.2, 3) == pytest.approx(1 - 3 / 98.629, abs=1e-4)
+    assert shrinkage_of(100, 0.2, 3) > shrinkage_of(10, 0.2, 3) > shrinkage_of(10, 0.4, 3)
+    assert shrinkage_of(10, np.log(2), 3) == shrinkage_of(10, 0.9, 3) == LEAST_SHRINKAGE
+
+
+def test_a_label_that_tells_nothing_is_no_noise_beside_other_scores(rng):
+    """Of twenty references of two classes whose labels were guessed by three views."""
+
+    def guessed(count):
+        logit_NV = 2 * rng.normal(size=(count, 3))
+        both = np.stack([logit_NV, -logit_NV], axis=2) / 2
+        return {"log_probability_NVK": both - np.logaddexp(*np.moveaxis(both, 2, 0))[..., None]}
+
+    spreads = []
+    for _ in range(20):
+        scale = fit_label_scale(guessed(20), np.arange(20) % 2, 2)
+        believed = dataclasses.replace(scale, shrinkage=1.0)
+        fresh, label_N = guessed(200), np.arange(200) % 2
+        spreads.append(
+            [np.logaddexp(0, each.log_odds(fresh, label_N)).std() for each in (scale, believed)]
+        )
+    shrunk, straight = np.median(spreads, axis=0)
+    assert shrunk < straight / 2
 
 
 def test_one_odd_reference_hardly_moves_the_scale(rng):

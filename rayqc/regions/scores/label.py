@@ -3,15 +3,16 @@
 A softmax classifier is trained on each of several views of the augmented references. The scale adds
 up their log-probabilities, each view with a weight of 0 and more; the weights are those of a
 logistic regression that tells own labels from wrong ones on images that no classifier was trained
-on (Platt 1999; stacking, Wolpert 1992), so that a view which sees nothing has no say. The log odds
-are softened before they are added to those of other scores (`softened`).
+on (Platt 1999; stacking, Wolpert 1992), so that a view which sees nothing has no say. The evidence
+is softened (`softened`) and shrunk by what so few references can know (`shrinkage_of`) before it is
+joined with that of other scores.
 
 Shape suffixes: N images, H W C pixels, D latent, K classes, V views.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -40,6 +41,8 @@ MOST_WRONG = 9
 """Wrong labels that each reference is tried under, at most."""
 LEAST_SOFTNESS = 1.0
 """Nats; at 1 log odds stay as they are."""
+LEAST_SHRINKAGE = 0.01
+"""Where labels could not be told apart at all, images still have an order."""
 GENUINE_BELOW_EVEN = 2.0
 """Half of the genuine references have log odds of at most minus this many times the softness."""
 
@@ -152,8 +155,8 @@ def _label_score(classes: int, views: dict[str, FittedView]) -> LabelScore:
     return LabelScore(classes=classes, views=dict(ordered))
 
 
-def softened(odds_N: np.ndarray, softness: float) -> np.ndarray:
-    """The log odds whose evidence is softness * log(1 + exp(odds / softness)).
+def softened(odds_N: np.ndarray, softness: float, shrinkage: float = 1.0) -> np.ndarray:
+    """The log odds whose evidence is shrinkage * softness * log(1 + exp(odds / softness)).
 
     Far above even they stay as they are; far below they approach even. A pool may differ from the
     references all over, and the distances then speak up a little against every image of it. The
@@ -163,8 +166,9 @@ def softened(odds_N: np.ndarray, softness: float) -> np.ndarray:
     Args:
         odds_N: (N,) float64, nats.
         softness: nats, at least 1.
+        shrinkage: share of the evidence that is believed, see `shrinkage_of`.
     """
-    evidence_N = softness * np.logaddexp(0, odds_N / softness)
+    evidence_N = shrinkage * softness * np.logaddexp(0, odds_N / softness)
     return np.asarray(evidence_N + np.log(-np.expm1(-evidence_N)))
 
 
@@ -176,6 +180,8 @@ class LabelScale:
     """(V,) float64, no unit, `LEAST_WEIGHT` and more."""
     offset: float
     """Nats."""
+    shrinkage: float = 1.0
+    """Share of the evidence that is believed; see `shrinkage_of`."""
     softness: float = LEAST_SOFTNESS
     """Nats; see `softened`."""
 
@@ -187,19 +193,45 @@ class LabelScale:
     def log_odds(self, raw: RawScore, label_N: np.ndarray) -> np.ndarray:
         """See `Scale.log_odds`."""
         odds_N = log_odds(self.weighted(raw), label_N) + self.offset
-        return softened(np.clip(odds_N, -MOST_ODDS, MOST_ODDS), self.softness)
+        clipped_N = np.clip(odds_N, -MOST_ODDS, MOST_ODDS)
+        return softened(clipped_N, self.softness, self.shrinkage)
 
     def facts(self) -> dict[str, float]:
         """See `Scale.facts`."""
-        return {"offset": self.offset, "softness": self.softness}
+        return {
+            "offset": self.offset,
+            "shrinkage": self.shrinkage,
+            "softness": self.softness,
+        }
 
     def arrays(self) -> dict[str, np.ndarray]:
         """See `Scale.arrays`."""
         return {"weight_V": self.weight_V}
 
 
+def shrinkage_of(images: int, loss: float, weights: int) -> float:
+    """Share of fitted evidence that is to be believed of fresh images, 0.01 to 1.
+
+    Weights fitted on few images say more than they know. Their gain over even odds, as chi square,
+    is what they would have by chance, one for each weight, and what there is to tell
+    (van Houwelingen & le Cessie 1990, who shrink the log odds; shrunk evidence of a label that
+    tells nothing is 0, not log 2). Where classes cannot be told apart, the label's evidence would
+    be noise beside that of the other scores.
+
+    Args:
+        images: that the weights were fitted on, each under its own label and under wrong ones,
+            which are not independent of it and are not counted.
+        loss: mean over both of the negative log-likelihood, in nats; log(2) is chance.
+        weights: how many are in use; those at their bound are not free.
+    """
+    chi_square = 2 * images * (np.log(2) - loss)
+    return float(max(1 - weights / max(chi_square, 1e-9), LEAST_SHRINKAGE))
+
+
 def fit_label_scale(raw: RawScore, label_N: np.ndarray, classes: int) -> LabelScale:
     """Weights and offset that tell own labels from wrong ones, both sides weighing alike.
+
+    What they tell is softened, then shrunk.
 
     Args:
         raw: out-of-fold log-probabilities of N references.
@@ -239,17 +271,23 @@ def fit_label_scale(raw: RawScore, label_N: np.ndarray, classes: int) -> LabelSc
     bounds = [(LEAST_WEIGHT, None)] * views + [(None, None)]
     found = minimize(loss, start, jac=True, bounds=bounds, method="L-BFGS-B").x
     weight_V, offset = found[:-1], float(found[-1])
+    mean_loss = (loss(found)[0] - PENALTY * (weight_V**2).sum()) / 2
+    in_use = int((weight_V > 2 * LEAST_WEIGHT).sum())
     straight = LabelScale(weight_V=weight_V, offset=offset)
     genuine = -float(np.median(straight.log_odds(raw, label_N)))
     softness = max(genuine / GENUINE_BELOW_EVEN, LEAST_SOFTNESS)
-    return LabelScale(weight_V=weight_V, offset=offset, softness=softness)
+    shrinkage = shrinkage_of(label_N.size, mean_loss, in_use)
+    return replace(straight, shrinkage=shrinkage, softness=softness)
 
 
 def restore_label_scale(facts: dict[str, float], arrays: dict[str, np.ndarray]) -> LabelScale:
     """A scale from what `LabelScale.facts` and `LabelScale.arrays` returned."""
-    # The first regions of format 4 were written without a softness.
-    softness = facts.get("softness", LEAST_SOFTNESS)
-    return LabelScale(weight_V=arrays["weight_V"], offset=facts["offset"], softness=softness)
+    return LabelScale(
+        weight_V=arrays["weight_V"],
+        offset=facts["offset"],
+        shrinkage=facts["shrinkage"],
+        softness=facts["softness"],
+    )
 
 
 KIND = ScoreKind(
