@@ -89,8 +89,13 @@ def find_cues(
             images=omega_squared(of_images[name], label_N),
         )
         for name in of_references
-        if name in of_images and (np.ptp(of_references[name]) or np.ptp(of_images[name]))
+        if name in of_images and (_differs(of_references[name]) or _differs(of_images[name]))
     }
+
+
+def _differs(value_N: np.ndarray) -> bool:
+    """Are there values, and not all the same?"""
+    return value_N.size > 0 and bool(np.ptp(value_N))
 
 
 def omega_squared(value_N: np.ndarray, label_N: np.ndarray) -> float:
@@ -99,7 +104,7 @@ def omega_squared(value_N: np.ndarray, label_N: np.ndarray) -> float:
     count_K = np.bincount(label_N)
     classes, count = count_K.size, value_N.size
     # What is the same of all has no spread but of rounding.
-    if classes < 2 or count <= classes or not np.ptp(value_N):
+    if classes < 2 or count <= classes or not _differs(value_N):
         return 0.0
     mean_K = np.bincount(label_N, value_N) / count_K
     within = np.square(value_N - mean_K[label_N]).sum()

@@ -43,6 +43,15 @@ def test_classes_that_differ_in_brightness_in_the_pool_alone_are_told(rng):
     assert not both["brightness"].spurious
 
 
+def test_where_nothing_was_accepted_there_are_no_cues_of_it(rng):
+    label_R, none_N = np.repeat([0, 1], 10), np.zeros(0, np.int64)
+    references = of_colours(rng.normal(120, 20, (20, 3)), np.full((20, 2), 64))
+    nothing = of_colours(np.zeros((0, 3)), np.zeros((0, 2)))
+    cues = find_cues(references, label_R, nothing, none_N, 0)
+    assert set(cues) == {"brightness"}
+    assert cues["brightness"].images == 0
+
+
 def test_gray_images_have_brightness_alone(rng):
     gray = np.repeat(rng.normal(120, 20, (20, 1)), 3, axis=1)
     found, label_N = of_colours(gray), np.arange(20) % 2
