@@ -95,17 +95,15 @@ def seen_columns(
     size_N2 = own_sizes(
         [image if sound else None for image, sound in zip(data, sound_N, strict=True)]
     )
-    values = {
-        PIXELS: pixel_digests(images_NHWC),
-        LOOK: [row.tobytes() for row in looks(images_NHWC)],
-        WIDTH: size_N2[:, 0],
-        HEIGHT: size_N2[:, 1],
+    known_N = size_N2.all(1)
+    columns = {
+        PIXELS: (pixel_digests(images_NHWC), sound_N),
+        LOOK: ([row.tobytes() for row in looks(images_NHWC)], sound_N),
+        WIDTH: (size_N2[:, 0], known_N),
+        HEIGHT: (size_N2[:, 1], known_N),
     }
-    unknown_N = {WIDTH: size_N2[:, 0] == 0, HEIGHT: size_N2[:, 1] == 0}
     return {
-        field.name: pa.array(
-            values[field.name], field.type, mask=~sound_N | unknown_N.get(field.name, False)
-        )
+        field.name: pa.array(columns[field.name][0], field.type, mask=~columns[field.name][1])
         for field in SEEN_FIELDS
     }
 
