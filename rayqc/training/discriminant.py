@@ -38,9 +38,7 @@ def fit_discriminant(value_NF: np.ndarray, label_N: np.ndarray, classes: int) ->
     scale_F = value_NF.std(0) + LEAST_SPREAD * value_NF.std() + 1e-12
     z_NF = value_NF / scale_F
     count_K = np.bincount(label_N, minlength=classes)
-    mean_KF = np.zeros((classes, z_NF.shape[1]))
-    np.add.at(mean_KF, label_N, z_NF)
-    mean_KF /= np.maximum(count_K, 1)[:, None]
+    mean_KF = class_means(z_NF, label_N, classes)
     center_F = mean_KF[count_K > 0].mean(0)
     mean_KF[count_K == 0] = center_F
     within_NF = z_NF - mean_KF[label_N]
@@ -57,6 +55,13 @@ def fit_discriminant(value_NF: np.ndarray, label_N: np.ndarray, classes: int) ->
         weight_FK=torch.from_numpy(weight_FK.astype(np.float32)),
         bias_K=torch.from_numpy(bias_K.astype(np.float32)),
     )
+
+
+def class_means(value_NF: np.ndarray, label_N: np.ndarray, classes: int) -> np.ndarray:
+    """(K, F) float64, the mean of each class's values; 0 for a class that has none."""
+    sum_KF = np.zeros((classes, value_NF.shape[1]))
+    np.add.at(sum_KF, label_N, value_NF)
+    return sum_KF / np.maximum(np.bincount(label_N, minlength=classes), 1)[:, None]
 
 
 def _solve(within_NF: np.ndarray, shrinkage: float, given_KF: np.ndarray) -> np.ndarray:

@@ -151,7 +151,8 @@ class FilterWorker:
             known_N: errors that are known already; images that have one are not decoded.
         """
         statistic_N = self.spec.statistics.of(table["id"].to_pylist())
-        seen, error_N = self._encode(table, label_N, known_N)
+        data = image_bytes(table)
+        seen, error_N = self._encode(table, data, label_N, known_N)
         for row in np.flatnonzero(label_N == UNKNOWN):
             has_label = table["label"][row].is_valid
             class_error = (
@@ -170,7 +171,7 @@ class FilterWorker:
             for failed_row, error in failures.items():
                 error_N[failed_row] = (SCORE_ERROR, words_of(error))
         sound_N = np.array([not error for error in error_N])
-        kept = seen_columns(image_bytes(table), seen.images_NHWC, sound_N)
+        kept = seen_columns(data, seen.images_NHWC, sound_N)
         return columns.judgement(error_N, seen.latent_ND, kept)
 
     def _score(
@@ -201,15 +202,20 @@ class FilterWorker:
         return failures
 
     def _encode(
-        self, table: pa.Table, label_N: np.ndarray, known_N: list[Wrong | None]
+        self,
+        table: pa.Table,
+        data: list[bytes | None],
+        label_N: np.ndarray,
+        known_N: list[Wrong | None],
     ) -> tuple[Candidates, list[Wrong | None]]:
-        """All rows as candidates, and errors; pixels are zero where an image was not decoded."""
-        data = [
-            None if error else image
-            for image, error in zip(image_bytes(table), known_N, strict=True)
-        ]
+        """All rows as candidates, and errors; pixels are zero where an image was not decoded.
+
+        Args:
+            data: the table's encoded images.
+        """
+        untried = [None if error else image for image, error in zip(data, known_N, strict=True)]
         size = self.spec.micro_batch
-        chunks = [data[start : start + size] for start in range(0, len(data), size)]
+        chunks = [untried[start : start + size] for start in range(0, len(untried), size)]
         images, features, details, errors = [], [], [], []
         # Threads decode later chunks while this thread encodes.
         given_ND = given_latents(table)

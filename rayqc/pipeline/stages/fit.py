@@ -31,9 +31,7 @@ def work(run: Run) -> FitResult:
     from rayqc.regions import save_regions
     from rayqc.regions.calibrated import CalibratedRegions
     from rayqc.regions.sphere import expected_coverage
-    from rayqc.schema import LATENT
     from rayqc.storage import write_table
-    from rayqc.work.latent_columns import INNER
 
     config, encoder, references = run.config, run.encoder, run.references
     refuse_collapse(encoder.record, config.encoder.allow_collapse)
@@ -45,7 +43,7 @@ def work(run: Run) -> FitResult:
     latents, *rest = encode_images(tables, run.model, encoder.input, config, run.progress, "encode")
     write_table(run.folder, REFERENCES, latents)
     for name in latents.column_names:
-        if name.startswith((LATENT, INNER)) and name not in references.column_names:
+        if name not in references.column_names:
             references = references.append_column(name, latents[name])
     fit = fit_regions(
         references,

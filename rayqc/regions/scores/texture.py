@@ -25,6 +25,7 @@ from rayqc.regions.scores.distance_scale import (
     restore_distance_scale,
 )
 from rayqc.regions.views.base import ScorerSettings
+from rayqc.training.discriminant import class_means
 
 LEAST_SPREAD = 0.02
 """Added to each channel's spread, as a share of that of all channels together."""
@@ -83,10 +84,7 @@ def _whitening(value_NM: np.ndarray, label_N: np.ndarray, classes: int) -> np.nd
     """
     from sklearn.covariance import ledoit_wolf  # noqa: PLC0415  (slow, and only fit needs it)
 
-    count_K = np.maximum(np.bincount(label_N, minlength=classes), 1)
-    sum_KM = np.zeros((classes, value_NM.shape[1]))
-    np.add.at(sum_KM, label_N, value_NM)
-    deviation_NM = value_NM - (sum_KM / count_K[:, None])[label_N]
+    deviation_NM = value_NM - class_means(value_NM, label_N, classes)[label_N]
     spread_M = np.maximum(deviation_NM.std(0) + LEAST_SPREAD * deviation_NM.std(), 1e-6)
     covariance_MM, _ = ledoit_wolf(deviation_NM / spread_M, assume_centered=True)
     variance_M, direction_MM = np.linalg.eigh(covariance_MM)
