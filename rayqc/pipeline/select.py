@@ -28,7 +28,8 @@ from rayqc.results import ClassifyResult
 from rayqc.schema import LATENT, kept_latent_dim
 from rayqc.seeds import chance_of
 from rayqc.selection.base import Choice, SelectionKind
-from rayqc.selection.measures import set_facts
+from rayqc.selection.draw import Draw, Images
+from rayqc.selection.measures import MOST, set_facts
 from rayqc.selection.target import Space, fit_space
 from rayqc.set_results import SelectedClass, SetFacts
 from rayqc.storage import Folder, digest, read_table
@@ -43,6 +44,8 @@ ARMS = ("real", "all", "random", "accepted")
 """What a set is measured beside: nothing, all that was accepted, and as many of it at random."""
 MOST_OF_A_CLASS = 200_000
 """Accepted images of a class that are chosen from; of more, as many at random."""
+MOST_OF_ALL = 5_000_000
+"""The same of all classes together, unless more are to be chosen: their vectors are in memory."""
 IN_TASKS_FROM = 50_000
 """Accepted images from which on classes are chosen in parallel tasks; starting them takes longer
 than choosing from fewer."""
@@ -50,22 +53,15 @@ than choosing from fewer."""
 
 @dataclass(frozen=True, kw_only=True)
 class Accepted:
-    """The accepted images of a judged pool."""
+    """The accepted images of one class of a judged pool."""
 
-    ids: np.ndarray
-    """(N,) str."""
-    label_N: np.ndarray
-    vector_ND: np.ndarray
-    """float32, see `Space.project`; of no columns where latents are not needed and not kept."""
-
-    def without(self, ids: set[str]) -> Accepted:
-        """All but these."""
-        if not ids:
-            return self
-        kept_N = np.array([name not in ids for name in self.ids], bool)
-        return Accepted(
-            ids=self.ids[kept_N], label_N=self.label_N[kept_N], vector_ND=self.vector_ND[kept_N]
-        )
+    count: int
+    different: int
+    """Those that are no surplus duplicates."""
+    some: Images
+    """A random draw of them, for `set_facts`."""
+    candidates: Images
+    """A random draw of those that are different, which is chosen from; often it is all."""
 
 
 def select_images(
@@ -103,8 +99,9 @@ def select_images(
     classes, neighbours = fitted.regions.classes, fitted.neighbours
     label_R = neighbours.labels(run.references)
     space = fit_space(neighbours.latent_RD, label_R, len(classes))
-    accepted = read_accepted(source, space, kind.needs_latents and per_class is not None)
     duplicates = set() if drop == NONE else surplus_ids(source, drop)
+    needs_latents = kind.needs_latents and per_class is not None
+    accepted = read_accepted(source, space, needs_latents, duplicates, per_class)
     if redo:
         clear(out)
         measured = out.sub(MEASURED)
@@ -120,83 +117,127 @@ def select_images(
         "statistics": work["statistics"],
         "coverage": work.get("coverage", run.config.regions.coverage),
     }
-    different = accepted.without(duplicates)
-    chosen_by_class = _choose_all(run, different, space, by, per_class, seed)
-    chosen = pa.array(np.concatenate([np.zeros(0, object), *chosen_by_class]), pa.string())
+    picked = _choose_all(run, accepted, space, by, per_class, seed)
+    chosen = (
+        None
+        if per_class is None
+        else pa.array(np.concatenate([images.id_N for images in picked]), pa.string())
+    )
+    # Where all are chosen, only a draw of them is held.
+    selected = [
+        one.different if per_class is None else len(images)
+        for one, images in zip(accepted, picked, strict=True)
+    ]
     has_images = ACCEPTED in load_files(source)
     judge = _Chosen(chosen, pa.array(sorted(duplicates), pa.string()))
     totals = rewrite(source, out, judge, claim, classes, scores_only=not has_images)
     logger.info("select: %s", totals)
     facts = {
-        name: _facts(accepted, chosen_by_class[k], space, k, seed) for k, name in enumerate(classes)
+        name: _facts(accepted[k], picked[k], selected[k], space, k, seed)
+        for k, name in enumerate(classes)
     }
     return totals, facts
 
 
-def read_accepted(source: Folder, space: Space, needs_latents: bool) -> Accepted:
-    """The accepted images, in an order that depends on their ids alone.
+def read_accepted(
+    source: Folder,
+    space: Space,
+    needs_latents: bool,
+    duplicates: set[str],
+    per_class: int | None,
+) -> list[Accepted]:
+    """The accepted images of each class, shard by shard.
+
+    Args:
+        duplicates: ids that are not to be chosen.
+        per_class: how many are to be chosen of each class; None for all, which are not held.
 
     Raises:
         InputError: latents are needed and were not kept.
     """
-    ids, labels, vectors = [], [], []
-    for shard in load_files(source)["scores"]:
-        table = read_table(source, shard.path, ["id", "label", "verdict", LATENT])
+    classes = len(space.mean_KD)
+    shards = load_files(source)["scores"]
+    has_latents = bool(shards) and _keeps_latents(source, shards[0].path)
+    if needs_latents and not has_latents:
+        raise InputError(
+            f"{source} kept no latents, which choosing needs; filter again with "
+            "--set filter.keep_latents=true, or choose by random"
+        )
+    width = space.direction_LD.shape[1] if has_latents else 0
+    most = MOST if per_class is None else _most_of_a_class(classes, per_class)
+    some = [Draw(MOST, width) for _ in range(classes)]
+    candidates = [Draw(most, width) for _ in range(classes)]
+    columns = ["id", "label", "verdict", *([LATENT] if has_latents else [])]
+    left_out = pa.array(sorted(duplicates), pa.string())
+    for shard in shards:
+        table = read_table(source, shard.path, columns)
         table = table.filter(pc.equal(table["verdict"], ACCEPTED))
-        ids += table["id"].to_pylist()
-        labels.append(np.asarray(table["label"], np.int64))
-        if kept_latent_dim(table.schema) is not None:
-            vectors.append(space.project(latent_matrix(table).astype(np.float32)))
-        elif needs_latents:
-            raise InputError(
-                f"{source} kept no latents, which choosing needs; filter again with "
-                "--set filter.keep_latents=true, or choose by random"
-            )
-    name_N = np.array(ids, object)
-    order = np.lexsort((name_N.astype(str), chance_of(ids)))  # whatever that of the shards was
-    label_N = np.concatenate([np.zeros(0, np.int64), *labels])
-    width = space.direction_LD.shape[1] if vectors else 0
-    vector_ND = np.concatenate([np.zeros((0, width), np.float32), *vectors])
-    if not width:
-        vector_ND = np.zeros((len(ids), 0), np.float32)
-    return Accepted(ids=name_N[order], label_N=label_N[order], vector_ND=vector_ND[order])
+        ids = table["id"].to_pylist()
+        images = Images(
+            id_N=np.array(ids, object),
+            chance_N=chance_of(ids),
+            vector_ND=space.project(latent_matrix(table).astype(np.float32))
+            if has_latents
+            else np.zeros((len(ids), 0), np.float32),
+        )
+        label_N = np.asarray(table["label"], np.int64)
+        different_N = np.asarray(pc.invert(pc.is_in(table["id"], left_out)), bool)
+        for k in np.unique(label_N):
+            some[k].offer(images[label_N == k])
+            candidates[k].offer(images[(label_N == k) & different_N])
+    return [
+        Accepted(
+            count=one.offered,
+            different=of_class.offered,
+            some=one.images(),
+            candidates=of_class.images(),
+        )
+        for one, of_class in zip(some, candidates, strict=True)
+    ]
+
+
+def _keeps_latents(source: Folder, shard: str) -> bool:
+    """As one of its shards of scores does, so do all."""
+    return kept_latent_dim(read_table(source, shard, [LATENT]).schema) is not None
+
+
+def _most_of_a_class(classes: int, per_class: int) -> int:
+    """How many images of each class are held to choose from; one more than are chosen, at least."""
+    return max(min(MOST_OF_A_CLASS, MOST_OF_ALL // classes), per_class + 1)
 
 
 @dataclass(frozen=True)
 class _Chosen:
     """Rejects what was accepted and is not among the chosen ids."""
 
-    ids: pa.Array
+    ids: pa.Array | None
+    """None for all."""
     duplicates: pa.Array
 
     def __call__(self, table: pa.Table) -> pa.Table:
         accepted = pc.equal(table["verdict"], ACCEPTED)
         copies = pc.and_(accepted, pc.is_in(table["id"], self.duplicates))
         table = reject(table, copies, DUPLICATE)
+        if self.ids is None:
+            return table
         accepted = pc.equal(table["verdict"], ACCEPTED)
         left_out = pc.and_(accepted, pc.invert(pc.is_in(table["id"], self.ids)))
         return reject(table, left_out, NOT_SELECTED)
 
 
 def _choose_all(
-    run: Run, accepted: Accepted, space: Space, by: str, per_class: int | None, seed: int
-) -> list[np.ndarray]:
-    """The chosen ids of each class."""
-    classes = len(space.mean_KD)
+    run: Run, accepted: list[Accepted], space: Space, by: str, per_class: int | None, seed: int
+) -> list[Images]:
+    """The chosen images of each class; a draw of them where all are."""
+    picked = [of_class.candidates for of_class in accepted]
     jobs, places = [], []
-    rows_by_class = [np.flatnonzero(accepted.label_N == k) for k in range(classes)]
-    chosen = list(rows_by_class)
-    for k, of_class in enumerate(rows_by_class):
-        if per_class is None or of_class.size <= per_class:
+    for k, images in enumerate(picked):
+        if per_class is None or len(images) <= per_class:
             continue
-        # The order is as good as random, so the first ones are a random draw.
-        rows = of_class[: max(MOST_OF_A_CLASS, per_class + 1)]
-        rows_by_class[k] = rows
-        choice = space.choice(accepted.vector_ND[rows], k, per_class, seed + k)
-        jobs.append((by, choice))
+        jobs.append((by, space.choice(images.vector_ND, k, per_class, seed + k)))
         places.append(k)
     with run.progress.stage("select", len(jobs), "classes") as stage:
-        if accepted.label_N.size < IN_TASKS_FROM:
+        if sum(len(images) for images in picked) < IN_TASKS_FROM:
             found = []
             for job in jobs:
                 found.append(_choose(*job))
@@ -204,9 +245,9 @@ def _choose_all(
         else:
             tasks = [(by, put_shared(choice)) for by, choice in jobs]
             found = run_tasks(_choose, tasks, stage)
-    for k, picked in zip(places, found, strict=True):
-        chosen[k] = rows_by_class[k][picked]
-    return [accepted.ids[rows] for rows in chosen]
+    for k, rows in zip(places, found, strict=True):
+        picked[k] = picked[k][rows]
+    return picked
 
 
 def _choose(by: str, choice: Choice) -> np.ndarray:
@@ -215,25 +256,23 @@ def _choose(by: str, choice: Choice) -> np.ndarray:
 
 
 def _facts(
-    accepted: Accepted, chosen: np.ndarray, space: Space, k: int, seed: int
+    accepted: Accepted, picked: Images, selected: int, space: Space, k: int, seed: int
 ) -> SelectedClass:
     """What a class's chosen set is, beside as many at random and all that was accepted."""
-    rows = np.flatnonzero(accepted.label_N == k)
     reference_RD = space.reference_RD[space.label_R == k]
-    picked = rows[np.isin(accepted.ids[rows], chosen)]
-    random = np.random.default_rng(seed).permutation(rows)[: picked.size]
+    order = np.random.default_rng(seed).permutation(len(accepted.some))
 
-    def of(some: np.ndarray) -> SetFacts | None:
-        if not accepted.vector_ND.shape[1]:
+    def of(images: Images) -> SetFacts | None:
+        if not images.vector_ND.shape[1]:
             return None
-        return set_facts(accepted.vector_ND[some], reference_RD, seed)
+        return set_facts(images.vector_ND, reference_RD, seed)
 
     return {
-        "accepted": int(rows.size),
-        "selected": int(picked.size),
+        "accepted": accepted.count,
+        "selected": selected,
         "set": of(picked),
-        "random": of(random),
-        "all": of(rows),
+        "random": of(accepted.some[order[:selected]]),
+        "all": of(accepted.some),
     }
 
 

@@ -3,6 +3,7 @@
 import json
 import re
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -10,6 +11,7 @@ import pytest
 import rayqc
 from rayqc.cli.main import main
 from rayqc.errors import ConfigError, ConflictError, InputError
+from rayqc.seeds import chance_of
 
 
 def rows_of(folder, kind):
@@ -47,6 +49,24 @@ def test_a_set_has_its_share_of_each_class_and_nothing_is_lost(by, tiny_run, jud
     assert [row["id"] for row in rows_of(tmp_path / "again", "accepted")] == [
         row["id"] for row in accepted
     ]
+
+
+def test_of_a_large_class_it_chooses_from_a_draw_and_counts_all(
+    tiny_run, judged, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("rayqc.pipeline.select.MOST_OF_A_CLASS", 8)
+    found = rayqc.select(str(judged), str(tmp_path / "set"), per_class=5, run=str(tiny_run))
+    by_class: dict[str, list[str]] = {}
+    for row in rows_of(judged, "accepted"):
+        by_class.setdefault(str(row["label"]), []).append(row["id"])
+    assert max(len(ids) for ids in by_class.values()) > 8
+    for name, ids in by_class.items():
+        drawn = np.array(ids)[np.argsort(chance_of(ids))][:8]
+        of_class = {
+            row["id"] for row in rows_of(tmp_path / "set", "accepted") if str(row["label"]) == name
+        }
+        assert of_class <= set(drawn) and len(of_class) == min(5, len(ids))
+        assert found["sets"][name]["accepted"] == len(ids)
 
 
 def test_other_work_in_the_folder_is_refused_and_words_say_why(tiny_run, judged, tmp_path):
