@@ -36,7 +36,7 @@ def _say(state: GANState) -> None:
         print(f"step {state.step:,}: {state.history[-1]}", flush=True)
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> None:
     """Train, draw, and write one Parquet file."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data")
@@ -44,7 +44,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=8000)
     parser.add_argument("--size", type=int, default=32, help="pixels of a side")
     parser.add_argument("--samples", type=int, default=400, help="of each class")
-    asked = parser.parse_args()
+    asked = parser.parse_args(argv)
     torch.set_num_threads(1)
     train = read(asked.data, "train")
     look = ImageShape(size=asked.size, channels=3)

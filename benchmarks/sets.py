@@ -23,7 +23,6 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -273,10 +272,10 @@ def table(found: list[dict[str, Any]], classifier: str) -> list[str]:
         gain = mean_interval((100 * (mean_D - mean_by_arm["random"])).tolist())
         against = "" if arm == "random" else f"{gain['mean']:+.2f} ± {gain['half_width'] or 0:.2f}"
         lines.append(f"| {arm} | {mean['mean']:.1f} ± {mean['half_width'] or 0:.1f} | {against} |")
-    return [*lines, f"agreement over seeds {_agreement(found, classifier):.2f}"]
+    return [*lines, f"agreement over seeds {seeds_agree(found, classifier):.2f}"]
 
 
-def _agreement(found: list[dict[str, Any]], classifier: str) -> float:
+def seeds_agree(found: list[dict[str, Any]], classifier: str) -> float:
     """ICC(1) of accuracies over seeds, of all arms but `real`; the mean over draws."""
     values = []
     for one in found:
@@ -299,53 +298,71 @@ def generated_images(folder: str, train: Photographs) -> tuple[Photographs, np.n
     )
 
 
-def main(say: Callable[[str], None] = print) -> None:
-    """Measure the draws that are missing, then print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("data")
-    parser.add_argument("--pool", required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--per-class", type=int, default=10, help="references")
-    parser.add_argument("--candidates", type=int, default=200, help="of each class in the pool")
-    parser.add_argument("--size", type=int, default=50, help="images of each class that arms add")
-    parser.add_argument("--draws", type=int, default=5)
-    parser.add_argument("--test", type=int, default=2_000, help="test images, at most")
-    parser.add_argument("--faulty", action="store_true", help="30%% of a generator's images")
-    parser.add_argument("--network", action="store_true")
-    asked = parser.parse_args()
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    words = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    words.add_argument("data")
+    words.add_argument("--pool", required=True)
+    words.add_argument("--out", type=Path, required=True)
+    words.add_argument("--per-class", type=int, default=10, help="references")
+    words.add_argument("--candidates", type=int, default=200, help="of each class in the pool")
+    words.add_argument("--size", type=int, default=50, help="images of each class that arms add")
+    words.add_argument("--draws", type=int, default=5)
+    words.add_argument("--test", type=int, default=2_000, help="test images, at most")
+    words.add_argument("--faulty", action="store_true", help="30%% of a generator's images")
+    words.add_argument("--network", action="store_true")
+    return words
+
+
+def name_of(asked: argparse.Namespace) -> str:
+    """What records and tables are called."""
+    name = f"{Path(asked.data).name}-{Path(asked.pool).name}-{asked.per_class}-{asked.size}"
+    return name + ("-faulty" if asked.faulty else "") + ("-network" if asked.network else "")
+
+
+def paths_of(asked: argparse.Namespace) -> list[Path]:
+    """The record of each draw."""
+    return [asked.out / f"{name_of(asked)}-{draw}.json" for draw in range(asked.draws)]
+
+
+def measured(asked: argparse.Namespace) -> list[dict[str, Any]]:
+    """A record of each draw; those that are missing are measured and written."""
     torch.set_num_threads(1)
     asked.out.mkdir(parents=True, exist_ok=True)
-    pool = asked.pool if "/" not in asked.pool else Path(asked.pool).name
-    if asked.faulty and pool == asked.pool:
-        parser.error("--faulty is for the folder of a generator's images")
-    name = f"{Path(asked.data).name}-{pool}-{asked.per_class}-{asked.size}"
-    name += "-faulty" if asked.faulty else ""
-    train = read(asked.data, "train")
-    small = max(train.images[0].size) <= LARGEST_OF_EDGES
-    look = Edges(train) if small else Network()
-    test = read(asked.data, "test", train.classes)
-    rows = np.random.default_rng(0).permutation(len(test.images))[: asked.test]
-    held_back = _some(test, rows)
-    generated = generated_images(asked.pool, train) if "/" in asked.pool else None
-    of_test: Candidates | None = None
-    found = []
-    for draw in range(asked.draws):
-        path = asked.out / f"{name}-{draw}.json"
-        if not path.exists():
-            of_test = of_test or look(held_back.images, held_back.label_N)
-            result = measure(look, train, of_test, pool, generated, asked, draw)
-            path.write_text(json.dumps(result))
-        found.append(json.loads(path.read_text()))
+    paths = paths_of(asked)
+    missing = [draw for draw, path in enumerate(paths) if not path.exists()]
+    if missing:
+        train = read(asked.data, "train")
+        small = max(train.images[0].size) <= LARGEST_OF_EDGES
+        look = Edges(train) if small else Network()
+        test = read(asked.data, "test", train.classes)
+        rows = np.random.default_rng(0).permutation(len(test.images))[: asked.test]
+        held_back = _some(test, rows)
+        of_test = look(held_back.images, held_back.label_N)
+        generated = generated_images(asked.pool, train) if "/" in asked.pool else None
+        for draw in missing:
+            result = measure(look, train, of_test, asked.pool, generated, asked, draw)
+            paths[draw].write_text(json.dumps(result))
+    return [json.loads(path.read_text()) for path in paths]
+
+
+def main() -> None:
+    """Measure the draws that are missing, then print the tables."""
+    words = parser()
+    asked = words.parse_args()
+    if asked.faulty and "/" not in asked.pool:
+        words.error("--faulty is for the folder of a generator's images")
+    found = measured(asked)
     accepted = np.mean([one["accepted"] for one in found])
-    say(f"## {name}: {len(found)} draws, {accepted:.0%} of the pool accepted")
+    print(f"## {name_of(asked)}: {len(found)} draws, {accepted:.0%} of the pool accepted")
     if found[0]["sound"] is not None:
         sound, kept = (np.mean([one[key] for one in found]) for key in ("sound", "sound_accepted"))
-        say(f"sound: {sound:.1%} of the pool, {kept:.1%} of the accepted")
+        print(f"sound: {sound:.1%} of the pool, {kept:.1%} of the accepted")
     for classifier in ("probe", "network"):
         if found[0][classifier]:
-            say(f"\n{classifier}\n")
+            print(f"\n{classifier}\n")
             for line in table(found, classifier):
-                say(line)
+                print(line)
 
 
 if __name__ == "__main__":
