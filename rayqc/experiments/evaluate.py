@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,14 +11,11 @@ import yaml
 
 from rayqc.config import Data, differences
 from rayqc.config.evaluation import DataSet, Evaluation
-from rayqc.config.table3 import Table3
 from rayqc.distributed.session import session
 from rayqc.distributed.tasks import put_shared, run_tasks
 from rayqc.errors import ConflictError, InputError
-from rayqc.experiments.accuracy import measure_pool
-from rayqc.experiments.detection import measure_draw
 from rayqc.experiments.draws import RealData
-from rayqc.experiments.table3.draw import measure_paper, measure_today
+from rayqc.experiments.plan import Job, plan
 from rayqc.experiments.table3.plot import table3_plot
 from rayqc.experiments.tables import summarise, tables
 from rayqc.images.decode import Limits, decode_batch
@@ -54,16 +50,6 @@ GROWS = (
     "table3.cells",
 )
 """Settings that may change between calls: they add draws and do not change measured ones."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Job:
-    """One draw to measure, and the name of the file that its record is written to."""
-
-    name: str
-    function: Callable[..., Any]
-    data: str
-    arguments: tuple[Any, ...]
 
 
 @shown_by(evaluated)
@@ -138,71 +124,6 @@ def _measure(
     name: str,
 ) -> None:
     write_json(folder, name, {"data": data.name, **function(data, *arguments)})
-
-
-def plan(settings: Evaluation) -> list[Job]:
-    """All draws, ordered by draw number."""
-    jobs = []
-    for data in settings.data:
-        if settings.detection is not None:
-            detection = settings.detection
-            for per_class, draw_count in sorted(detection.draws.items()):
-                first_draw = settings.first_draw
-                draw_numbers = [
-                    *range(detection.development),
-                    *range(first_draw, first_draw + draw_count),
-                ]
-                jobs += [
-                    Job(
-                        name=f"draws/detection-{data.name}-{per_class:04d}-{draw:04d}.json",
-                        function=measure_draw,
-                        data=data.name,
-                        arguments=(per_class, draw, detection, settings.regions),
-                    )
-                    for draw in draw_numbers
-                ]
-        if settings.accuracy is not None:
-            for pool in settings.accuracy.pools:
-                if pool.startswith("gan") and data.gan is None:
-                    continue
-                first_draw = settings.first_draw
-                jobs += [
-                    Job(
-                        name=f"draws/accuracy-{data.name}-{pool}-{draw:04d}.json",
-                        function=measure_pool,
-                        data=data.name,
-                        arguments=(pool, draw, settings.accuracy, settings.regions),
-                    )
-                    for draw in range(first_draw, first_draw + settings.accuracy.draws)
-                ]
-    if settings.table3 is not None:
-        jobs += _table3_jobs(settings, settings.table3)
-    # By draw, so that an evaluation that is stopped early has some draws of every kind.
-    return sorted(jobs, key=lambda job: (job.name.rpartition("-")[2], job.name))
-
-
-def _table3_jobs(settings: Evaluation, table3: Table3) -> list[Job]:
-    """All that a cell sets is in the name, so that no other cell's draws are taken for its."""
-    jobs = []
-    for cell in table3.cells:
-        encoder = f"{cell.encoder_width:g}-{cell.encoder_steps}"
-        told = f"{cell.data}-{cell.per_class:04d}-of-{cell.pool}-{encoder}"
-        steps = cell.paper_steps or table3.paper.steps
-        asked = "".join(f"-{net.width}x{net.steps}" for net in cell.candidates or ())
-        for draw in range(settings.first_draw, settings.first_draw + cell.draws):
-            jobs += [
-                Job(
-                    name=f"draws/table3-{name}-{draw:04d}.json",
-                    function=function,
-                    data=cell.data,
-                    arguments=(cell, draw, table3, settings.regions),
-                )
-                for name, function in (
-                    (f"paper-{told}-{steps}", measure_paper),
-                    (f"today-{told}{asked}", measure_today),
-                )
-            ]
-    return jobs
 
 
 def load(data: DataSet) -> RealData:

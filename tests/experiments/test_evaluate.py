@@ -12,7 +12,8 @@ from rayqc.errors import ConfigError, ConflictError
 from rayqc.experiments import evaluate as module
 from rayqc.experiments.accuracy import choose_arms, make_pool
 from rayqc.experiments.detection import EVENS
-from rayqc.experiments.evaluate import load, plan
+from rayqc.experiments.evaluate import load
+from rayqc.experiments.plan import plan
 from rayqc.experiments.pools import KnownPool
 from rayqc.experiments.tables import bootstrap, choose_without, summarise
 from rayqc.storage import Folder
