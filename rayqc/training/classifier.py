@@ -17,6 +17,7 @@ from rayqc.models.classifier import Classifier
 from rayqc.models.vae import pixels_to_input
 from rayqc.seeds import CLASSIFIER_BATCHES
 from rayqc.training.augment import random_affine, random_flip
+from rayqc.training.batch_draw import BatchDraw
 
 WEIGHT_DECAY = 0.05
 LABEL_SMOOTHING = 0.1
@@ -84,8 +85,9 @@ def fit_network(
     )
     batch_rng = np.random.default_rng([seed, CLASSIFIER_BATCHES])
     augment_rng = torch.Generator().manual_seed(seed)
+    draw = BatchDraw(label_N, settings.batch_size, settings.balanced)
     for _ in range(settings.steps):
-        rows = draw_batch(label_N, settings.batch_size, settings.balanced, batch_rng)
+        rows = draw.rows(batch_rng)
         x_NCHW = pixels_to_input(torch.from_numpy(images_NHWC[rows]).to(device))
         if settings.augment:
             x_NCHW = random_affine(x_NCHW, augment_rng)
@@ -98,30 +100,6 @@ def fit_network(
         optimiser.step()
         schedule.step()
     model.eval()
-
-
-def draw_batch(
-    label_N: np.ndarray, size: int, balanced: bool, rng: np.random.Generator
-) -> np.ndarray:
-    """Row numbers of a batch, drawn with replacement.
-
-    Args:
-        label_N: (N,) int64.
-        size: B, images in the batch.
-        balanced: each class that has images fills an equal number of rows, to within one;
-            otherwise every image is equally likely.
-
-    Returns:
-        (B,) int64 in [0, N).
-    """
-    if not balanced:
-        return rng.integers(label_N.size, size=size)
-    order_N = np.argsort(label_N, kind="stable")
-    present_K, first_K, count_K = np.unique(label_N[order_N], return_index=True, return_counts=True)
-    rounds = -(-size // present_K.size)
-    class_B = np.concatenate([rng.permutation(present_K.size) for _ in range(rounds)])[:size]
-    within_B = (rng.random(size) * count_K[class_B]).astype(np.int64)
-    return np.asarray(order_N[first_K[class_B] + within_B])
 
 
 @torch.inference_mode()

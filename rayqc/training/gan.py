@@ -28,7 +28,7 @@ from rayqc.errors import DivergedError
 from rayqc.models.gan import Discriminator, GANShape, Generator
 from rayqc.models.vae import pixels_to_input
 from rayqc.training.augment import random_affine, random_cutout, sometimes
-from rayqc.training.classifier import draw_batch
+from rayqc.training.batch_draw import BatchDraw
 from rayqc.training.vae import STEPS_BETWEEN_RECORDS, Workers, bare
 
 BETAS = (0.0, 0.9)
@@ -140,8 +140,9 @@ def train_gan(
     """
     state.generator.train()
     state.discriminator.train()
+    draw = BatchDraw(label_N, settings.batch_size, balanced=True)
     while state.step < settings.steps:
-        real, fake = _one_step(state, images_NHWC, label_N, settings, workers, device)
+        real, fake = _one_step(state, images_NHWC, label_N, draw, settings, workers, device)
         state.step += 1
         if state.step % STEPS_BETWEEN_RECORDS == 0 or state.step == settings.steps:
             if not math.isfinite(float(real + fake)):
@@ -180,13 +181,14 @@ def _one_step(
     state: GANState,
     images_NHWC: np.ndarray,
     label_N: np.ndarray,
+    draw: BatchDraw,
     settings: GANSettings,
     workers: Workers,
     device: str,
 ) -> tuple[Tensor, Tensor]:
     """Take one step. Returns mean logits of this worker's real and generated images before it."""
     batch_rng = np.random.default_rng([settings.seed, state.step])
-    row_N = draw_batch(label_N, settings.batch_size, True, batch_rng)
+    row_N = draw.rows(batch_rng)
     noise_rng = torch.Generator().manual_seed(int(batch_rng.integers(2**63)))
     z_NZ = torch.randn(settings.batch_size, state.average.shape.noise_dim, generator=noise_rng)
     worker_rows = slice(workers.rank, None, workers.world)

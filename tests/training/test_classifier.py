@@ -11,7 +11,8 @@ from rayqc.models.batches import MOST_PIXELS
 from rayqc.models.classifier import Classifier, fold
 from rayqc.training.arms import LabelledPool, arm_rows
 from rayqc.training.augment import random_affine, random_flip
-from rayqc.training.classifier import ClassifierSettings, accuracy, draw_batch, train_classifier
+from rayqc.training.batch_draw import BatchDraw
+from rayqc.training.classifier import ClassifierSettings, accuracy, train_classifier
 
 SETTINGS = ClassifierSettings(
     steps=25, batch_size=16, learning_rate=1e-2, width=4, augment=False, flip=False, balanced=True
@@ -74,17 +75,22 @@ def test_large_images_are_counted_in_small_batches():
     assert sizes == [40]
 
 
+def _drawn(label, size, balanced, batches, rng):
+    draw = BatchDraw(label, size, balanced)
+    return np.concatenate([draw.rows(rng) for _ in range(batches)])
+
+
 def test_balanced_batches_hold_classes_in_equal_shares(rng):
     label = np.array([0] * 90 + [2] * 9 + [5])
-    rows = np.concatenate([draw_batch(label, 30, True, rng) for _ in range(40)])
+    rows = _drawn(label, 30, True, 40, rng)
     counts = np.bincount(label[rows])
     assert counts[0] == counts[2] == counts[5] == 400
     assert len(set(rows[label[rows] == 0])) > 80
     many = np.repeat(np.arange(100), 2)  # more classes than places in a batch
-    rows = np.concatenate([draw_batch(many, 64, True, rng) for _ in range(500)])
+    rows = _drawn(many, 64, True, 500, rng)
     share = np.bincount(many[rows], minlength=100) / rows.size
     assert 0.008 < share.min() <= share.max() < 0.012
-    plain = np.concatenate([draw_batch(label, 30, False, rng) for _ in range(40)])
+    plain = _drawn(label, 30, False, 40, rng)
     assert np.bincount(label[plain])[0] > 1000
 
 
