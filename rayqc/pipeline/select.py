@@ -160,8 +160,8 @@ def read_accepted(
     has_latents = bool(shards) and _keeps_latents(source, shards[0].path)
     if needs_latents and not has_latents:
         raise InputError(
-            f"{source} kept no latents, which choosing needs; filter again with "
-            "--set filter.keep_latents=true, or choose by random"
+            f"{source} kept no latents, which choosing needs; filter again with latents (rayqc run "
+            "SETTINGS.yaml --out RUN --set filter.keep_latents=true --redo), or choose by random"
         )
     width = space.direction_LD.shape[1] if has_latents else 0
     most = MOST if per_class is None else _most_of_a_class(classes, per_class)

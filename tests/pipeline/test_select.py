@@ -115,7 +115,7 @@ def test_without_latents_only_chance_can_choose(tiny_run, tmp_path, monkeypatch)
     judged, out = str(tmp_path / "judged"), str(tmp_path / "set")
     rayqc.filter_pool(str(tiny_run), str(tiny_run / "pool"), judged, limit=60)
     assert "latent" not in pq.read_schema(next((tmp_path / "judged/scores").iterdir())).names
-    with pytest.raises(InputError, match="kept no latents.*keep_latents=true, or choose by"):
+    with pytest.raises(InputError, match="kept no latents.*keep_latents=true --redo.*choose by"):
         rayqc.select(judged, out, per_class=5, by="covariance", run=str(tiny_run))
     found = rayqc.select(judged, out, per_class=5, by="random", run=str(tiny_run))
     assert all(row["set"] is None for row in found["sets"].values())
