@@ -110,7 +110,7 @@ def filter_pool(
         out: a folder of its own.
         actors: encoding actors; None takes the run's setting.
         limit: most images to take, evenly spaced over the pool.
-        statistic: what calibrated regions judge by: label, quality, or joint.
+        statistic: what calibrated regions judge by: one score, such as label, or all, joint.
         image_column: the pool's column of images; None takes a usual name.
         label_column: the pool's column of classes; None takes a usual name.
         latent_column: the pool's column of latents, where the run's encoder is of kind `column`;

@@ -38,7 +38,8 @@ class Files(Data):
     default_statistic: ClassVar[Statistic] = JOINT
 
     statistic: Statistic | None = None
-    """What calibrated regions judge by: `label`, `quality`, or both, `joint`; null is joint."""
+    """What calibrated regions judge by: one score, such as `label`, or all of them, `joint`; null
+    is joint."""
 
     name: PlainName | None = None
     """Goes before the ids of this entry's images; `files`, `files-2`, ... unless set."""
@@ -69,7 +70,7 @@ class Augment(MadeHere):
     """`mild`, `moderate`, `strong`, or a list of torchvision v2 transforms, applied in order:
     `[{name: RandomAffine, degrees: 10}, {name: RandomErasing, p: 0.2}]`."""
     statistic: Statistic | None = None
-    """What calibrated regions judge by: `label`, `quality` or `joint`; null is label, since
+    """What calibrated regions judge by: one score or all of them, `joint`; null is `label`, since
     augmentation is meant to change how an image is made."""
     per_reference: PositiveInt = 10
     """Candidates made from each reference image."""
@@ -82,7 +83,8 @@ class Generator(MadeHere):
     """Goes before the ids of this entry's images, and names its folder; its kind (`gan`, `gan-2`,
     ...) unless set."""
     statistic: Statistic | None = None
-    """What calibrated regions judge by: `label`, `quality`, or both, `joint`; null is joint."""
+    """What calibrated regions judge by: one score, such as `label`, or all of them, `joint`; null
+    is joint."""
     per_class: PositiveInt = 1000
     """Candidates of each class."""
     share: Annotated[float, Field(gt=0)] = 1.0

@@ -14,7 +14,7 @@ class Regions(Settings):
     """What is fitted to each class."""
 
     kind: Annotated[str, one_of(*sorted(REGIONS.names))] = "calibrated"
-    """`calibrated`: label and quality joined into one evidence and calibrated once. `sphere`: the
+    """`calibrated`: up to five scores joined into one evidence and calibrated once. `sphere`: the
     paper's, in latent space. `sphere_loo`: the same with leave-one-out distances."""
     coverage: Annotated[float, Field(gt=0, le=1)] = 0.95
     """Share of fresh real images that a class's region should hold; the paper's sphere encloses

@@ -18,6 +18,8 @@ from rayqc.generators.sampled import SampledSource
 from rayqc.images.detail import SIDE
 from rayqc.images.facts import header_of
 from rayqc.pipeline.run import Run
+from rayqc.regions.calibrated import CalibratedRegions
+from rayqc.regions.scores.detail import NAME as DETAIL
 from rayqc.schema import image_bytes
 from rayqc.sources.base import Source
 from rayqc.storage import read_json, write_json
@@ -77,8 +79,11 @@ def compare_making(run: Run, name: str, source: Source, units: Sequence[Unit]) -
     Returns:
         What differs, in words.
     """
-    detail = run.regions.regions.detail
-    if detail is None or isinstance(source, SampledSource):
+    regions = run.regions.regions
+    if not isinstance(regions, CalibratedRegions) or isinstance(source, SampledSource):
+        return []
+    detail = regions.detail
+    if detail is None:
         return []
     encoded = image_bytes(run.references)
     references = making_of([encoded[row] for row in evenly(len(encoded), LOOKED_AT)])
@@ -92,10 +97,11 @@ def compare_making(run: Run, name: str, source: Source, units: Sequence[Unit]) -
         logger.warning(
             "%s is made unlike the references (%s), which the score detail may take for a fault in "
             "every image of it; if that is only their making, compare them at one scale: "
-            "`regions: {detail_side: %d}`, or leave it out: `regions: {scores: [label, quality]}`",
+            "`regions: {detail_side: %d}`, or leave it out: `regions: {scores: [%s]}`",
             name,
             "; ".join(found),
             scale,
+            ", ".join(score for score in regions.scores if score != DETAIL),
         )
     return found
 

@@ -122,6 +122,7 @@ def test_a_pool_of_other_size_and_format_is_told(run, tmp_path, caplog):
     }
     (line,) = [m for m in caplog.messages if "made unlike" in m]
     assert "regions: {detail_side: 120}" in line
+    assert "regions: {scores: [label, quality]}" in line
 
 
 def test_a_statistic_that_the_regions_have_not_is_refused_before_any_work(run, tmp_path):
