@@ -21,6 +21,8 @@ import numpy as np
 from benchmarks import class_generator, sets
 from rayqc.report.intervals import mean_interval
 
+MADE = ("augment", "faults")
+"""Pools that `benchmarks.sets` makes."""
 GAN = "gan"
 """The pool of the GAN that is trained first, in FOLDER."""
 GAN_STEPS = 6_000
@@ -139,7 +141,7 @@ def pool_of(case: Case, shared: Path, out: Path) -> str:
     """What `benchmarks.sets` calls the case's pool."""
     if case.pool == GAN:
         return str(out.absolute() / "cifar-gan")
-    return str((shared / case.pool).absolute()) if "-" in case.pool else case.pool
+    return case.pool if case.pool in MADE else str((shared / case.pool).absolute())
 
 
 if __name__ == "__main__":
