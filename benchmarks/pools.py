@@ -79,6 +79,9 @@ CASES = (
     Case("signs, 30% faults, 10, 20", "signs", "faults", SIGNS),
     Case("signs, 30% faults, 20, 20", "signs", "faults", f"{SIGNS} --per-class 20"),
     Case("signs, strong augmentation, 10, 20", "signs", "augment", SIGNS),
+    Case(
+        "flowers, strong augmentation, 10, 30", "flowers", "augment", f"{FLOWERS} --candidates 80"
+    ),
     Case("flowers, 30% faults, 10, 30", "flowers", "faults", f"{FLOWERS} --candidates 80"),
     Case(
         "flowers, 30% faults, 100, 30",
