@@ -74,5 +74,10 @@ def load_regions(folder: Folder, encoder_digest: str, latent_dim: int) -> Fitted
             f"latent dimension {latent_dim}; {MEND}"
         )
     region: RegionKind = REGIONS[kind]
-    restored = region.restore(facts["regions"], under(arrays, "regions"))
+    try:
+        restored = region.restore(facts["regions"], under(arrays, "regions"))
+    except KeyError as error:  # a checkout between releases may have the format and lack a fact
+        raise ArtefactError(
+            f"{folder.path(FACTS)} was fitted by another rayqc, it has no {error}; {MEND}"
+        ) from error
     return FittedRegions(regions=restored, neighbours=neighbours, digest=identity)

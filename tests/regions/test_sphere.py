@@ -175,6 +175,16 @@ def test_regions_of_another_encoder_version_or_shape_are_refused(kept):
             load_regions(folder, "digest", 4)
 
 
+def test_regions_of_a_checkout_between_releases_are_refused(kept, monkeypatch):
+    folder, regions = kept
+    whole = load_regions(folder, "digest", 4)
+    facts = {key: value for key, value in regions.facts().items() if key != "coverage"}
+    monkeypatch.setattr(SphereRegions, "facts", lambda self: facts)
+    save_regions(folder, regions, whole.neighbours)
+    with pytest.raises(ArtefactError, match="fitted by another rayqc, it has no 'coverage'; run .rayqc fit"):
+        load_regions(folder, "digest", 4)
+
+
 def test_leave_one_out_distances_are_those_to_the_others_center(rng):
     latent, label = rng.normal(size=(40, 3)), np.arange(40) % 2
     sums = class_sums(latent, label, 2)
