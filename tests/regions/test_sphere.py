@@ -181,7 +181,9 @@ def test_regions_of_a_checkout_between_releases_are_refused(kept, monkeypatch):
     facts = {key: value for key, value in regions.facts().items() if key != "coverage"}
     monkeypatch.setattr(SphereRegions, "facts", lambda self: facts)
     save_regions(folder, regions, whole.neighbours)
-    with pytest.raises(ArtefactError, match="fitted by another rayqc, it has no 'coverage'; run .rayqc fit"):
+    with pytest.raises(
+        ArtefactError, match="fitted by another rayqc, it has no 'coverage'; run .rayqc fit"
+    ):
         load_regions(folder, "digest", 4)
 
 
