@@ -16,8 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from benchmarks import class_generator, sets
 from rayqc.report.intervals import mean_interval
 
@@ -94,10 +92,7 @@ CASES = (
 
 def row(title: str, found: list[dict[str, Any]], classifier: str) -> str:
     """Accuracy of `random`, and differences from it, bold where their interval leaves 0 out."""
-    by_arm = {
-        arm: 100 * np.array([np.mean(one[classifier][arm]) for one in found])
-        for arm in found[0][classifier]
-    }
+    by_arm = sets.percent_by_arm(found, classifier)
     random = mean_interval(by_arm["random"].tolist())
     cells = [title, str(len(found)), f"{random['mean']:.1f} ± {random['half_width'] or 0:.1f}"]
     for arm in COLUMNS:

@@ -263,16 +263,21 @@ def measure(
 def table(found: list[dict[str, Any]], classifier: str) -> list[str]:
     """Markdown: accuracy of each arm, and its difference from `random`, paired by draw."""
     lines = ["| arm | accuracy | against random |", "|---|---|---|"]
-    mean_by_arm = {
-        arm: np.array([np.mean(one[classifier][arm]) for one in found])
-        for arm in found[0][classifier]
-    }
-    for arm, mean_D in mean_by_arm.items():
-        mean = mean_interval((100 * mean_D).tolist())
-        gain = mean_interval((100 * (mean_D - mean_by_arm["random"])).tolist())
+    by_arm = percent_by_arm(found, classifier)
+    for arm, percent_D in by_arm.items():
+        mean = mean_interval(percent_D.tolist())
+        gain = mean_interval((percent_D - by_arm["random"]).tolist())
         against = "" if arm == "random" else f"{gain['mean']:+.2f} ± {gain['half_width'] or 0:.2f}"
         lines.append(f"| {arm} | {mean['mean']:.1f} ± {mean['half_width'] or 0:.1f} | {against} |")
     return [*lines, f"agreement over seeds {seeds_agree(found, classifier):.2f}"]
+
+
+def percent_by_arm(found: list[dict[str, Any]], classifier: str) -> dict[str, np.ndarray]:
+    """Each arm's accuracy in each draw, in percent, the mean over seeds."""
+    return {
+        arm: 100 * np.array([np.mean(one[classifier][arm]) for one in found])
+        for arm in found[0][classifier]
+    }
 
 
 def seeds_agree(found: list[dict[str, Any]], classifier: str) -> float:

@@ -40,3 +40,19 @@ def chance_of(ids: Iterable[str]) -> np.ndarray:
     """
     digests = b"".join(hashlib.blake2b(name.encode(), digest_size=8).digest() for name in ids)
     return np.frombuffer(digests, np.uint64)
+
+
+def order_by_chance(id_N: np.ndarray, chance_N: np.ndarray) -> np.ndarray:
+    """Rows in an order as good as random, which depends on their ids alone.
+
+    Args:
+        id_N: (N,) str; they decide where chances are equal.
+        chance_N: (N,) uint64, what `chance_of` gives of them.
+
+    Returns:
+        (N,) int64.
+    """
+    order_N = np.argsort(chance_N)
+    if (np.diff(chance_N[order_N]) == 0).any():
+        order_N = np.lexsort((id_N.astype(str), chance_N))
+    return order_N

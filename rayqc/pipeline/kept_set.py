@@ -18,7 +18,7 @@ from rayqc.images.references import decode_real
 from rayqc.ledger.manifest import load_files
 from rayqc.pipeline.run import Run
 from rayqc.schema import HEIGHT, LATENT, LOOK, WIDTH, image_bytes, kept_latent_dim
-from rayqc.seeds import chance_of
+from rayqc.seeds import chance_of, order_by_chance
 from rayqc.selection.cues import find_cues, statistics_of
 from rayqc.selection.measures import set_facts
 from rayqc.selection.target import Space, fit_space
@@ -113,7 +113,7 @@ def _read(judged: Folder, space: Space) -> Judged:
             own_size = [pc.fill_null(table[name], 0).to_numpy() for name in (WIDTH, HEIGHT)]
             sizes.append(np.stack(own_size, axis=1))
     size_N2 = np.concatenate([np.zeros((0, 2), np.int64), *sizes])
-    order = np.lexsort((np.array(ids, str), chance_of(ids)))
+    order = order_by_chance(np.array(ids, object), chance_of(ids))
     return Judged(
         label_N=np.concatenate(labels)[order],
         accepted_N=np.concatenate(accepted)[order],

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from rayqc.errors import InputError
 from rayqc.images.guarded import POISON, GuardedDecoder, guarded_decoder
@@ -15,7 +14,7 @@ from rayqc.images.references import unusable
 from rayqc.ledger.plan import inputs_digest
 from rayqc.schema import image_bytes
 from rayqc.sources import Source, open_source
-from rayqc.storage import write_table
+from rayqc.storage import read_schema, write_table
 from rayqc.work.known_images import FILE, content_of, contents_of, digests_of, known_table
 
 if TYPE_CHECKING:
@@ -72,8 +71,7 @@ def facts_of_known(run: Run) -> dict[bytes, bytes]:
     """Metadata of the run's file of known images; empty where there is none."""
     if not run.folder.exists(FILE):
         return {}
-    with run.folder.open(FILE) as file:
-        return dict(pq.ParquetFile(file).schema_arrow.metadata or {})
+    return dict(read_schema(run.folder, FILE).metadata or {})
 
 
 def content_of_test(images: list[TestImage]) -> bytes:

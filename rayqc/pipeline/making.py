@@ -80,10 +80,9 @@ def compare_making(run: Run, name: str, source: Source, units: Sequence[Unit]) -
         What differs, in words.
     """
     regions = run.regions.regions
-    if not isinstance(regions, CalibratedRegions) or isinstance(source, SampledSource):
+    if not isinstance(regions, CalibratedRegions) or regions.detail is None:
         return []
-    detail = regions.detail
-    if detail is None:
+    if isinstance(source, SampledSource):
         return []
     encoded = image_bytes(run.references)
     references = making_of([encoded[row] for row in evenly(len(encoded), LOOKED_AT)])
@@ -92,7 +91,7 @@ def compare_making(run: Run, name: str, source: Source, units: Sequence[Unit]) -
     if references is None or pool is None:
         return []
     found = differences(references, pool)
-    if found and detail.tiles.shorter is None:
+    if found and regions.detail.tiles.shorter is None:
         scale = max(SIDE, min(references.shorter_side, pool.shorter_side))
         logger.warning(
             "%s is made unlike the references (%s), which the score detail may take for a fault in "

@@ -32,7 +32,7 @@ from rayqc.selection.draw import Draw, Images
 from rayqc.selection.measures import MOST, set_facts
 from rayqc.selection.target import Space, fit_space
 from rayqc.set_results import SelectedClass, SetFacts
-from rayqc.storage import Folder, digest, read_table
+from rayqc.storage import Folder, digest, read_schema, read_table
 from rayqc.verdicts import ACCEPTED, DUPLICATE, NONE, NOT_SELECTED
 from rayqc.work.latent_columns import latent_matrix
 
@@ -157,7 +157,10 @@ def read_accepted(
     """
     classes = len(space.mean_KD)
     shards = load_files(source)["scores"]
-    has_latents = bool(shards) and _keeps_latents(source, shards[0].path)
+    # As the first shard does, so do all.
+    has_latents = any(
+        kept_latent_dim(read_schema(source, shard.path)) is not None for shard in shards[:1]
+    )
     if needs_latents and not has_latents:
         raise InputError(
             f"{source} kept no latents, which choosing needs; filter again with latents (rayqc run "
@@ -183,8 +186,9 @@ def read_accepted(
         label_N = np.asarray(table["label"], np.int64)
         different_N = np.asarray(pc.invert(pc.is_in(table["id"], left_out)), bool)
         for k in np.unique(label_N):
-            some[k].offer(images[label_N == k])
-            candidates[k].offer(images[(label_N == k) & different_N])
+            rows = np.flatnonzero(label_N == k)
+            some[k].offer(images[rows])
+            candidates[k].offer(images[rows[different_N[rows]]])
     return [
         Accepted(
             count=one.offered,
@@ -194,11 +198,6 @@ def read_accepted(
         )
         for one, of_class in zip(some, candidates, strict=True)
     ]
-
-
-def _keeps_latents(source: Folder, shard: str) -> bool:
-    """As one of its shards of scores does, so do all."""
-    return kept_latent_dim(read_table(source, shard, [LATENT]).schema) is not None
 
 
 def _most_of_a_class(classes: int, per_class: int) -> int:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rayqc.seeds import order_by_chance
+
 SHORTENED_AT = 1.25
 """How many times the draw is held before it is sorted and cut."""
 
@@ -80,10 +82,7 @@ class Draw:
 
     def _shorten(self) -> None:
         held = Images.concatenated(self._parts)
-        order = np.argsort(held.chance_N)
-        if (np.diff(held.chance_N[order]) == 0).any():  # then an id decides
-            order = np.lexsort((held.id_N.astype(str), held.chance_N))
-        held = held[order[: self.most]]
+        held = held[order_by_chance(held.id_N, held.chance_N)[: self.most]]
         self._parts, self.held = [held], len(held)
         if len(held) == self.most:
             self._highest = held.chance_N[-1]

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import io
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -58,9 +59,21 @@ def table_of(data: bytes) -> pa.Table:
 
 def read_table(folder: Folder, name: str, columns: list[str] | None = None) -> pa.Table:
     """A Parquet file as a table; `ArtefactError` when it is damaged."""
+    with _parquet(folder, name) as file:
+        return file.read(columns=columns)
+
+
+def read_schema(folder: Folder, name: str) -> pa.Schema:
+    """A Parquet file's columns and metadata, without its rows; `ArtefactError` as above."""
+    with _parquet(folder, name) as file:
+        return file.schema_arrow
+
+
+@contextlib.contextmanager
+def _parquet(folder: Folder, name: str) -> Iterator[pq.ParquetFile]:
     with contextlib.closing(folder.open(name)) as file:
         try:
-            return pq.ParquetFile(file).read(columns=columns)
+            yield pq.ParquetFile(file)
         except (pa.ArrowInvalid, OSError) as error:
             raise ArtefactError(f"{folder.path(name)} is not readable Parquet: {error}") from error
 
