@@ -45,11 +45,19 @@ def shared(name: str) -> str:
 
 @pytest.fixture(scope="session")
 def ray_session() -> Iterator[None]:
-    """One local Ray of 2 CPUs for all tests that need one."""
+    """One local Ray of 2 CPUs for all tests that need one; our code in it calls nothing deprecated."""
+    import ray
+
+    import rayqc
     from rayqc.distributed.session import session
 
+    ours = f"{Path(rayqc.__file__).parent}/"
     with session("local", num_cpus=2):
+        logs = Path(ray._private.worker._global_node.get_logs_dir_path())
         yield
+        lines = [line for path in logs.glob("worker-*.err") for line in path.open(errors="replace")]
+    deprecated = [line for line in lines if line.startswith(ours) and "RayDeprecation" in line]
+    assert not deprecated
 
 
 @pytest.fixture(scope="session")
