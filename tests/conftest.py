@@ -45,7 +45,7 @@ def shared(name: str) -> str:
 
 @pytest.fixture(scope="session")
 def ray_session() -> Iterator[None]:
-    """One local Ray of 2 CPUs for all tests that need one; our code in it calls nothing deprecated."""
+    """One local Ray of 2 CPUs for all tests; our code in it calls nothing that is deprecated."""
     import ray
 
     import rayqc
@@ -55,9 +55,9 @@ def ray_session() -> Iterator[None]:
     with session("local", num_cpus=2):
         logs = Path(ray._private.worker._global_node.get_logs_dir_path())
         yield
-        lines = [line for path in logs.glob("worker-*.err") for line in path.open(errors="replace")]
-    deprecated = [line for line in lines if line.startswith(ours) and "RayDeprecation" in line]
-    assert not deprecated
+        said = [path.read_text(errors="replace") for path in logs.glob("worker-*.err")]
+    lines = "".join(said).splitlines()
+    assert not [line for line in lines if line.startswith(ours) and "RayDeprecation" in line]
 
 
 @pytest.fixture(scope="session")
