@@ -164,6 +164,23 @@ class _Headers:
         return data
 
 
+class _Member(tarfile.TarInfo):
+    """A member whose extended header is at fault is an error, and not the end of the tar.
+
+    tarfile ends silently there, with its offset behind the member: `_check_end` cannot see it.
+    """
+
+    @classmethod
+    def fromtarfile(cls, tar: Any) -> Any:
+        begun = tar.offset
+        try:
+            return super().fromtarfile(tar)
+        except tarfile.HeaderError as error:
+            if tar.offset != begun:
+                raise tarfile.ReadError(str(error)) from None
+            raise
+
+
 def _members(file: Any, where: str) -> Iterator[tarfile.TarInfo]:
     """All members; each lies within the file and behind the member before it."""
     size = file.seek(0, 2)
@@ -171,7 +188,7 @@ def _members(file: Any, where: str) -> Iterator[tarfile.TarInfo]:
         raise InputError(f"{where} is compressed; decompress it to a plain .tar first")
     headers: Any = _Headers(file, size, where)
     try:
-        tar: Any = tarfile.TarFile(fileobj=headers, encoding="utf-8")
+        tar: Any = tarfile.TarFile(fileobj=headers, encoding="utf-8", tarinfo=_Member)
         while (info := tar.next()) is not None:
             tar.members = []  # tarfile's own list would fill the memory
             _check_extent(info, tar.offset, size)
