@@ -86,21 +86,25 @@ def load_encoder(folder: Folder, trusted: str | None) -> TrainedEncoder:
             target's source has changed.
     """
     model = ENCODER.read_record(folder)
-    identity = ENCODER.verify(folder, model, model["shape"])
-    kind: EncoderKind = ENCODERS[model["kind"]]
+    with ENCODER.restoring(folder):
+        image = ImageShape(**model["image"])
+        name, shape, classes, record = (model[k] for k in ("kind", "shape", "classes", "record"))
+        identity = ENCODER.verify(folder, model, shape)
+        kind: EncoderKind = ENCODERS[name]
+        if kind.code is None:
+            network = kind.build(shape)
     if kind.code is not None:
-        _refuse_untrusted(kind.code(model["shape"]), trusted, folder)
-    network = kind.build(model["shape"])
+        _refuse_untrusted(kind.code(shape), trusted, folder)
+        network = kind.build(shape)  # errors of others' code are its own
     load_network(network, folder, WEIGHTS)
-    image = ImageShape(**model["image"])
     return TrainedEncoder(
-        kind=model["kind"],
+        kind=name,
         network=network.eval(),
         image=image,
-        input=_input_of(model["kind"], model["shape"], image),
+        input=_input_of(name, shape, image),
         digest=identity,
-        classes=tuple(model["classes"]),
-        record=model["record"],
+        classes=tuple(classes),
+        record=record,
     )
 
 

@@ -69,8 +69,9 @@ def load_gan(folder: Folder) -> Generator:
         ArtefactError: `generator.json` has another format version, or names other weights.
     """
     facts = GAN.read_record(folder)
-    GAN.verify(folder, facts, facts["shape"])
-    network = Generator(GANShape(**facts["shape"]))
+    with GAN.restoring(folder):
+        network = Generator(GANShape(**facts["shape"]))
+        GAN.verify(folder, facts, facts["shape"])
     load_network(network, folder, WEIGHTS)
     return network.eval()
 

@@ -58,26 +58,23 @@ def load_regions(folder: Folder, encoder_digest: str, latent_dim: int) -> Fitted
             f"{folder.path(FACTS)} holds {kind} regions of format version {version}, this rayqc "
             f"reads {', '.join(REGIONS.names)} of {FITTED.format_version}; {MEND}"
         )
-    fitted_with = record["regions"]["encoder_digest"]
+    with FITTED.restoring(folder):
+        fitted_with = record["regions"]["encoder_digest"]
+        facts = {name: record[name] for name in ("regions", "neighbours")}
     if fitted_with != encoder_digest:
         raise EncoderMismatchError(
             f"regions were fitted with encoder {fitted_with[:12]}, "
             f"this run uses {encoder_digest[:12]}; {MEND}"
         )
-    facts = {name: record[name] for name in ("regions", "neighbours")}
     identity = FITTED.verify(folder, record, facts)
     arrays = read_arrays(folder, ARRAYS)
-    neighbours = Neighbours.restore(facts["neighbours"], under(arrays, "neighbours"))
+    region: RegionKind = REGIONS[kind]
+    with FITTED.restoring(folder):
+        neighbours = Neighbours.restore(facts["neighbours"], under(arrays, "neighbours"))
+        restored = region.restore(facts["regions"], under(arrays, "regions"))
     if neighbours.centers_KD.shape[1] != latent_dim:
         raise ArtefactError(
             f"{folder.path(ARRAYS)} holds centers of shape {neighbours.centers_KD.shape}, expected "
             f"latent dimension {latent_dim}; {MEND}"
         )
-    region: RegionKind = REGIONS[kind]
-    try:
-        restored = region.restore(facts["regions"], under(arrays, "regions"))
-    except KeyError as error:  # a checkout between releases may have the format and lack a fact
-        raise ArtefactError(
-            f"{folder.path(FACTS)} was fitted by another rayqc, it has no {error}; {MEND}"
-        ) from error
     return FittedRegions(regions=restored, neighbours=neighbours, digest=identity)

@@ -6,7 +6,8 @@ there. Arrays that do not have the record's digest are refused.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,6 +80,23 @@ class Artefact:
                 f"{self.record} says {expected[:12]}; {self.mend}"
             )
         return actual
+
+    @contextmanager
+    def restoring(self, folder: Folder) -> Iterator[None]:
+        """While something is made of a record: what the record lacks, or has too much, is refused.
+
+        A checkout between releases may have written the format's number and other keys.
+
+        Raises:
+            ArtefactError: a key or an argument is missing, or there is one that is not known.
+        """
+        try:
+            yield
+        except (KeyError, TypeError) as error:
+            found = f"it has no {error}" if isinstance(error, KeyError) else str(error)
+            raise ArtefactError(
+                f"{folder.path(self.record)} was written by another rayqc: {found}; {self.mend}"
+            ) from error
 
 
 def identity_of(arrays: bytes, about: object = None) -> str:

@@ -182,7 +182,7 @@ def test_regions_of_a_checkout_between_releases_are_refused(kept, monkeypatch):
     monkeypatch.setattr(SphereRegions, "facts", lambda self: facts)
     save_regions(folder, regions, whole.neighbours)
     with pytest.raises(
-        ArtefactError, match="fitted by another rayqc, it has no 'coverage'; run .rayqc fit"
+        ArtefactError, match="written by another rayqc: it has no 'coverage'; run .rayqc fit"
     ):
         load_regions(folder, "digest", 4)
 

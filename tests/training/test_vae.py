@@ -120,6 +120,23 @@ def test_a_foreign_or_damaged_encoder_is_refused(tmp_path):
         load_encoder(folder, None)
 
 
+def test_an_encoder_of_a_checkout_between_releases_is_refused(tmp_path):
+    folder = Folder(str(tmp_path))
+    vae = fresh().model
+    for shape, says in (
+        ({**vae.shape.as_dict(), "depth": 3}, "unexpected keyword argument 'depth'; train again"),
+        ({"channels": 1}, "missing .* train again with --redo"),
+    ):
+        save_encoder(folder, "vae", MadeEncoder(network=vae, shape=shape, record={}), IMAGE, ("a",))
+        with pytest.raises(ArtefactError, match=f"written by another rayqc: .*{says}"):
+            load_encoder(folder, None)
+    facts = read_json(folder, "model.json")
+    del facts["image"]
+    write_json(folder, "model.json", facts)
+    with pytest.raises(ArtefactError, match="it has no 'image'; train again"):
+        load_encoder(folder, None)
+
+
 def test_a_foreign_or_damaged_checkpoint_is_refused(images, tmp_path):
     folder = Folder(str(tmp_path))
     state = train_vae(fresh(), images, SETTINGS)
