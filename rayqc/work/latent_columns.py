@@ -20,9 +20,13 @@ LARGEST_HALF = 65504.0
 
 
 def kept_latents(latent_ND: np.ndarray, kept_N: np.ndarray) -> pa.Array:
-    """A column of float16 latents, null where they are not to be kept; huge values are cut off."""
+    """A column of float16 latents, NaN where they are not to be kept; huge values are cut off.
+
+    No row is null: lists of a fixed size with nulls are read back by PyArrow from 26 on only.
+    """
     half_ND = np.clip(latent_ND, -LARGEST_HALF, LARGEST_HALF).astype(np.float16)
-    return pc.if_else(pa.array(kept_N), vectors(half_ND), None)
+    half_ND[~kept_N] = np.nan
+    return vectors(half_ND)
 
 
 def vectors(value_ND: np.ndarray) -> pa.FixedSizeListArray:

@@ -126,7 +126,7 @@ def _picked(pool: JudgedPool) -> tuple[list[ScoreRow], dict[str, np.ndarray]]:
     latents = {}
     for row in rows:
         latent = row.pop(LATENT, None)
-        if latent is not None:
+        if latent is not None and row["verdict"] != ERROR:
             latents[row["id"]] = np.asarray(latent, np.float32)
     return rows, latents
 
