@@ -1,6 +1,6 @@
 """How many images this machine filters in an hour, while raylets of its Ray are killed.
 
-python -m benchmarks.largest OUT [--images 16000000] [--nodes 2] [--cpus 1]
+python -m benchmarks.largest OUT [--images 27000000] [--nodes 2] [--cpus 1]
 
 The pool: the package's digits, moved and with a little noise of each image's own. The run: ten
 references a class, an encoder of width 1/8, the default regions. The cluster: a head without CPUs
@@ -109,7 +109,7 @@ def main() -> None:
     """Make what is missing, filter once, and count."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("out", type=Path)
-    parser.add_argument("--images", type=int, default=16_000_000)
+    parser.add_argument("--images", type=int, default=27_000_000)
     parser.add_argument("--nodes", type=int, default=2)
     parser.add_argument("--cpus", type=int, default=1, help="of each raylet")
     asked = parser.parse_args()
