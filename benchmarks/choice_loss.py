@@ -5,15 +5,17 @@ python -m benchmarks.choice_loss [--images 800000] [--wanted 1000] [--draws 3]
 One class: the package's digits 3, each copy turned, scaled, sheared and shifted by its own draw, in
 the 32 directions of `rayqc select` (edge histograms; ten references a digit). A set is chosen from
 all of them and from draws of several sizes; 200,000 is what `rayqc select` holds of a class. What
-each way is after is measured: by `coverage`, the mean distance from 20,000 other copies to the
-nearest of the set; by `covariance`, how far the set's second moment is from the references'
-covariance, as a share of that. The seconds are of one core. No Ray.
+each way is after is measured: by `herding`, the distance of its mean from that of other copies in
+the kernel's feature space (maximum mean discrepancy); by `coverage`, the mean distance from 20,000
+other copies to the nearest of the set; by `covariance`, how far the set's second moment is from the
+references' covariance, as a share of that. The seconds are of one core. No Ray.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
+from itertools import product
 
 import numpy as np
 import torch
@@ -54,7 +56,16 @@ def moment_distance(choice: Choice, rows: np.ndarray, _: np.ndarray) -> float:
     return float(np.linalg.norm(away_DD) / np.linalg.norm(choice.covariance_DD))
 
 
-AIMS = {"coverage": mean_distance, "covariance": moment_distance}
+def mean_discrepancy(choice: Choice, rows: np.ndarray, held_back_ND: np.ndarray) -> float:
+    """Between a set and images that were not chosen from: a Gaussian kernel of median width."""
+    set_ND, other_ND = choice.candidate_ND[rows], held_back_ND[: len(held_back_ND) // 4]
+    away = [cdist(*pair, "sqeuclidean") for pair in product((set_ND, other_ND), repeat=2)]
+    width = np.median(away[-1])
+    within, across, _, others = (float(np.exp(-part / width).mean()) for part in away)
+    return float(np.sqrt(within - 2 * across + others))
+
+
+AIMS = {"herding": mean_discrepancy, "coverage": mean_distance, "covariance": moment_distance}
 
 
 def main() -> None:

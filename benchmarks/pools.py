@@ -28,6 +28,8 @@ COLUMNS = (
     "real",
     "accepted",
     "oracle",
+    "herding",
+    "accepted, herding",
     "coverage",
     "accepted, coverage",
     "covariance",
@@ -126,7 +128,7 @@ def main() -> None:
         words = [str(data), "--pool", pool, "--out", str(asked.out), "--draws", str(asked.draws)]
         words += case.words.split() + ["--network"] * case.network
         of_sets = sets.parser().parse_args(words)
-        finished = all(path.exists() for path in sets.paths_of(of_sets))
+        finished = all(map(sets.is_whole, sets.records_of(of_sets)))
         if case.pool == GAN and not finished and not Path(pool).exists():
             class_generator.main([str(data), "--steps", str(GAN_STEPS), "--out", pool])
         found = sets.measured(of_sets)

@@ -16,7 +16,8 @@ pretrained network's latents above; with `--network` a small network trained fro
 Intervals are 95% Student intervals over draws, of differences paired by draw. `agreement` is the
 intraclass correlation of accuracies over seeds: near 0, seeds hide what arms differ in.
 
-A draw that FOLDER has already is not measured again. Needs the extras `pretrained` and `evaluate`.
+An arm of a draw that FOLDER has already is not measured again, unless the filter accepts other
+images by now. Needs the extras `pretrained` and `evaluate`.
 """
 
 from __future__ import annotations
@@ -27,15 +28,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 import torch
 from PIL import Image
-from torchvision.transforms import v2
 
-from benchmarks.photograph_faults import FAULTS
 from benchmarks.photographs import Looker, Photographs, read
+from benchmarks.set_pools import first_of_each, generated_images, made_pool, some_of
 from rayqc.config.regions import Regions
-from rayqc.generators.policies import make_transform
 from rayqc.images.look import ImageShape
 from rayqc.kinds import SELECTIONS
 from rayqc.models.features import edge_histograms
@@ -52,9 +50,7 @@ from rayqc.training.probe import probe_accuracy, train_probe
 
 LARGEST_OF_EDGES = 64
 """Pixels of a side up to which edge histograms are taken for latents."""
-SHARE = 0.3
-"""Of a pool that is made faulty."""
-WAYS = ("coverage", "covariance", "central")
+WAYS = ("herding", "coverage", "covariance", "central")
 SEEDS, NETWORK_SEEDS = 5, 2
 NETWORK = ClassifierSettings(
     steps=600,
@@ -107,67 +103,6 @@ def _is_gray(image: Image.Image) -> bool:
     return bool((pixels_HWC == pixels_HWC[..., :1]).all())
 
 
-def made_pool(
-    pool: str,
-    train: Photographs,
-    rows: np.ndarray,
-    per_class: int,
-    generated: tuple[Photographs, np.ndarray | None] | None,
-    rng: np.random.Generator,
-    faulty: bool,
-) -> tuple[Photographs, np.ndarray | None]:
-    """Candidates, and which of them are sound; None where that is not known."""
-    classes = train.classes
-    if generated is not None:
-        images, sound_N = generated
-        order = rng.permutation(len(images.images))
-        taken = np.sort(_of_each(images.label_N[order], len(classes), per_class))
-        some = order[taken]
-        made, sound_N = _some(images, some), None if sound_N is None else sound_N[some]
-        return spoiled(made, rng) if faulty else (made, sound_N)
-    if pool == "augment":
-        transform = v2.Compose([make_transform("strong", 3)])
-        torch.manual_seed(int(rng.integers(2**31)))
-        chosen = np.repeat(rows, -(-per_class * len(classes) // rows.size))
-        made = []
-        for row in chosen:
-            x_CHW = torch.from_numpy(np.asarray(train.images[row]).copy()).permute(2, 0, 1)
-            made.append(Image.fromarray(transform(x_CHW).permute(1, 2, 0).numpy()))
-        return Photographs(images=made, label_N=train.label_N[chosen], classes=classes), None
-    others = rng.permutation(np.setdiff1d(np.arange(len(train.images)), rows))
-    some = others[_of_each(train.label_N[others], len(classes), per_class)]
-    fresh = _some(train, some)
-    return spoiled(fresh, rng) if faulty else (fresh, np.ones(some.size, bool))
-
-
-def spoiled(images: Photographs, rng: np.random.Generator) -> tuple[Photographs, np.ndarray]:
-    """The images, `SHARE` of them made faulty, and which were left as they are."""
-    sound_N, classes = np.ones(len(images.images), bool), len(images.classes)
-    sound_N[rng.choice(sound_N.size, round(SHARE * sound_N.size), replace=False)] = False
-    label_N, changed = images.label_N.copy(), list(images.images)
-    names = [*FAULTS, "wrong label"]
-    for number, row in enumerate(np.flatnonzero(~sound_N)):
-        name = names[number % len(names)]
-        if name in FAULTS:
-            changed[row] = FAULTS[name](changed[row], rng)
-        else:
-            label_N[row] = (label_N[row] + rng.integers(1, classes)) % classes
-    return Photographs(images=changed, label_N=label_N, classes=images.classes), sound_N
-
-
-def _of_each(label_N: np.ndarray, classes: int, count: int) -> np.ndarray:
-    """The first `count` rows of each class, or all where there are fewer."""
-    return np.concatenate([np.flatnonzero(label_N == k)[:count] for k in range(classes)])
-
-
-def _some(images: Photographs, rows: np.ndarray) -> Photographs:
-    return Photographs(
-        images=[images.images[row] for row in rows],
-        label_N=images.label_N[rows],
-        classes=images.classes,
-    )
-
-
 def arms_of(
     references: Candidates,
     candidates: Candidates,
@@ -211,13 +146,19 @@ def measure(
     generated: tuple[Photographs, np.ndarray | None] | None,
     asked: argparse.Namespace,
     draw: int,
+    known: dict[str, Any],
 ) -> dict[str, Any]:
-    """One draw: accuracies of each arm and seed, and what the filter did."""
+    """One draw: accuracies of each arm and seed, and what the filter did.
+
+    Args:
+        known: this draw's record of an earlier run; arms that it has are taken from there, if its
+            filter accepted the same.
+    """
     rng = np.random.default_rng([draw, asked.per_class])
     classes = len(train.classes)
     order = rng.permutation(len(train.images))
-    rows = order[_of_each(train.label_N[order], classes, asked.per_class)]
-    of_references = _some(train, rows)
+    rows = order[first_of_each(train.label_N[order], classes, asked.per_class)]
+    of_references = some_of(train, rows)
     references = look(of_references.images, of_references.label_N)
     images, sound_N = made_pool(
         pool, train, rows, asked.candidates, generated, rng, asked.faulty or pool == "faults"
@@ -232,9 +173,17 @@ def measure(
     arms = arms_of(references, candidates, accepted_N, sound_N, classes, asked.size, draw)
     own = Latents(latent_ND=references.latent_ND, label_N=references.label_N)
     held_back = Latents(latent_ND=test.latent_ND, label_N=test.label_N)
-    probes: dict[str, list[float]] = {}
-    networks: dict[str, list[float]] = {}
+    facts = {
+        "accepted": float(accepted_N.mean()),
+        "sound": None if sound_N is None else float(sound_N.mean()),
+        "sound_accepted": None if sound_N is None else float(sound_N[accepted_N].mean()),
+    }
+    same = all(known.get(name) == value for name, value in facts.items())
+    probes: dict[str, list[float]] = known["probe"] if same else {}
+    networks: dict[str, list[float]] = known["network"] if same else {}
     for name, added in arms.items():
+        if name in probes:
+            continue
         latents = Latents(latent_ND=candidates.latent_ND[added], label_N=candidates.label_N[added])
         probes[name] = [
             probe_accuracy(train_probe(own, latents, classes, seed), held_back)
@@ -251,13 +200,12 @@ def measure(
                 )
                 for seed in range(NETWORK_SEEDS)
             ]
-    return {
-        "accepted": float(accepted_N.mean()),
-        "sound": None if sound_N is None else float(sound_N.mean()),
-        "sound_accepted": None if sound_N is None else float(sound_N[accepted_N].mean()),
-        "probe": probes,
-        "network": networks,
-    }
+    return {**facts, "probe": probes, "network": networks}
+
+
+def is_whole(record: dict[str, Any]) -> bool:
+    """Has the record of a draw every way's arms?"""
+    return all(f"accepted, {way}" in record.get("probe", {}) for way in WAYS)
 
 
 def table(found: list[dict[str, Any]], classifier: str) -> list[str]:
@@ -289,20 +237,6 @@ def seeds_agree(found: list[dict[str, Any]], classifier: str) -> float:
     return float(np.mean(values))
 
 
-def generated_images(folder: str, train: Photographs) -> tuple[Photographs, np.ndarray | None]:
-    """A generator's images, and which are sound if `truth.parquet` says so."""
-    images = read(folder, "train", train.classes)
-    truth = Path(folder) / "truth.parquet"
-    if not truth.exists():
-        return images, None
-    rows = {row["path"]: row for row in pq.read_table(truth).to_pylist()}
-    (file,) = Path(folder).glob("train-*.parquet")
-    paths = [image["path"] for image in pq.read_table(file)["image"].to_pylist()]
-    return images, np.array(
-        [rows[path]["judges_agree"] and rows[path]["confidence"] >= 0.95 for path in paths]
-    )
-
-
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     words = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -330,25 +264,32 @@ def paths_of(asked: argparse.Namespace) -> list[Path]:
     return [asked.out / f"{name_of(asked)}-{draw}.json" for draw in range(asked.draws)]
 
 
+def records_of(asked: argparse.Namespace) -> list[dict[str, Any]]:
+    """What is recorded of each draw; nothing where it was not measured."""
+    return [json.loads(path.read_text()) if path.exists() else {} for path in paths_of(asked)]
+
+
 def measured(asked: argparse.Namespace) -> list[dict[str, Any]]:
-    """A record of each draw; those that are missing are measured and written."""
+    """A whole record of each draw; what is missing is measured and written."""
     torch.set_num_threads(1)
     asked.out.mkdir(parents=True, exist_ok=True)
-    paths = paths_of(asked)
-    missing = [draw for draw, path in enumerate(paths) if not path.exists()]
-    if missing:
+    found = records_of(asked)
+    if not all(map(is_whole, found)):
         train = read(asked.data, "train")
         small = max(train.images[0].size) <= LARGEST_OF_EDGES
         look = Edges(train) if small else Network()
         test = read(asked.data, "test", train.classes)
         rows = np.random.default_rng(0).permutation(len(test.images))[: asked.test]
-        held_back = _some(test, rows)
+        held_back = some_of(test, rows)
         of_test = look(held_back.images, held_back.label_N)
         generated = generated_images(asked.pool, train) if "/" in asked.pool else None
-        for draw in missing:
-            result = measure(look, train, of_test, asked.pool, generated, asked, draw)
-            paths[draw].write_text(json.dumps(result))
-    return [json.loads(path.read_text()) for path in paths]
+        for draw, path in enumerate(paths_of(asked)):
+            if not is_whole(found[draw]):
+                found[draw] = measure(
+                    look, train, of_test, asked.pool, generated, asked, draw, found[draw]
+                )
+                path.write_text(json.dumps(found[draw]))
+    return found
 
 
 def main() -> None:

@@ -192,12 +192,15 @@ EXPORTS = Kinds(
 
 SELECTIONS = Kinds(
     "way of choosing",
-    covariance="rayqc.selection.covariance:KIND",
+    herding="rayqc.selection.herding:KIND",
     coverage="rayqc.selection.coverage:KIND",
+    covariance="rayqc.selection.covariance:KIND",
     central="rayqc.selection.central:KIND",
     random="rayqc.selection.random:KIND",
 )
 """How a set is chosen from what was accepted: `selection.base.SelectionKind`."""
+DEFAULT_WAY = "herding"
+"""Of choosing a set; docs/selection.md has what each is worth."""
 
 STAGES = Kinds(
     "stage",

@@ -10,7 +10,7 @@ from typing import cast
 from rayqc.api.judged import folders_of
 from rayqc.distributed.session import session
 from rayqc.errors import ConfigError
-from rayqc.kinds import SELECTIONS
+from rayqc.kinds import DEFAULT_WAY, SELECTIONS
 from rayqc.ledger.manifest import load_totals
 from rayqc.ledger.owner import own, refuse_mixing
 from rayqc.pipeline.outputs import conclude
@@ -35,7 +35,7 @@ def select(
     out: str,
     *,
     per_class: int | None = None,
-    by: str = "coverage",
+    by: str = DEFAULT_WAY,
     drop_duplicates: str = NONE,
     seed: int = 0,
     measure: bool = False,
@@ -56,7 +56,7 @@ def select(
         out: a folder of its own.
         per_class: images to choose of each class; a class with no more keeps all it has. None
             keeps all but duplicates.
-        by: how: `covariance`, `coverage`, `central` or `random`; see docs/selection.md.
+        by: how: `herding`, `coverage`, `covariance`, `central` or `random`; see docs/selection.md.
         drop_duplicates: `none`, `exact` (equal pixels in the run's size) or `near` (pictures that
             look alike): of each group the image of the lowest score stays.
         seed: of what is drawn.
@@ -117,7 +117,7 @@ def select(
 def worth(
     source: str,
     *,
-    by: Sequence[str] = ("coverage",),
+    by: Sequence[str] = (DEFAULT_WAY,),
     sizes: Sequence[int] | None = None,
     seeds: int = 20,
     run: str | None = None,

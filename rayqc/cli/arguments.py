@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rayqc.config.base import JOINT
-from rayqc.kinds import EXPORTS, SCORES, SELECTIONS
+from rayqc.kinds import DEFAULT_WAY, EXPORTS, SCORES, SELECTIONS
 from rayqc.pipeline.demos import DEMO_POOLS
 from rayqc.verdicts import ACCEPTED, DUPLICATES, ERROR, NONE, REJECTED
 
@@ -48,7 +48,7 @@ ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
         {
             "nargs": "+",
             "choices": SELECTIONS.names,
-            "help": "ways to choose, besides random (default: coverage)",
+            "help": f"ways to choose, besides random (default: {DEFAULT_WAY})",
         },
     ),
     "sizes": (
@@ -69,8 +69,8 @@ ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
         "WAY",
         {
             "choices": SELECTIONS.names,
-            "default": "coverage",
-            "help": f"{', '.join(SELECTIONS.names)} (default: coverage)",
+            "default": DEFAULT_WAY,
+            "help": f"{', '.join(SELECTIONS.names)} (default: {DEFAULT_WAY})",
         },
     ),
     "seed": ("N", {"default": 0, "type": int, "help": "of what is drawn (default: 0)"}),

@@ -7,6 +7,7 @@ from typing import Any
 import rayqc
 from rayqc.cli.command import Arguments, Command, Common, overrides_of
 from rayqc.cli.stage_commands import COLUMNS, STARTS_A_RUN, of_stage
+from rayqc.kinds import DEFAULT_WAY
 from rayqc.pipeline.stage import all_stages
 from rayqc.verdicts import ACCEPTED
 
@@ -78,7 +79,7 @@ def _select(arguments: Arguments, common: Common) -> Any:
 def _worth(arguments: Arguments, common: Common) -> Any:
     return rayqc.worth(
         arguments.judged,
-        by=arguments.ways or ("coverage",),
+        by=arguments.ways or (DEFAULT_WAY,),
         sizes=arguments.sizes,
         seeds=arguments.seeds,
         run=arguments.judged_by,

@@ -100,7 +100,7 @@ def test_it_is_measured_beside_as_many_of_the_same_images(tiny_run, judged, tmp_
 
 def test_what_cannot_be_chosen_is_said(tiny_run, tmp_path):
     out = str(tmp_path / "set")
-    with pytest.raises(ConfigError, match="expected one of covariance, coverage, central, random"):
+    with pytest.raises(ConfigError, match="expected one of herding, coverage, covariance, central"):
         rayqc.select(str(tiny_run), out, per_class=5, by="best")
     with pytest.raises(ConfigError, match="per_class is 0"):
         rayqc.select(str(tiny_run), out, per_class=0, by="random")

@@ -29,7 +29,7 @@ def test_sizes_and_ways_are_measured_and_one_is_said(tiny_run, tmp_path, capsys)
 
 
 def test_what_cannot_be_is_refused(tiny_run):
-    with pytest.raises(ConfigError, match="expected of covariance, coverage"):
+    with pytest.raises(ConfigError, match="expected of herding, coverage"):
         rayqc.worth(str(tiny_run), by=["best"])
     with pytest.raises(ConfigError, match="at least 2 seeds"):
         rayqc.worth(str(tiny_run), seeds=1)

@@ -1,5 +1,7 @@
 """Ways of choosing a set: each against plain arithmetic, written here again the slow way."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -60,6 +62,40 @@ def test_covariance_comes_nearer_to_the_references_than_chance_and_the_central_o
     }
     assert away["covariance"] < 0.2 * away["random"]
     assert away["random"] < away["central"]
+
+
+def similar(a_ND, b_WD, width):
+    return np.exp(-np.square(a_ND[:, None] - b_WD[None]).sum(2) / width)
+
+
+def test_herding_takes_at_each_step_what_the_set_lacks_most(rng):
+    choice = choice_of(rng)
+    x_ND = choice.candidate_ND
+    width = np.median(np.square(x_ND[:, None] - x_ND[None]).sum(2))
+    similar_NN, slow = similar(x_ND, x_ND, width), []
+    for _ in range(choice.wanted):
+        gain_N = similar_NN.mean(1) - similar_NN[slow].sum(0) / (len(slow) + 1)
+        gain_N[slow] = -np.inf
+        slow.append(int(gain_N.argmax()))
+    assert chosen("herding", choice).tolist() == slow
+
+
+def test_a_herded_set_is_like_its_candidates_as_no_other_is(rng):
+    """Distance of means in the kernel's feature space (maximum mean discrepancy), squared."""
+    choice = choice_of(rng, count=3000, wanted=50)
+    x_ND = choice.candidate_ND
+
+    def away(name):
+        set_ND = x_ND[chosen(name, choice)]
+        within = similar(set_ND, set_ND, 10).mean()
+        return within - 2 * similar(set_ND, x_ND, 10).mean() + similar(x_ND, x_ND, 10).mean()
+
+    assert away("herding") < 0.5 * min(away(name) for name in ("random", "coverage", "central"))
+
+
+def test_a_set_of_equal_candidates_is_herded_too(rng):
+    choice = replace(choice_of(rng), candidate_ND=np.ones((60, 4), np.float32))
+    assert chosen("herding", choice).tolist() == list(range(choice.wanted))
 
 
 def test_coverage_lazily_is_coverage_greedily(rng):
