@@ -35,9 +35,9 @@ from rayqc.regions import Candidates
 from rayqc.regions.fitting import fit_calibrated, settings_of
 from rayqc.regions.scorer_tasks import in_turn
 from rayqc.regions.separation import auroc
-from rayqc.schema import image_bytes
+from rayqc.schema import class_names, image_bytes
 from rayqc.sources import open_source
-from rayqc.sources.select import match_labels, read_all
+from rayqc.sources.select import match_labels, of_present_classes, read_all
 
 SIZE = 64
 """Pixels of the run's images: what `image.size` becomes for photographs."""
@@ -62,18 +62,23 @@ class Photographs:
 
 
 def read(path: str, split: Any, classes: tuple[str, ...] | None = None) -> Photographs:
-    """The images of a split, as RGB; labels are indices into `classes`, or into its own."""
+    """The images of a split, as RGB.
+
+    Labels are indices into `classes`, or into those of its own that have images: data may name more
+    (.DS_Store, say), and a wrong label of a class without references is none at all.
+    """
     source = open_source(Data(path=path, split=split))
     table = read_all(source)
-    if classes is not None:
+    if classes is None:
+        table = of_present_classes(table, source.classes)
+        classes = class_names(table.schema, "label") or source.classes
+    else:
         table = match_labels(table, source.classes, classes)
     images = [
         ImageOps.exif_transpose(Image.open(io.BytesIO(data or b""))).convert("RGB")
         for data in image_bytes(table)
     ]
-    return Photographs(
-        images=images, label_N=np.asarray(table["label"]), classes=classes or source.classes
-    )
+    return Photographs(images=images, label_N=np.asarray(table["label"]), classes=classes)
 
 
 class Looker:

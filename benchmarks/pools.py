@@ -53,7 +53,7 @@ class Case:
 
 DIGITS = "--candidates 400 --size 100"
 CIFAR = "--candidates 200 --size 50"
-SIGNS = "--candidates 60 --size 20 --test 500"
+SIGNS = "--size 20 --test 500"
 FLOWERS = "--size 30 --test 300"
 CASES = (
     Case("a GAN's digits, 10 references, 100 added", "mnist", "mnist-gan", DIGITS, network=True),
@@ -76,9 +76,15 @@ CASES = (
         GAN,
         f"{CIFAR} --per-class 100 --faulty",
     ),
-    Case("signs, 30% faults, 10, 20", "signs", "faults", SIGNS),
-    Case("signs, 30% faults, 20, 20", "signs", "faults", f"{SIGNS} --per-class 20"),
-    Case("signs, strong augmentation, 10, 20", "signs", "augment", SIGNS),
+    Case("signs, 30% faults, 10, 20", "signs", "faults", f"{SIGNS} --candidates 60"),
+    Case(
+        "signs, 30% faults, 20, 20",
+        "signs",
+        "faults",
+        f"{SIGNS} --candidates 60 --per-class 20",
+    ),
+    # A quarter to a half of strongly augmented signs is accepted, so more are made.
+    Case("signs, strong augmentation, 10, 20", "signs", "augment", f"{SIGNS} --candidates 200"),
     Case(
         "flowers, strong augmentation, 10, 30", "flowers", "augment", f"{FLOWERS} --candidates 80"
     ),

@@ -9,12 +9,13 @@ a file `truth.parquet` (path, judges_agree, confidence) if it is known which are
 makes 30% of these faulty.
 
 References are drawn from train, accuracy is on test. Arms add SIZE images of each class from the
-pool: `random`; `accepted` at random from what the filter accepted; each way of choosing, from the
-whole pool and from what was accepted; `oracle` at random from the sound ones, where these are
-known. The classifier is a linear probe, on edge histograms for images up to 64 pixels and on the
-pretrained network's latents above; with `--network` a small network trained from scratch, too.
-Intervals are 95% Student intervals over draws, of differences paired by draw. `agreement` is the
-intraclass correlation of accuracies over seeds: near 0, seeds hide what arms differ in.
+pool, or all of them as many as the filter accepted where that is fewer: `random`; `accepted` at
+random from what the filter accepted; each way of choosing, from the whole pool and from what was
+accepted; `oracle` at random from the sound ones, where these are known. The classifier is a linear
+probe, on edge histograms for images up to 64 pixels and on the pretrained network's latents above;
+with `--network` a small network trained from scratch, too. Intervals are 95% Student intervals over
+draws, of differences paired by draw. `agreement` is the intraclass correlation of accuracies over
+seeds: near 0, seeds hide what arms differ in.
 
 An arm of a draw that FOLDER has already is not measured again, unless the filter accepts other
 images by now. Needs the extras `pretrained` and `evaluate`.
@@ -112,7 +113,11 @@ def arms_of(
     size: int,
     seed: int,
 ) -> dict[str, np.ndarray]:
-    """Rows of the candidates that each arm adds, so many of each class."""
+    """Rows of the candidates that each arm adds.
+
+    All arms add as many of a class: `size`, or what the filter accepted (or was sound) of it where
+    that is less.
+    """
     rng = np.random.default_rng(seed)
     space = fit_space(references.latent_ND, references.label_N, classes)
     vector_ND = space.project(candidates.latent_ND)
@@ -123,14 +128,15 @@ def arms_of(
         parts = {"random": rows, "accepted": accepted}
         if sound_N is not None:
             parts["oracle"] = rows[sound_N[rows]]
-        picked = {name: some[:size] for name, some in parts.items()}
+        equal = min([size, *(some.size for some in parts.values())])
+        picked = {name: some[:equal] for name, some in parts.items()}
         for way in WAYS:
             kind: SelectionKind = SELECTIONS[way]
             for name, some in ((way, rows), (f"accepted, {way}", accepted)):
-                if some.size <= size:
-                    picked[name] = some
+                if equal in (0, some.size):
+                    picked[name] = some[:equal]
                     continue
-                picked[name] = some[kind.choose(space.choice(vector_ND[some], k, size, seed))]
+                picked[name] = some[kind.choose(space.choice(vector_ND[some], k, equal, seed))]
         for name, some in picked.items():
             found.setdefault(name, []).append(some)
     return {"real": np.zeros(0, np.int64)} | {
@@ -175,6 +181,7 @@ def measure(
     held_back = Latents(latent_ND=test.latent_ND, label_N=test.label_N)
     facts = {
         "accepted": float(accepted_N.mean()),
+        "added": arms["random"].size / classes,
         "sound": None if sound_N is None else float(sound_N.mean()),
         "sound_accepted": None if sound_N is None else float(sound_N[accepted_N].mean()),
     }
@@ -255,7 +262,8 @@ def parser() -> argparse.ArgumentParser:
 
 def name_of(asked: argparse.Namespace) -> str:
     """What records and tables are called."""
-    name = f"{Path(asked.data).name}-{Path(asked.pool).name}-{asked.per_class}-{asked.size}"
+    name = f"{Path(asked.data).name}-{Path(asked.pool).name}-{asked.per_class}"
+    name += f"-{asked.size}-of-{asked.candidates}"
     return name + ("-faulty" if asked.faulty else "") + ("-network" if asked.network else "")
 
 
@@ -299,8 +307,11 @@ def main() -> None:
     if asked.faulty and "/" not in asked.pool:
         words.error("--faulty is for the folder of a generator's images")
     found = measured(asked)
-    accepted = np.mean([one["accepted"] for one in found])
-    print(f"## {name_of(asked)}: {len(found)} draws, {accepted:.0%} of the pool accepted")
+    accepted, added = (np.mean([one[key] for one in found]) for key in ("accepted", "added"))
+    print(
+        f"## {name_of(asked)}: {len(found)} draws, {accepted:.0%} of the pool accepted, "
+        f"{added:.1f} images of each class added"
+    )
     if found[0]["sound"] is not None:
         sound, kept = (np.mean([one[key] for one in found]) for key in ("sound", "sound_accepted"))
         print(f"sound: {sound:.1%} of the pool, {kept:.1%} of the accepted")

@@ -119,6 +119,7 @@ VIEWS = Kinds(
     network="rayqc.regions.views.network:KIND",
     latent="rayqc.regions.views.latent:KIND",
     places="rayqc.regions.views.places:KIND",
+    pool="rayqc.regions.views.pool:KIND",
 )
 """What the label's classifiers look at: `regions.views.base.ViewKind`."""
 

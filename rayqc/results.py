@@ -68,6 +68,8 @@ class FitResult(TypedDict):
     """Class to AUROC of the label's score, own images against others'; empty for spheres."""
     measured: MeasuredCoverage | None
     """None without test images."""
+    pool_images: NotRequired[int]
+    """Images of the pool that the label learned from."""
     guarantee: NotRequired[GuaranteeFacts]
     thresholds: NotRequired[dict[str, float]]
     """Statistic to evidence on the boundary, in nats."""

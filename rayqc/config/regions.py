@@ -35,8 +35,14 @@ class Regions(Settings):
     views: list[View] | None = None
     """What the label's classifiers look at: `edges` (histograms), `patches` (learned), `network` (a
     small one's own features), `latent` (the encoder's) and `places` (what an inner layer of it sees
-    at nine places). Null takes the first three, `latent` where the encoder was trained elsewhere,
-    and `places` where it is of timm, too."""
+    at nine places), `pool` (what images of the pool itself taught, see `pool_images`). Null takes
+    the first three, `latent` where the encoder was trained elsewhere, `places` where it is of timm,
+    and `pool` where `pool_images` are learned from."""
+    pool_images: Annotated[int, Field(ge=0)] | None = None
+    """Images of the pool's files, evenly spaced, that the label's view `pool` learns from under the
+    pool's own labels; 0 leaves the view out. Where most labels of a pool are right, more of the
+    wrong ones are found; the references decide how much the view has to say. Null: 1,000 where the
+    encoder was trained elsewhere, else 0."""
     scores: list[Annotated[str, one_of(*SCORES.names)]] | None = None
     """Which parts the evidence has, `label` among them. Null takes all that can be fitted: `label`
     and `quality`; `detail` where the references are larger than `image.size`; `nearness` where the
@@ -58,6 +64,15 @@ class Regions(Settings):
     def _has_views(self) -> Regions:
         if self.views is not None and not 0 < len(set(self.views)) == len(self.views):
             raise ValueError(f"views must name one or more, each once, found {self.views}")
+        if (
+            self.views is not None
+            and self.pool_images is not None
+            and ("pool" in self.views) != (self.pool_images > 0)
+        ):
+            raise ValueError(
+                "the view pool learns from pool_images of the pool: give both or neither, found "
+                f"views {self.views} and pool_images {self.pool_images}"
+            )
         return self
 
     @model_validator(mode="after")

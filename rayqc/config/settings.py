@@ -22,10 +22,12 @@ from rayqc.config.base import (
 from rayqc.config.encoder import COLUMN, Encoder
 from rayqc.config.pool import Augment, Files, Gan, Latent, PoolEntry, kind_of
 from rayqc.config.regions import Regions
-from rayqc.kinds import CLASSIFIERS, SOURCES
+from rayqc.kinds import CLASSIFIERS, ENCODERS, REGIONS, SOURCES
 
 FROM_FILES = {FILES, *SOURCES.names} - {"bundled"}
 """Kinds of sections whose images may come with latents."""
+POOL_IMAGES = 1_000
+"""What `regions.pool_images: null` takes where the encoder was trained elsewhere."""
 
 
 class References(Data):
@@ -289,6 +291,12 @@ class Config(Settings):
             raise ValueError(
                 f"a pool entry of kind vae needs encoder.kind: vae, found {self.encoder.kind}"
             )
+        learns = self.regions.pool_images or "pool" in (self.regions.views or ())
+        if learns and not any(isinstance(entry, Files) for entry in self.pool):
+            raise ValueError(
+                "regions.pool_images and the view pool learn from files, and no entry of the pool "
+                "is of images that are there already; leave them out, or name files in pool"
+            )
         gan_batch_sizes = [entry.batch_size for entry in self.pool if isinstance(entry, Gan)]
         if gan_batch_sizes and self.resources.fewest_workers > min(gan_batch_sizes):
             raise ValueError(
@@ -312,6 +320,18 @@ class Config(Settings):
             default = kind if count_by_kind[kind] == 1 else f"{kind}-{count_by_kind[kind]}"
             names.append(entry.name or default)
         return names
+
+    def pool_images(self) -> int:
+        """Images of the pool that the label learns from, at most."""
+        regions = self.regions
+        from_files = any(isinstance(entry, Files) for entry in self.pool)
+        if not REGIONS[regions.kind].calibrated or not from_files:
+            return 0
+        if regions.pool_images is not None:
+            return regions.pool_images
+        if regions.views is not None:
+            return POOL_IMAGES if "pool" in regions.views else 0
+        return 0 if ENCODERS[self.encoder.kind].saw_references else POOL_IMAGES
 
     def encoder_seed(self) -> int:
         """The encoder's own seed, or the run's where it has none."""

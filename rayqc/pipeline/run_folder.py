@@ -91,9 +91,7 @@ def open_run(
             _write(run, config, inputs)
             return config
     changes = differences(run_tree, tree)
-    undone_stages = [
-        name for name in affected(changes, type(config)) if status(run, name) is not None
-    ]
+    undone_stages = [name for name in affected(changes, config) if status(run, name) is not None]
     if not changes and not redo:
         return run_config
     if not changes and goes_on and not all(is_done(run, name) for name in STAGES.names):

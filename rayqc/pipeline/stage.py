@@ -60,18 +60,20 @@ def downstream(name: str) -> tuple[str, ...]:
     return _with_dependents({name})
 
 
-def affected(changes: Iterable[str], config: type[Config]) -> tuple[str, ...]:
+def affected(changes: Iterable[str], config: Config) -> tuple[str, ...]:
     """Stages that changed settings undo: those that they enter, and those that need these.
 
     Args:
         changes: lines that begin with a setting's dotted path and a colon; `inputs.X` is a change
             of what section X names.
-        config: the class of all settings.
+        config: the settings, as changed.
     """
     entered: set[str] = set()
     for change in changes:
         path = change.partition(":")[0].removeprefix("inputs.")
-        entered.update(stages_entered(config, path))
+        entered.update(stages_entered(type(config), path))
+        if path.startswith("pool") and config.pool_images():
+            entered.add("fit")
     return _with_dependents(entered)
 
 

@@ -5,7 +5,7 @@ Shape suffixes: N references, K classes.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -21,9 +21,10 @@ from rayqc.regions.promises.base import CalibrationSettings, PromiseKind
 from rayqc.regions.scorer_tasks import RunTasks
 from rayqc.regions.scores.detail import NAME as DETAIL
 from rayqc.regions.separation import separation
-from rayqc.regions.views.base import ScorerSettings
+from rayqc.regions.views.base import FittedView, ScorerSettings
 from rayqc.regions.views.latent import NAME as LATENT
 from rayqc.regions.views.places import NAME as PLACES
+from rayqc.regions.views.pool import NAME as POOL
 
 OWN_VIEWS = ("edges", "patches", "network")
 """The default views that look at the image alone, not at its latent."""
@@ -32,30 +33,48 @@ SPLIT_FROM = 50
 """With at least this many references in every class, `auto` chooses the promise `split`."""
 
 
-def views_of(asked: Sequence[str] | None, seen: bool, inner: Collection[str]) -> tuple[str, ...]:
+def views_of(
+    asked: Sequence[str] | None,
+    seen: bool,
+    inner: Collection[str],
+    learned: Collection[str] = (),
+) -> tuple[str, ...]:
     """Names of the label's views: those asked for, or those that an encoder has.
 
     Args:
         asked: the setting `regions.views`.
         seen: as for `settings_of`.
         inner: as for `settings_of`.
+        learned: names of views that learned from other images than the references.
 
     Raises:
-        ConfigError: a view is asked for that needs features which the encoder does not give.
+        ConfigError: a view is asked for that needs features which the encoder does not give, or
+            `pool` without another.
     """
     if asked is None:
         places = (PLACES,) if PLACES in inner else ()
-        return OWN_VIEWS if seen else (*OWN_VIEWS, LATENT, *places)
+        own = OWN_VIEWS if seen else (*OWN_VIEWS, LATENT, *places)
+        return (*own, *learned)
     if PLACES in asked and (seen or PLACES not in inner):
         raise ConfigError(
             "regions.views: places needs an encoder whose inner layers are seen: one of kind "
             "pretrained or timm, made by this version (rayqc train RUN --redo makes it anew)"
         )
-    return tuple(asked)
+    views = tuple(view for view in asked if view != POOL or view in learned)
+    if not views:
+        raise ConfigError(
+            "regions.views: pool learns nothing where too few images of a pool can be used; name "
+            "another view beside it, such as edges"
+        )
+    return views
 
 
 def settings_of(
-    regions: Regions, channels: int, seen: bool, inner: Collection[str] = ()
+    regions: Regions,
+    channels: int,
+    seen: bool,
+    inner: Collection[str] = (),
+    learned: Mapping[str, FittedView] | None = None,
 ) -> CalibrationSettings:
     """How to calibrate, from a configuration's section `regions`.
 
@@ -64,16 +83,18 @@ def settings_of(
         channels: C of the images.
         seen: true if the encoder was trained on the references; `latent` is no default view then.
         inner: names of the features of inner layers that the encoder gives.
+        learned: views that learned from other images than the references, by name.
 
     Raises:
         ConfigError: as `views_of`.
     """
     scorer = ScorerSettings(
-        views=views_of(regions.views, seen, inner),
+        views=views_of(regions.views, seen, inner, learned or ()),
         augment=regions.augment == "affine",
         flip=channels == 3 if regions.flip is None else regions.flip,
         scores=tuple(regions.scores or ()),
         seen=seen,
+        learned=learned or {},
     )
     return settings_from(CalibrationSettings, regions, scorer=scorer)
 

@@ -15,8 +15,10 @@ ARRAYS = "regions.safetensors"
 FACTS = "regions.json"
 MEND = "run `rayqc fit` again with --redo"
 FITTED = Artefact(
-    arrays=ARRAYS, record=FACTS, format_version=6, digest_key="regions_digest", mend=MEND
+    arrays=ARRAYS, record=FACTS, format_version=7, digest_key="regions_digest", mend=MEND
 )
+READ = (6, 7)
+"""Format versions that are read. In 7 the label may have the view `pool`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,10 +55,10 @@ def load_regions(folder: Folder, encoder_digest: str, latent_dim: int) -> Fitted
     """
     record = read_json(folder, FACTS)
     version, kind = record.get("format_version"), record.get("kind")
-    if version != FITTED.format_version or kind not in REGIONS.names:
+    if version not in READ or kind not in REGIONS.names:
         raise ArtefactError(
             f"{folder.path(FACTS)} holds {kind} regions of format version {version}, this rayqc "
-            f"reads {', '.join(REGIONS.names)} of {FITTED.format_version}; {MEND}"
+            f"reads {', '.join(REGIONS.names)} of {' and '.join(map(str, READ))}; {MEND}"
         )
     with FITTED.restoring(folder):
         fitted_with = record["regions"]["encoder_digest"]

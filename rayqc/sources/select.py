@@ -51,7 +51,7 @@ def select_references(
         first += len(unit_labels)
         if unit_rows.size:
             tables.append(refuse_problems(source.read(unit, max_bytes).take(pa.array(unit_rows))))
-    return _of_present_classes(pa.concat_tables(tables).combine_chunks(), source.classes)
+    return of_present_classes(pa.concat_tables(tables).combine_chunks(), source.classes)
 
 
 def read_all(source: Source, most: int | None = None, max_bytes: int | None = None) -> pa.Table:
@@ -124,7 +124,7 @@ def no_references(classes: tuple[str, ...]) -> TooFewReferencesError:
     )
 
 
-def _of_present_classes(references: pa.Table, classes: tuple[str, ...]) -> pa.Table:
+def of_present_classes(references: pa.Table, classes: tuple[str, ...]) -> pa.Table:
     """The references, with the classes that have any: a part of a data set may name them all."""
     label_N = np.asarray(references["label"])
     present = np.unique(label_N)

@@ -52,7 +52,13 @@ def test_records_and_register_agree():
     ],
 )
 def test_stages_a_change_affects(change, stages):
-    assert affected([change], Config) == stages
+    assert affected([change], config()) == stages
+
+
+def test_another_pool_is_learned_from_anew():
+    learns = config(regions={"pool_images": 100}, pool=[{"path": "made"}])
+    assert affected(["pool: 1 -> 2"], learns) == ("fit", "generate", "filter", "classify")
+    assert affected(["inputs.pool: 1 -> 2"], learns) == ("fit", "generate", "filter", "classify")
 
 
 def test_downstream():

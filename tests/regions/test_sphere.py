@@ -164,8 +164,8 @@ def test_regions_of_another_encoder_version_or_shape_are_refused(kept):
     facts = read_json(folder, "regions.json")
     for change, message in (
         (
-            {"format_version": 7},
-            "format version 7, this rayqc reads sphere, sphere_loo, calibrated of 6",
+            {"format_version": 8},
+            "format version 8, this rayqc reads sphere, sphere_loo, calibrated of 6 and 7",
         ),
         ({"kind": "cube"}, "holds cube regions"),
         ({"regions_digest": "beef"}, "damaged or swapped"),
@@ -173,6 +173,13 @@ def test_regions_of_another_encoder_version_or_shape_are_refused(kept):
         write_json(folder, "regions.json", {**facts, **change})
         with pytest.raises(ArtefactError, match=message):
             load_regions(folder, "digest", 4)
+
+
+def test_regions_of_the_format_before_are_read(kept):
+    folder, regions = kept
+    write_json(folder, "regions.json", {**read_json(folder, "regions.json"), "format_version": 6})
+    found = load_regions(folder, "digest", 4).regions
+    np.testing.assert_array_equal(found.radius_K, regions.radius_K)
 
 
 def test_regions_of_a_checkout_between_releases_are_refused(kept, monkeypatch):

@@ -26,11 +26,13 @@ def work(run: Run) -> FitResult:
     from rayqc.encoders.vae import refuse_collapse, refuse_short
     from rayqc.pipeline.leaks import know_images
     from rayqc.pipeline.measured import measured_coverage, separation_warnings
+    from rayqc.pipeline.pool_sample import pool_sample
     from rayqc.pipeline.real_latents import keep_test_latents
     from rayqc.pipeline.run import REFERENCES
     from rayqc.regions import save_regions
     from rayqc.regions.calibrated import CalibratedRegions
     from rayqc.regions.sphere import expected_coverage
+    from rayqc.schema import LATENT
     from rayqc.storage import write_table
 
     config, encoder, references = run.config, run.encoder, run.references
@@ -39,8 +41,11 @@ def work(run: Run) -> FitResult:
     know_images(run)  # again, since the test images may have changed since training
     most = config.regions.measure_images
     test = run.test_images(most) if most else None
-    tables = [references] if test is None else [references, test]
+    pool = pool_sample(run)
+    tables = [table for table in (references, test, pool) if table is not None]
     latents, *rest = encode_images(tables, run.model, encoder.input, config, run.progress, "encode")
+    if pool is not None and LATENT not in pool.column_names:
+        pool = pool.append_column(LATENT, rest[-1][LATENT])
     write_table(run.folder, REFERENCES, latents)
     for name in latents.column_names:
         if name not in references.column_names:
@@ -53,6 +58,7 @@ def work(run: Run) -> FitResult:
         encoder.digest,
         encoder.seen,
         run.progress,
+        pool,
     )
     fitted = save_regions(run.folder.sub("regions"), fit.regions, fit.neighbours)
     run.keep(regions=fitted)
@@ -64,6 +70,7 @@ def work(run: Run) -> FitResult:
         "radius": dict(zip(encoder.classes, fit.neighbours.radius_K.tolist(), strict=True)),
         "separation": fit.separation,
         "measured": None,
+        "pool_images": 0 if pool is None else pool.num_rows,
     }
     if test is not None:
         summary["measured"] = measured_coverage(run, fitted, test, rest[0])
@@ -113,7 +120,8 @@ def expect(outlook: Outlook) -> Expected:
 
     regions, scored = outlook.config.regions, outlook.references
     measured = min(outlook.tests, regions.measure_images)
-    seconds, blocks = outlook.encoding(scored + measured)
+    learned = min(outlook.config.pool_images(), outlook.candidates)
+    seconds, blocks = outlook.encoding(scored + measured + learned)
     scorers = 0
     if regions.kind == "calibrated":
         folds = regions.folds
@@ -121,11 +129,12 @@ def expect(outlook: Outlook) -> Expected:
         scorers = folds * (folds + 1) // 2 if regions.promise == "cv+" else folds + 1
         seconds += outlook.shared(scorers * outlook.pace.scorer(scored), scorers)
     # Measured images are decoded and scored by the driver after they were encoded.
-    seconds += measured * outlook.reference_seconds / 2
+    seconds += (measured + learned) * outlook.reference_seconds / 2
+    encoded = f"{outlook.references:,} references and {counted(measured, 'test image')}"
+    of_pool = f" and up to {learned:,} images of the pool" if learned else ""
     return Expected(
         seconds=seconds,
-        work=f"encode {outlook.references:,} references and {counted(measured, 'test image')}, "
-        f"fit {scorers or 'no'} scorers",
+        work=f"encode {encoded}{of_pool}, fit {scorers or 'no'} scorers",
         memory_mb=outlook.memory_mb(max(blocks, scorers)),
         at_once=outlook.at_once(max(blocks, scorers)),
         bound=outlook.bound(scorers or blocks, "scorers" if scorers else "blocks"),

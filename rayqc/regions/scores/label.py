@@ -132,7 +132,10 @@ def fit_label(
     )
     view_names = settings.views if classes > 1 else ()
     kinds: dict[str, ViewKind] = {name: VIEWS[name] for name in VIEWS.names if name in view_names}
-    return _label_score(classes, {name: kind.learn(task) for name, kind in kinds.items()})
+    learned = settings.learned
+    return _label_score(
+        classes, {name: learned.get(name) or kind.learn(task) for name, kind in kinds.items()}
+    )
 
 
 def restore_label(arrays: dict[str, np.ndarray], classes: int, channels: int) -> LabelScore:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -40,6 +40,8 @@ class ScorerSettings:
     """Names of the scores to fit; empty for all that can be fitted."""
     seen: bool = True
     """Was the encoder trained on the references?"""
+    learned: Mapping[str, FittedView] = field(default_factory=dict)
+    """Views that learned from other images than the references, by name: alike in all scorers."""
 
 
 @dataclass(frozen=True, kw_only=True)

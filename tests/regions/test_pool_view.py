@@ -1,0 +1,161 @@
+"""The label's view `pool`: what it learns, of whom, and how much it has to say."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from rayqc.config.regions import Regions
+from rayqc.errors import ConfigError
+from rayqc.models.vae import pixels_to_input
+from rayqc.regions.base import Candidates
+from rayqc.regions.calibrated import CalibratedRegions
+from rayqc.regions.fitting import fit_calibrated, settings_of, views_of
+from rayqc.regions.scorer_tasks import in_turn
+from rayqc.regions.scores.label import LEAST_WEIGHT
+from rayqc.regions.separation import auroc
+from rayqc.regions.views.base import ViewBatch, ViewTask
+from rayqc.regions.views.pool import (
+    EDGES,
+    FOLDS,
+    LATENT,
+    folds_of_pixels,
+    learn,
+    learn_from_pool,
+    restore,
+)
+
+CLASSES = ("left", "middle", "right")
+
+
+def drawn(count, rng):
+    """Noise for images, and latents of three classes that overlap: few tell little of them."""
+    label_N = np.arange(count) % 3
+    latent_ND = rng.normal(size=(count, 20))
+    latent_ND[np.arange(count), label_N] += 2.5
+    images_NHWC = rng.integers(0, 256, (count, 8, 8, 1), dtype=np.uint8)
+    return Candidates(
+        images_NHWC=images_NHWC, latent_ND=latent_ND.astype(np.float32), label_N=label_N
+    )
+
+
+def batch_of(images):
+    return ViewBatch(
+        x_NCHW=pixels_to_input(torch.tensor(images.images_NHWC)),
+        latent_ND=torch.tensor(images.latent_ND),
+        inner={},
+    )
+
+
+def with_wrong_labels(images, share, rng):
+    """The images, some of them under another label, and which those are."""
+    wrong_N = rng.random(len(images)) < share
+    label_N = np.where(wrong_N, (images.label_N + rng.integers(1, 3, len(images))) % 3, -1)
+    return dataclasses.replace(images, label_N=np.where(wrong_N, label_N, images.label_N)), wrong_N
+
+
+def fit(references, pool, promise="empirical"):
+    learned = {} if pool is None else {"pool": learn_from_pool(pool, 3, LATENT)}
+    asked = Regions(promise=promise, views=None, scores=["label"])
+    settings = settings_of(asked, channels=1, seen=False, learned=learned)
+    views = tuple(view for view in settings.scorer.views if view in ("edges", "latent", "pool"))
+    scorer = dataclasses.replace(settings.scorer, views=views)
+    settings = dataclasses.replace(settings, scorer=scorer)
+    run = in_turn(references, 3, settings.scorer, 0)
+    return fit_calibrated(references, CLASSES, settings, 0, "digest", run)[0]
+
+
+def test_no_image_is_judged_by_what_learned_from_it(rng):
+    """A classifier's answers about its own fold do not change with that fold's labels."""
+    pool = drawn(120, rng)
+    view = learn_from_pool(pool, 3, LATENT)
+    batch = batch_of(pool)
+    fold_N = folds_of_pixels(batch.x_NCHW, FOLDS)
+    assert fold_N.unique().tolist() == list(range(FOLDS))
+    of_first = fold_N.numpy() == 0
+    moved = dataclasses.replace(pool, label_N=np.where(of_first, 0, pool.label_N))
+    other = learn_from_pool(moved, 3, LATENT).log_probability(batch)
+    found = view.log_probability(batch)
+    torch.testing.assert_close(other[of_first], found[of_first])
+    assert not torch.allclose(other[~of_first], found[~of_first])
+    np.testing.assert_allclose(found.exp().sum(1), 1, rtol=1e-5)
+
+
+def test_copies_lie_in_one_fold_wherever_they_are_in_a_batch(rng):
+    batch = batch_of(drawn(50, rng))
+    fold_N = folds_of_pixels(batch.x_NCHW, FOLDS)
+    again_N = folds_of_pixels(batch.x_NCHW.flip(0), FOLDS).flip(0)
+    assert fold_N.tolist() == again_N.tolist()
+
+
+@pytest.mark.parametrize("looks_at", [LATENT, EDGES])
+def test_it_comes_back_from_its_arrays(looks_at, rng):
+    pool = drawn(60, rng)
+    view = learn_from_pool(pool, 3, looks_at)
+    again = restore(view.arrays(), 3, 1)
+    assert again is not None
+    assert again.looks_at == looks_at
+    batch = batch_of(drawn(9, rng))
+    torch.testing.assert_close(again.log_probability(batch), view.log_probability(batch))
+    assert restore({"edges.weight_FK": np.zeros((1, 3))}, 3, 1) is None
+
+
+def test_more_wrong_labels_are_found_where_most_are_right(rng):
+    references, fresh = drawn(30, rng), drawn(300, rng)
+    pool, wrong_N = with_wrong_labels(drawn(1_500, rng), 0.3, rng)
+    found = {}
+    for name, learned_from in (("alone", None), ("pool", pool)):
+        regions = fit(references, learned_from)
+        score_N = regions.judge(pool, "label").score_N
+        found[name] = auroc(score_N[~wrong_N], score_N[wrong_N])
+        assert np.mean(regions.judge(fresh, "label").score_N <= 1) > 0.9
+    assert found["pool"] > found["alone"] + 0.05
+
+
+def test_a_pool_whose_labels_say_nothing_has_no_say(rng):
+    references = drawn(60, rng)
+    pool = drawn(1_500, rng)
+    shuffled = dataclasses.replace(pool, label_N=rng.permutation(pool.label_N))
+    regions = fit(references, shuffled)
+    weights = regions.joins[0].scales["label"].weight_V
+    views = list(regions.scorers[0].scores["label"].views)
+    assert weights[views.index("pool")] < 0.2 * weights[views.index("latent")]
+    opposite = dataclasses.replace(pool, label_N=(pool.label_N + 1) % 3)
+    regions = fit(references, opposite)
+    weights = regions.joins[0].scales["label"].weight_V
+    assert weights[views.index("pool")] == pytest.approx(LEAST_WEIGHT)
+
+
+@pytest.mark.parametrize("promise", ["empirical", "cv+"])
+def test_regions_keep_it(promise, rng):
+    pool = drawn(150, rng)
+    regions = fit(drawn(30, rng), pool, promise)
+    again = CalibratedRegions.restore(regions.facts(), regions.arrays())
+    judged, restored = (part.judge(pool, "label") for part in (regions, again))
+    np.testing.assert_array_equal(judged.score_N, restored.score_N)
+
+
+def test_it_needs_another_view_beside_it():
+    views = ["edges", "pool"]
+    assert views_of(views, seen=True, inner=(), learned=["pool"]) == ("edges", "pool")
+    assert views_of(views, seen=True, inner=()) == ("edges",)
+    with pytest.raises(ConfigError, match="name another view beside it"):
+        views_of(["pool"], seen=True, inner=())
+
+
+def test_without_images_of_the_pool_it_is_not_learned(rng):
+    images = drawn(9, rng)
+    settings = settings_of(Regions(), channels=1, seen=False)
+    assert "pool" not in settings.scorer.views
+    task = ViewTask(
+        images_NHWC=images.images_NHWC,
+        latent_ND=images.latent_ND,
+        inner={},
+        label_N=images.label_N,
+        classes=3,
+        settings=settings.scorer,
+        seed=0,
+    )
+    with pytest.raises(ValueError, match="no images of it were given"):
+        learn(task)
