@@ -29,9 +29,10 @@ from rayqc.regions.scorer_tasks import FittedScorer, ScorerTask, fit_task
 from rayqc.regions.scores.detail import NAME as DETAIL
 from rayqc.regions.scores.label import NAME as LABEL
 from rayqc.regions.views.base import FittedView, ScorerSettings
-from rayqc.regions.views.pool import EDGES, learn_from_pool
-from rayqc.regions.views.pool import LATENT as LATENTS
+from rayqc.regions.views.edges import NAME as EDGES
+from rayqc.regions.views.latent import NAME as LATENTS
 from rayqc.regions.views.pool import NAME as POOL
+from rayqc.regions.views.pool import learn_from_pool
 from rayqc.schema import LATENT
 from rayqc.seeds import SCORED_REFERENCES
 from rayqc.units import slices

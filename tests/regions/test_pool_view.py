@@ -16,10 +16,10 @@ from rayqc.regions.scorer_tasks import in_turn
 from rayqc.regions.scores.label import LEAST_WEIGHT
 from rayqc.regions.separation import auroc
 from rayqc.regions.views.base import ViewBatch, ViewTask
+from rayqc.regions.views.edges import NAME as EDGES
+from rayqc.regions.views.latent import NAME as LATENT
 from rayqc.regions.views.pool import (
-    EDGES,
     FOLDS,
-    LATENT,
     folds_of_pixels,
     learn,
     learn_from_pool,

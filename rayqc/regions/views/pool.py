@@ -23,12 +23,13 @@ from rayqc.models.features import edge_histograms
 from rayqc.models.vae import pixels_to_input
 from rayqc.regions.base import Candidates
 from rayqc.regions.views.base import BATCH, FittedView, ViewBatch, ViewKind, ViewTask
+from rayqc.regions.views.edges import NAME as EDGES
+from rayqc.regions.views.latent import NAME as LATENT
 from rayqc.storage.artefact import prefixed, under
 from rayqc.training.softmax import SoftmaxHead, train_softmax
 
 NAME = "pool"
 FOLDS = 5
-LATENT, EDGES = "latent", "edges"
 
 
 @dataclass(frozen=True, kw_only=True)
