@@ -15,7 +15,7 @@ import argparse
 import io
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from PIL import Image, ImageOps
 from benchmarks.photograph_faults import FAULTS
 from rayqc.config import Data
 from rayqc.config.regions import Regions
+from rayqc.config.settings import POOL_IMAGES
 from rayqc.encoders.batches import LatentEncoder
 from rayqc.encoders.timm import KIND_INSTALLED
 from rayqc.experiments.table3.looks import pretrained
@@ -35,20 +36,42 @@ from rayqc.regions import Candidates
 from rayqc.regions.fitting import fit_calibrated, settings_of
 from rayqc.regions.scorer_tasks import in_turn
 from rayqc.regions.separation import auroc
+from rayqc.regions.views.base import FittedView
+from rayqc.regions.views.latent import NAME as LATENT
+from rayqc.regions.views.pool import NAME as POOL
+from rayqc.regions.views.pool import learn_from_pool
 from rayqc.schema import class_names, image_bytes
 from rayqc.sources import open_source
 from rayqc.sources.select import match_labels, of_present_classes, read_all
 
 SIZE = 64
-"""Pixels of the run's images: what `image.size` becomes for photographs."""
-NONE, PRETRAINED, NO_TEXTURE = "none", "pretrained", "pretrained, no texture"
-WAYS: dict[str, tuple[bool, Regions]] = {
-    NONE: (True, Regions()),
-    PRETRAINED: (False, Regions()),
-    NO_TEXTURE: (False, Regions(scores=["label", "quality", "detail", "nearness"])),
+"""Pixels of the run's images at most: what `image.size` becomes for photographs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Way:
+    """What looks at the images."""
+
+    seen: bool
+    """Was the encoder trained on the references?"""
+    pool_images: int = 0
+    """`regions.pool_images`: of fresh images and all kinds of fault, as they lie in one pool."""
+    regions: Regions = field(default_factory=Regions)
+
+
+NONE, PRETRAINED = "none", "pretrained"
+WAYS = {
+    NONE: Way(seen=True),
+    "references alone": Way(seen=False),
+    PRETRAINED: Way(seen=False, pool_images=POOL_IMAGES),
+    "no texture": Way(
+        seen=False,
+        pool_images=POOL_IMAGES,
+        regions=Regions(scores=["label", "quality", "detail", "nearness"]),
+    ),
 }
-"""Each way's encoder (was it trained on the references?) and settings. `none`: what such an encoder
-leaves the evidence, the default."""
+"""`none`: what an encoder that is trained on the references leaves the evidence, the default. The
+others are with a pretrained encoder; `pretrained` is what a run does whose pool is of files."""
 BURIED = 0.05
 
 
@@ -84,24 +107,28 @@ def read(path: str, split: Any, classes: tuple[str, ...] | None = None) -> Photo
 class Looker:
     """Images to candidates, as the filter looks at them."""
 
-    def __init__(self) -> None:
-        small = ImageShape(size=SIZE, channels=3)
-        made = pretrained(small)
+    def __init__(self, images: list[Image.Image]) -> None:
+        side = int(np.median([min(image.size) for image in images]))
+        self.small = ImageShape(size=min(side, SIZE), channels=3)
+        made = pretrained(self.small)
         self.encoder = LatentEncoder(made.network, 32)
-        self.input = KIND_INSTALLED.input(made.shape) or small
-        self.detail = Detail(tiles=Tiles(channels=3), levels=(0, 255))
+        self.input = KIND_INSTALLED.input(made.shape) or self.small
+        larger = side > SIZE
+        self.detail = Detail(tiles=Tiles(channels=3), levels=(0, 255)) if larger else None
 
     def __call__(self, images: list[Image.Image], label_N: np.ndarray) -> Candidates:
         """Candidates of N images."""
-        small = ImageShape(size=SIZE, channels=3)
-        tiles = np.stack([self.detail.tiles.cut(image) for image in images])
         inputs = np.stack([self.input.cut(image) for image in images])
         latent_ND, inner = self.encoder.split(self.encoder.encode_all(inputs))
+        detail_NTS = None
+        if self.detail is not None:
+            tiles = np.stack([self.detail.tiles.cut(image) for image in images])
+            detail_NTS = self.detail.statistics(tiles)
         return Candidates(
-            images_NHWC=np.stack([small.cut(image) for image in images]),
+            images_NHWC=np.stack([self.small.cut(image) for image in images]),
             latent_ND=latent_ND,
             label_N=label_N.astype(np.int64),
-            detail_NTS=self.detail.statistics(tiles),
+            detail_NTS=detail_NTS,
             inner=inner,
         )
 
@@ -156,10 +183,22 @@ def measure(
     more = order[: 4 * images]
     covered = look([test.images[row] for row in more], test.label_N[more])
     kinds = {name: look(*made) for name, made in faulty(fresh, others, rng).items()}
+    pool = mixed([covered, *kinds.values()], rng)
     return {
-        name: judged(references, covered, kinds, train.classes, seen, asked, look.detail)
-        for name, (seen, asked) in WAYS.items()
+        name: judged(references, covered, kinds, train.classes, way, pool, look.detail)
+        for name, way in WAYS.items()
     }
+
+
+def mixed(parts: list[Candidates], rng: np.random.Generator) -> Candidates:
+    """The images of all parts in one pool, in any order; inner layers and detail are left out."""
+    images_NHWC = np.concatenate([part.images_NHWC for part in parts])
+    order_N = rng.permutation(len(images_NHWC))
+    return Candidates(
+        images_NHWC=images_NHWC[order_N],
+        latent_ND=np.concatenate([part.latent_ND for part in parts])[order_N],
+        label_N=np.concatenate([part.label_N for part in parts])[order_N],
+    )
 
 
 def judged(
@@ -167,12 +206,15 @@ def judged(
     fresh: Candidates,
     kinds: dict[str, Candidates],
     classes: tuple[str, ...],
-    seen: bool,
-    asked: Regions,
-    detail: Detail,
+    way: Way,
+    pool: Candidates,
+    detail: Detail | None,
 ) -> dict[str, Any]:
     """What regions of these references make of fresh and faulty images."""
-    settings = settings_of(asked, 3, seen, references.inner)
+    learned: dict[str, FittedView] = {}
+    if way.pool_images:
+        learned[POOL] = learn_from_pool(pool[: way.pool_images], len(classes), LATENT)
+    settings = settings_of(way.regions, 3, way.seen, references.inner, learned)
     run = in_turn(references, len(classes), settings.scorer, 0)
     regions, _ = fit_calibrated(references, classes, settings, 0, "", run, detail)
     names = (*regions.scores, "joint")
@@ -259,13 +301,13 @@ def main(say: Callable[[str], None] = print) -> None:
     asked = parser.parse_args()
     torch.set_num_threads(1)
     asked.out.mkdir(parents=True, exist_ok=True)
-    look = Looker()
     names = [Path(path).name for path in asked.data]
     for path, name in zip(asked.data, names, strict=True):
         left = [d for d in range(asked.draws) if not (asked.out / f"{name}-{d}.json").exists()]
         if not left:
             continue
         train = read(path, "train")
+        look = Looker(train.images)
         test = read(path, "test", train.classes)
         others = read(asked.other, "test").images[:200]
         for draw in left:

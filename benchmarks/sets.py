@@ -285,7 +285,7 @@ def measured(asked: argparse.Namespace) -> list[dict[str, Any]]:
     if not all(map(is_whole, found)):
         train = read(asked.data, "train")
         small = max(train.images[0].size) <= LARGEST_OF_EDGES
-        look = Edges(train) if small else Network()
+        look = Edges(train) if small else Network(train.images)
         test = read(asked.data, "test", train.classes)
         rows = np.random.default_rng(0).permutation(len(test.images))[: asked.test]
         held_back = some_of(test, rows)

@@ -5,6 +5,7 @@ Shape suffixes: N images.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -29,7 +30,7 @@ from rayqc.regions.calibrated import CalibratedRegions
 from rayqc.regions.fitting import fit_calibrated, settings_of
 from rayqc.regions.joint import Join, Odds
 from rayqc.regions.scorer_tasks import in_turn
-from rayqc.regions.scores.distance_scale import EVEN_NATS, DistanceScale
+from rayqc.regions.scores.distance_scale import DistanceScale
 from rayqc.regions.separation import auroc
 from rayqc.regions.sphere import LEAVE_ONE_OUT, SPHERE
 from rayqc.training.arms import Images
@@ -103,11 +104,11 @@ def _calibrated(
         for kind, candidates in candidates_by_kind.items()
     }
 
-    def odds_of(kind: str, even: float = EVEN_NATS) -> list[Odds]:
-        pairs = zip(regions.joins, raws_by_kind[kind], strict=True)
-        return [_with_even(join, even).odds(raw) for join, raw in pairs]
+    def odds_of(kind: str, joins: Sequence[Join]) -> list[Odds]:
+        pairs = zip(joins, raws_by_kind[kind], strict=True)
+        return [join.odds(raw) for join, raw in pairs]
 
-    odds_by_kind = {kind: odds_of(kind) for kind in candidates_by_kind}
+    odds_by_kind = {kind: odds_of(kind, regions.joins) for kind in candidates_by_kind}
     scores: dict[str, dict[str, np.ndarray]] = {}
     coverage: Record = {}
     for statistic in (*regions.scores, JOINT):
@@ -122,8 +123,9 @@ def _calibrated(
             scores[statistic], candidates_by_kind[GENUINE], len(regions.classes)
         )
     for even in EVENS:
+        joins = [_with_even(join, even) for join in regions.joins]
         scores[f"joint:{even:g}"] = {
-            kind: np.mean([odds.evidence(JOINT) for odds in odds_of(kind, even)], axis=0)
+            kind: np.mean([odds.evidence(JOINT) for odds in odds_of(kind, joins)], axis=0)
             for kind in candidates_by_kind
         }
     return scores, coverage

@@ -155,9 +155,10 @@ def fit_join(raw: RawScores, classes: int) -> Join:
         classes: K.
     """
     kinds: dict[str, ScoreKind] = {name: SCORES[name] for name in raw.by_score}
+    distances = {kind.measures or name for name, kind in kinds.items() if name != LABEL}
     return Join(
         scales={
-            name: kind.fit_scale(raw.by_score[name], raw.label_N, classes)
+            name: kind.fit_scale(raw.by_score[name], raw.label_N, classes, max(len(distances), 1))
             for name, kind in kinds.items()
         }
     )

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 PENALTY = 1e-4
-"""Weight of half the squared weights in the loss."""
+"""Weight of half the squared weights in the loss, where nothing else is asked for."""
 STEPS = 30
 """Iterations of L-BFGS at most."""
 LEAST_SPREAD = 1e-2
@@ -44,16 +44,20 @@ class SoftmaxHead:
         )
 
 
-def train_softmax(features_NF: Tensor, label_N: Tensor, classes: int) -> SoftmaxHead:
+def train_softmax(
+    features_NF: Tensor, label_N: Tensor, classes: int, penalty: float = PENALTY
+) -> SoftmaxHead:
     """Multinomial logistic regression on standardised features, by L-BFGS.
 
-    Loss: mean cross-entropy plus half of 1e-4 times the squared weights, where the features
+    Loss: mean cross-entropy plus half of the penalty times the squared weights, where the features
     have unit variance and are divided by the root of their number. Every class has the same
     weight in the mean.
 
     Args:
         features_NF: (N, F) float.
         label_N: (N,) int64 in [0, classes).
+        classes: K.
+        penalty: no unit.
     """
     mean_F = features_NF.mean(0)
     spread_F = features_NF.std(0) if len(features_NF) > 1 else torch.ones_like(mean_F)
@@ -71,7 +75,7 @@ def train_softmax(features_NF: Tensor, label_N: Tensor, classes: int) -> Softmax
     def closure() -> Tensor:
         optimiser.zero_grad()
         loss = F.cross_entropy(z_NF @ weight_FK + bias_K, label_N, weight=class_weight_K)
-        loss = loss + PENALTY * weight_FK.pow(2).sum() / 2
+        loss = loss + penalty * weight_FK.pow(2).sum() / 2
         loss.backward()  # type: ignore[no-untyped-call]
         return loss
 

@@ -20,19 +20,21 @@ from rayqc.regions.views.edges import NAME as EDGES
 from rayqc.regions.views.latent import NAME as LATENT
 from rayqc.regions.views.pool import (
     FOLDS,
+    PENALTIES,
     folds_of_pixels,
     learn,
     learn_from_pool,
     restore,
 )
+from rayqc.training.softmax import train_softmax
 
 CLASSES = ("left", "middle", "right")
 
 
-def drawn(count, rng):
+def drawn(count, rng, size=20):
     """Noise for images, and latents of three classes that overlap: few tell little of them."""
     label_N = np.arange(count) % 3
-    latent_ND = rng.normal(size=(count, 20))
+    latent_ND = rng.normal(size=(count, size))
     latent_ND[np.arange(count), label_N] += 2.5
     images_NHWC = rng.integers(0, 256, (count, 8, 8, 1), dtype=np.uint8)
     return Candidates(
@@ -67,19 +69,48 @@ def fit(references, pool, promise="empirical"):
 
 
 def test_no_image_is_judged_by_what_learned_from_it(rng):
-    """A classifier's answers about its own fold do not change with that fold's labels."""
+    """A classifier's answers about its own fold do not change with a label of that fold."""
     pool = drawn(120, rng)
     view = learn_from_pool(pool, 3, LATENT)
     batch = batch_of(pool)
     fold_N = folds_of_pixels(batch.x_NCHW, FOLDS)
     assert fold_N.unique().tolist() == list(range(FOLDS))
     of_first = fold_N.numpy() == 0
-    moved = dataclasses.replace(pool, label_N=np.where(of_first, 0, pool.label_N))
+    label_N = pool.label_N.copy()
+    label_N[np.flatnonzero(of_first)[0]] = (label_N[np.flatnonzero(of_first)[0]] + 1) % 3
+    moved = dataclasses.replace(pool, label_N=label_N)
     other = learn_from_pool(moved, 3, LATENT).log_probability(batch)
     found = view.log_probability(batch)
     torch.testing.assert_close(other[of_first], found[of_first])
     assert not torch.allclose(other[~of_first], found[~of_first])
     np.testing.assert_allclose(found.exp().sum(1), 1, rtol=1e-5)
+
+
+def test_it_learns_as_hard_as_the_labels_of_the_pool_allow(rng):
+    """Of the penalties, the one under which images that were not learned from are told best."""
+    chosen = []
+    for share in (0.0, 0.4):
+        pool, _ = with_wrong_labels(drawn(240, rng, size=400), share, rng)
+        fold_N = folds_of_pixels(batch_of(pool).x_NCHW, FOLDS).numpy()
+        latent_ND, label_N = torch.tensor(pool.latent_ND), torch.tensor(pool.label_N)
+        losses, heads_by_penalty = [], []
+        for penalty in PENALTIES:
+            heads = [
+                train_softmax(latent_ND[fold_N != k], label_N[fold_N != k], 3, penalty)
+                for k in range(FOLDS)
+            ]
+            right_N = [
+                heads[fold](latent_ND[row]).log_softmax(0)[label_N[row]]
+                for row, fold in enumerate(fold_N)
+            ]
+            losses.append(-float(sum(right_N)))
+            heads_by_penalty.append(heads)
+        best = int(np.argmin(losses))
+        found = learn_from_pool(pool, 3, LATENT)
+        for head, expected in zip(found.heads, heads_by_penalty[best], strict=True):
+            torch.testing.assert_close(head.weight_FK, expected.weight_FK)
+        chosen.append(PENALTIES[best])
+    assert chosen[1] > chosen[0]
 
 
 def test_copies_lie_in_one_fold_wherever_they_are_in_a_batch(rng):

@@ -230,6 +230,32 @@ def test_odds_of_a_distance_are_its_surprise_under_students_tail(rng):
     assert (np.diff(odds) > 0).all()
 
 
+def test_two_terms_of_distances_are_even_farther_out_than_one(rng):
+    """Quality alone is even where one genuine image in 12 lies farther, beside texture one in 55.
+
+    Detail is in quality's term, so beside it quality stays. The label is softened half as much.
+    """
+    scores = raw(rng, count=200)
+    scores.by_score["label"]["log_probability_NVK"][np.arange(200), :, scores.label_N] += 20
+    distance = {"distance_N": np.exp(rng.normal(size=200))}
+
+    def fitted(*beside):
+        by_score = scores.by_score | dict.fromkeys(beside, distance)
+        return fit_join(RawScores(by_score=by_score, label_N=scores.label_N), 4).scales
+
+    alone, detail, texture, both = (
+        fitted(*beside) for beside in ((), ("detail",), ("texture",), ("texture", "nearness"))
+    )
+    assert alone["quality"].even == detail["quality"].even == detail["detail"].even == 2.5
+    assert texture["quality"].even == texture["texture"].even == both["nearness"].even == 4.0
+    z = student.isf(1 / 55, FREEDOM)
+    far = np.exp(texture["quality"].mean_K[0] + texture["quality"].spread_K[0] * z) - 1e-3
+    even = texture["quality"].log_odds({"distance_N": np.array([far])}, np.zeros(1, int))
+    assert even[0] == pytest.approx(0, abs=0.01)
+    assert alone["label"].softness == pytest.approx(2 * texture["label"].softness)
+    assert texture["label"].softness > 1
+
+
 def test_a_pool_made_otherwise_all_over_does_not_drown_the_label(rng):
     """Distances five spreads away, and spread themselves: wrong labels still stand out."""
     scores = raw(rng, count=400)

@@ -75,8 +75,9 @@ class ScoreKind:
     references or the encoder have not what the score needs."""
     restore: Callable[[dict[str, np.ndarray], int, int], FittedScore]
     """Takes the score's arrays, K, and C."""
-    fit_scale: Callable[[RawScore, np.ndarray, int], Scale]
-    """Takes out-of-fold raw values of N references, their labels (N,) int64, and K."""
+    fit_scale: Callable[[RawScore, np.ndarray, int, int], Scale]
+    """Takes out-of-fold raw values of N references, their labels (N,) int64, K, and the number of
+    terms of the joint evidence that are distances, at least 1."""
     restore_scale: Callable[[dict[str, float], dict[str, np.ndarray]], Scale]
     """Takes the scale's facts and arrays."""
     measures: str = ""

@@ -21,6 +21,9 @@ DISTANCE = "distance_N"
 
 EVEN_NATS = 2.5
 """Nats of surprise at even odds: a distance that one genuine image in twelve exceeds."""
+DOUBLED_NATS = 1.5
+"""More nats at even odds for each doubling of the terms that are distances: with more of them a
+genuine image lies far by one or another more often, one in 55 by each of two."""
 FREEDOM = 4
 """Degrees of freedom of the tail."""
 SHRINK_CLASSES = 10.0
@@ -59,13 +62,16 @@ class DistanceScale:
         return {"mean_K": self.mean_K, "spread_K": self.spread_K}
 
 
-def fit_distance_scale(raw: RawScore, label_N: np.ndarray, classes: int) -> DistanceScale:
+def fit_distance_scale(
+    raw: RawScore, label_N: np.ndarray, classes: int, distances: int = 1
+) -> DistanceScale:
     """Fit the scale.
 
     Args:
         raw: out-of-fold distances of N references under their own labels.
         label_N: (N,) int64, own classes.
         classes: K.
+        distances: terms of the joint evidence that are distances.
     """
     # An unusual reference would widen the spread, and unusual images no longer stand out.
     log_N = winsorised(_log(raw[DISTANCE]), WINSOR, LEAST_LOG_SPREAD)
@@ -75,7 +81,8 @@ def fit_distance_scale(raw: RawScore, label_N: np.ndarray, classes: int) -> Dist
     mean_K = (sum_K + SHRINK_CLASSES * mean) / (count_K + SHRINK_CLASSES)
     square_K = np.bincount(label_N, (log_N - mean_K[label_N]) ** 2, minlength=classes)
     spread_K = np.sqrt((square_K + SHRINK_CLASSES * variance) / (count_K + SHRINK_CLASSES))
-    return DistanceScale(mean_K=mean_K, spread_K=spread_K)
+    even = EVEN_NATS + DOUBLED_NATS * float(np.log2(distances))
+    return DistanceScale(mean_K=mean_K, spread_K=spread_K, even=even)
 
 
 def restore_distance_scale(facts: dict[str, float], arrays: dict[str, np.ndarray]) -> DistanceScale:

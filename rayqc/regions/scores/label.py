@@ -44,7 +44,9 @@ LEAST_SOFTNESS = 1.0
 LEAST_SHRINKAGE = 0.01
 """Where labels could not be told apart at all, images still have an order."""
 GENUINE_BELOW_EVEN = 2.0
-"""Half of the genuine references have log odds of at most minus this many times the softness."""
+"""Half of the genuine references have log odds of at most minus this many times the softness, for
+each term of the joint evidence that is a distance: the more of them, the farther away they speak up
+(`distance_scale.DOUBLED_NATS`), and the less the label has to be softened to be heard."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -231,7 +233,9 @@ def shrinkage_of(images: int, loss: float, weights: int) -> float:
     return float(max(1 - weights / max(chi_square, 1e-9), LEAST_SHRINKAGE))
 
 
-def fit_label_scale(raw: RawScore, label_N: np.ndarray, classes: int) -> LabelScale:
+def fit_label_scale(
+    raw: RawScore, label_N: np.ndarray, classes: int, distances: int = 1
+) -> LabelScale:
     """Weights and offset that tell own labels from wrong ones, both sides weighing alike.
 
     What they tell is softened, then shrunk.
@@ -240,6 +244,7 @@ def fit_label_scale(raw: RawScore, label_N: np.ndarray, classes: int) -> LabelSc
         raw: out-of-fold log-probabilities of N references.
         label_N: (N,) int64, own classes.
         classes: K; with K = 1 there are no views, and the offset is 0.
+        distances: terms of the joint evidence that are distances.
     """
     log_probability_NVK = raw[LOG_PROBABILITY]
     views = log_probability_NVK.shape[1]
@@ -278,7 +283,7 @@ def fit_label_scale(raw: RawScore, label_N: np.ndarray, classes: int) -> LabelSc
     in_use = int((weight_V > 2 * LEAST_WEIGHT).sum())
     straight = LabelScale(weight_V=weight_V, offset=offset)
     genuine = -float(np.median(straight.log_odds(raw, label_N)))
-    softness = max(genuine / GENUINE_BELOW_EVEN, LEAST_SOFTNESS)
+    softness = max(genuine / (GENUINE_BELOW_EVEN * distances), LEAST_SOFTNESS)
     shrinkage = shrinkage_of(label_N.size, mean_loss, in_use)
     return replace(straight, shrinkage=shrinkage, softness=softness)
 

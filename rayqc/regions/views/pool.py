@@ -2,9 +2,10 @@
 
 Where most labels of a pool are right, its many images say what a class looks like better than few
 references do (confident learning; Northcutt, Jiang & Chuang 2021). Every image is judged by a
-classifier that learned from the other folds alone. Its fold comes from its pixels, so that copies
-are in one fold. No reference is among the images learned from, so the references measure what the
-view is worth as they do for any other, and where a pool's labels are wrong it has no say.
+classifier that learned from the other folds alone; only how hard they learn is chosen on all. Its
+fold comes from its pixels, so that copies are in one fold. No reference is among the images learned
+from, so the references measure what the view is worth as they do for any other, and where a pool's
+labels are wrong it has no say.
 
 Shape suffixes: N images, C H W pixels, D latent, F features, K classes.
 """
@@ -30,6 +31,9 @@ from rayqc.training.softmax import SoftmaxHead, train_softmax
 
 NAME = "pool"
 FOLDS = 5
+PENALTIES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
+"""Weights of half the squared weights that are tried. The more of a pool's labels are wrong, the
+larger is the best."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +70,7 @@ def folds_of_pixels(x_NCHW: Tensor, folds: int) -> Tensor:
 
 
 def learn_from_pool(images: Candidates, classes: int, looks_at: str) -> PoolView:
-    """Train the classifiers of all folds.
+    """Train the classifiers of all folds, with the penalty that tells the pool's labels best.
 
     Args:
         images: N of the pool, under the pool's own labels.
@@ -81,11 +85,20 @@ def learn_from_pool(images: Candidates, classes: int, looks_at: str) -> PoolView
         if looks_at == LATENT
         else torch.cat([edge_histograms(x_NCHW) for x_NCHW in batches])
     )
-    heads = [
-        train_softmax(features_NF[fold_N != fold], label_N[fold_N != fold], classes)
-        for fold in range(FOLDS)
-    ]
-    return PoolView(looks_at=looks_at, heads=tuple(heads))
+
+    def trained(penalty: float) -> tuple[float, tuple[SoftmaxHead, ...]]:
+        """Loss under the pool's labels of images that a head has not learned from, and heads."""
+        heads, losses = [], []
+        for fold in range(FOLDS):
+            rest = fold_N != fold
+            head = train_softmax(features_NF[rest], label_N[rest], classes, penalty)
+            logits_NK = head(features_NF[~rest])
+            losses.append(float(F.cross_entropy(logits_NK, label_N[~rest], reduction="sum")))
+            heads.append(head)
+        return sum(losses), tuple(heads)
+
+    _, heads = min(map(trained, PENALTIES), key=lambda found: found[0])
+    return PoolView(looks_at=looks_at, heads=heads)
 
 
 def learn(task: ViewTask) -> FittedView:
