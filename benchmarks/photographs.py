@@ -15,7 +15,7 @@ import argparse
 import io
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -46,32 +46,16 @@ from rayqc.sources.select import match_labels, of_present_classes, read_all
 
 SIZE = 64
 """Pixels of the run's images at most: what `image.size` becomes for photographs."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Way:
-    """What looks at the images."""
-
-    seen: bool
-    """Was the encoder trained on the references?"""
-    pool_images: int = 0
-    """`regions.pool_images`: of fresh images and all kinds of fault, as they lie in one pool."""
-    regions: Regions = field(default_factory=Regions)
-
-
-NONE, PRETRAINED = "none", "pretrained"
-WAYS = {
-    NONE: Way(seen=True),
-    "references alone": Way(seen=False),
-    PRETRAINED: Way(seen=False, pool_images=POOL_IMAGES),
-    "no texture": Way(
-        seen=False,
-        pool_images=POOL_IMAGES,
-        regions=Regions(scores=["label", "quality", "detail", "nearness"]),
-    ),
+NO_TEXTURE = ["label", "quality", "detail", "nearness"]
+WAYS: dict[str, tuple[bool, Regions]] = {
+    "none": (True, Regions()),
+    "references alone": (False, Regions()),
+    "pretrained": (False, Regions(pool_images=POOL_IMAGES)),
+    "no texture": (False, Regions(pool_images=POOL_IMAGES, scores=NO_TEXTURE)),
 }
-"""`none`: what an encoder that is trained on the references leaves the evidence, the default. The
-others are with a pretrained encoder; `pretrained` is what a run does whose pool is of files."""
+"""Each way's encoder (was it trained on the references?) and settings. `none`: what such an encoder
+leaves the evidence, the default. `pretrained`: what a run does whose pool is of files; here it is
+of fresh images and all kinds of fault together."""
 BURIED = 0.05
 
 
@@ -185,8 +169,8 @@ def measure(
     kinds = {name: look(*made) for name, made in faulty(fresh, others, rng).items()}
     pool = mixed([covered, *kinds.values()], rng)
     return {
-        name: judged(references, covered, kinds, train.classes, way, pool, look.detail)
-        for name, way in WAYS.items()
+        name: judged(references, covered, kinds, train.classes, seen, asked, pool, look.detail)
+        for name, (seen, asked) in WAYS.items()
     }
 
 
@@ -206,15 +190,16 @@ def judged(
     fresh: Candidates,
     kinds: dict[str, Candidates],
     classes: tuple[str, ...],
-    way: Way,
+    seen: bool,
+    asked: Regions,
     pool: Candidates,
     detail: Detail | None,
 ) -> dict[str, Any]:
     """What regions of these references make of fresh and faulty images."""
     learned: dict[str, FittedView] = {}
-    if way.pool_images:
-        learned[POOL] = learn_from_pool(pool[: way.pool_images], len(classes), LATENT)
-    settings = settings_of(way.regions, 3, way.seen, references.inner, learned)
+    if asked.pool_images:
+        learned[POOL] = learn_from_pool(pool[: asked.pool_images], len(classes), LATENT)
+    settings = settings_of(asked, 3, seen, references.inner, learned)
     run = in_turn(references, len(classes), settings.scorer, 0)
     regions, _ = fit_calibrated(references, classes, settings, 0, "", run, detail)
     names = (*regions.scores, "joint")

@@ -76,8 +76,8 @@ def test_no_image_is_judged_by_what_learned_from_it(rng):
     fold_N = folds_of_pixels(batch.x_NCHW, FOLDS)
     assert fold_N.unique().tolist() == list(range(FOLDS))
     of_first = fold_N.numpy() == 0
-    label_N = pool.label_N.copy()
-    label_N[np.flatnonzero(of_first)[0]] = (label_N[np.flatnonzero(of_first)[0]] + 1) % 3
+    label_N, row = pool.label_N.copy(), np.flatnonzero(of_first)[0]
+    label_N[row] = (label_N[row] + 1) % 3
     moved = dataclasses.replace(pool, label_N=label_N)
     other = learn_from_pool(moved, 3, LATENT).log_probability(batch)
     found = view.log_probability(batch)

@@ -13,6 +13,7 @@ Shape suffixes: N images, C H W pixels, D latent, F features, K classes.
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,11 +50,7 @@ class PoolView:
         """See `FittedView.log_probability`."""
         features_NF = batch.latent_ND if self.looks_at == LATENT else edge_histograms(batch.x_NCHW)
         fold_N = folds_of_pixels(batch.x_NCHW, len(self.heads))
-        found_NK = torch.zeros(len(features_NF), len(self.heads[0].bias_K))
-        for fold, head in enumerate(self.heads):
-            rows = fold_N == fold
-            found_NK[rows] = F.log_softmax(head(features_NF[rows]), dim=1)
-        return found_NK
+        return out_of_fold(self.heads, features_NF, fold_N)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """See `FittedView.arrays`."""
@@ -61,6 +58,15 @@ class PoolView:
         for fold, head in enumerate(self.heads):
             arrays |= prefixed(head.arrays(), f"{NAME}.{self.looks_at}.{fold}")
         return arrays
+
+
+def out_of_fold(heads: Sequence[SoftmaxHead], features_NF: Tensor, fold_N: Tensor) -> Tensor:
+    """(N, K) log-probabilities, nats: of each image by the head that has not learned from it."""
+    found_NK = torch.zeros(len(features_NF), len(heads[0].bias_K))
+    for fold, head in enumerate(heads):
+        rows = fold_N == fold
+        found_NK[rows] = F.log_softmax(head(features_NF[rows]), dim=1)
+    return found_NK
 
 
 def folds_of_pixels(x_NCHW: Tensor, folds: int) -> Tensor:
@@ -86,19 +92,16 @@ def learn_from_pool(images: Candidates, classes: int, looks_at: str) -> PoolView
         else torch.cat([edge_histograms(x_NCHW) for x_NCHW in batches])
     )
 
-    def trained(penalty: float) -> tuple[float, tuple[SoftmaxHead, ...]]:
-        """Loss under the pool's labels of images that a head has not learned from, and heads."""
-        heads, losses = [], []
-        for fold in range(FOLDS):
-            rest = fold_N != fold
-            head = train_softmax(features_NF[rest], label_N[rest], classes, penalty)
-            logits_NK = head(features_NF[~rest])
-            losses.append(float(F.cross_entropy(logits_NK, label_N[~rest], reduction="sum")))
-            heads.append(head)
-        return sum(losses), tuple(heads)
+    def trained(penalty: float) -> tuple[SoftmaxHead, ...]:
+        return tuple(
+            train_softmax(features_NF[rest_N], label_N[rest_N], classes, penalty)
+            for rest_N in (fold_N != fold for fold in range(FOLDS))
+        )
 
-    _, heads = min(map(trained, PENALTIES), key=lambda found: found[0])
-    return PoolView(looks_at=looks_at, heads=heads)
+    def loss(heads: tuple[SoftmaxHead, ...]) -> float:
+        return float(F.nll_loss(out_of_fold(heads, features_NF, fold_N), label_N))
+
+    return PoolView(looks_at=looks_at, heads=min(map(trained, PENALTIES), key=loss))
 
 
 def learn(task: ViewTask) -> FittedView:
