@@ -3,8 +3,9 @@
 python -m benchmarks.photographs DATA ... --other DATA --out FOLDER [--draws 5] [--images 60]
 
 Each DATA is a folder of Parquet files in Hugging Face's layout with splits train and test.
-References are drawn from train; fresh images and those that faults are made in, from test. A draw
-that FOLDER has already is not measured again. Needs the extras `pretrained` and `evaluate`.
+References are drawn from train; fresh images and those that faults are made in, from test. The pool
+that the label learns from is of the other images of both, each of them once. A draw that FOLDER has
+already is not measured again. Needs the extras `pretrained` and `evaluate`.
 
 Shape suffixes: N images.
 """
@@ -54,8 +55,11 @@ WAYS: dict[str, tuple[bool, Regions]] = {
     "no texture": (False, Regions(pool_images=POOL_IMAGES, scores=NO_TEXTURE)),
 }
 """Each way's encoder (was it trained on the references?) and settings. `none`: what such an encoder
-leaves the evidence, the default. `pretrained`: what a run does whose pool is of files; here it is
-of fresh images and all kinds of fault together."""
+leaves the evidence, the default. `pretrained`: what a run does whose pool is of files."""
+WRONG_LABEL = "wrong label"
+BLEND = "blend"
+FOREIGN = "another data set"
+KINDS = (*FAULTS, WRONG_LABEL, BLEND, FOREIGN)
 BURIED = 0.05
 
 
@@ -66,6 +70,13 @@ class Photographs:
     images: list[Image.Image]
     label_N: np.ndarray
     classes: tuple[str, ...]
+
+    def __getitem__(self, rows: np.ndarray) -> Photographs:
+        return Photographs(
+            images=[self.images[row] for row in rows],
+            label_N=self.label_N[rows],
+            classes=self.classes,
+        )
 
 
 def read(path: str, split: Any, classes: tuple[str, ...] | None = None) -> Photographs:
@@ -94,9 +105,9 @@ class Looker:
     def __init__(self, images: list[Image.Image]) -> None:
         side = int(np.median([min(image.size) for image in images]))
         self.small = ImageShape(size=min(side, SIZE), channels=3)
-        made = pretrained(self.small)
-        self.encoder = LatentEncoder(made.network, 32)
-        self.input = KIND_INSTALLED.input(made.shape) or self.small
+        encoder = pretrained(self.small)
+        self.encoder = LatentEncoder(encoder.network, 32)
+        self.input = KIND_INSTALLED.input(encoder.shape) or self.small
         larger = side > SIZE
         self.detail = Detail(tiles=Tiles(channels=3), levels=(0, 255)) if larger else None
 
@@ -117,25 +128,38 @@ class Looker:
         )
 
 
-def faulty(
-    fresh: Photographs, others: list[Image.Image], rng: np.random.Generator
-) -> dict[str, tuple[list[Image.Image], np.ndarray]]:
-    """Images and labels by kind of fault; as many of each as there are fresh images."""
+def made(
+    kind: str, fresh: Photographs, others: list[Image.Image], rng: np.random.Generator
+) -> tuple[list[Image.Image], np.ndarray]:
+    """Images with a kind of fault, one of each fresh image, and their labels."""
     label_N, classes = fresh.label_N, len(fresh.classes)
-    found = {
-        name: ([fault(image, rng) for image in fresh.images], label_N)
-        for name, fault in FAULTS.items()
-    }
-    wrong_N = (label_N + rng.integers(1, classes, label_N.size)) % classes
-    found["wrong label"] = (fresh.images, wrong_N)
-    blends = []
-    for image, label in zip(fresh.images, label_N, strict=True):
-        other = fresh.images[rng.choice(np.flatnonzero(label_N != label))]
-        blends.append(Image.blend(image, other.resize(image.size), 0.5))
-    found["blend"] = (blends, label_N)
-    foreign = [others[row] for row in rng.integers(0, len(others), label_N.size)]
-    found["another data set"] = (foreign, rng.integers(0, classes, label_N.size))
-    return found
+    if kind == WRONG_LABEL:
+        return fresh.images, (label_N + rng.integers(1, classes, label_N.size)) % classes
+    if kind == BLEND:
+        blends = []
+        for image, label in zip(fresh.images, label_N, strict=True):
+            other = fresh.images[rng.choice(np.flatnonzero(label_N != label))]
+            blends.append(Image.blend(image, other.resize(image.size), 0.5))
+        return blends, label_N
+    if kind == FOREIGN:
+        foreign = [others[row] for row in rng.integers(0, len(others), label_N.size)]
+        return foreign, rng.integers(0, classes, label_N.size)
+    return [FAULTS[kind](image, rng) for image in fresh.images], label_N
+
+
+def pool_of(
+    look: Looker, pictures: Photographs, others: list[Image.Image], rng: np.random.Generator
+) -> Candidates:
+    """A pool in any order: half of the pictures as they are, the others with a fault, all kinds
+    alike. Each picture is there once: another copy of it would say which label is right.
+    """
+    fresh, spoiled = np.array_split(rng.permutation(len(pictures.images)), 2)
+    parts = [(pictures.images[row], pictures.label_N[row]) for row in fresh]
+    for kind, rows in zip(KINDS, np.array_split(spoiled, len(KINDS)), strict=True):
+        parts += zip(*made(kind, pictures[rows], others, rng), strict=True)
+    order = rng.permutation(len(parts))
+    images, labels = zip(*(parts[row] for row in order), strict=True)
+    return look(list(images), np.array(labels))
 
 
 def measure(
@@ -155,34 +179,24 @@ def measure(
             for k in range(len(train.classes))
         ]
     )
-    references = look([train.images[row] for row in rows], train.label_N[rows])
+    references = look(train[rows].images, train.label_N[rows])
     order = rng.permutation(len(test.images))
-    chosen = order[:images]
-    fresh = Photographs(
-        images=[test.images[row] for row in chosen],
-        label_N=test.label_N[chosen],
-        classes=test.classes,
-    )
+    fresh = test[order[:images]]
     # Coverage is a share: more fresh images than faults are made in make it steadier.
-    more = order[: 4 * images]
-    covered = look([test.images[row] for row in more], test.label_N[more])
-    kinds = {name: look(*made) for name, made in faulty(fresh, others, rng).items()}
-    pool = mixed([covered, *kinds.values()], rng)
+    more, rest = order[: 4 * images], order[4 * images :]
+    covered = look(test[more].images, test.label_N[more])
+    kinds = {kind: look(*made(kind, fresh, others, rng)) for kind in KINDS}
+    left = np.setdiff1d(np.arange(len(train.images)), rows)
+    pictures = Photographs(
+        images=train[left].images + test[rest].images,
+        label_N=np.concatenate([train.label_N[left], test.label_N[rest]]),
+        classes=train.classes,
+    )
+    pool = pool_of(look, pictures[rng.permutation(len(pictures.images))[:POOL_IMAGES]], others, rng)
     return {
         name: judged(references, covered, kinds, train.classes, seen, asked, pool, look.detail)
         for name, (seen, asked) in WAYS.items()
     }
-
-
-def mixed(parts: list[Candidates], rng: np.random.Generator) -> Candidates:
-    """The images of all parts in one pool, in any order; inner layers and detail are left out."""
-    images_NHWC = np.concatenate([part.images_NHWC for part in parts])
-    order_N = rng.permutation(len(images_NHWC))
-    return Candidates(
-        images_NHWC=images_NHWC[order_N],
-        latent_ND=np.concatenate([part.latent_ND for part in parts])[order_N],
-        label_N=np.concatenate([part.label_N for part in parts])[order_N],
-    )
 
 
 def judged(
@@ -248,8 +262,8 @@ def tables(out: Path, names: list[str]) -> list[str]:
             buried = [k for k in kinds if best[k] - joint[k] > BURIED]
             cells = [
                 _interval([float(np.mean([f["auroc"][k]["joint"] for k in kinds])) for f in found]),
-                _interval([f["auroc"]["wrong label"]["joint"] for f in found]),
-                _interval([f["found"]["wrong label"] for f in found]),
+                _interval([f["auroc"][WRONG_LABEL]["joint"] for f in found]),
+                _interval([f["found"][WRONG_LABEL] for f in found]),
                 _interval([float(np.mean(list(f["found"].values()))) for f in found]),
                 _interval([f["coverage"] for f in found]),
                 _interval([f["lowest"] for f in found]),

@@ -34,7 +34,7 @@ def made_pool(
         order = rng.permutation(len(images.images))
         taken = np.sort(first_of_each(images.label_N[order], len(classes), per_class))
         some = order[taken]
-        made, sound_N = some_of(images, some), None if sound_N is None else sound_N[some]
+        made, sound_N = images[some], None if sound_N is None else sound_N[some]
         return spoiled(made, rng) if faulty else (made, sound_N)
     if pool == "augment":
         transform = v2.Compose([make_transform("strong", 3)])
@@ -47,7 +47,7 @@ def made_pool(
         return Photographs(images=made, label_N=train.label_N[chosen], classes=classes), None
     others = rng.permutation(np.setdiff1d(np.arange(len(train.images)), rows))
     some = others[first_of_each(train.label_N[others], len(classes), per_class)]
-    fresh = some_of(train, some)
+    fresh = train[some]
     return spoiled(fresh, rng) if faulty else (fresh, np.ones(some.size, bool))
 
 
@@ -69,14 +69,6 @@ def spoiled(images: Photographs, rng: np.random.Generator) -> tuple[Photographs,
 def first_of_each(label_N: np.ndarray, classes: int, count: int) -> np.ndarray:
     """The first `count` rows of each class, or all where there are fewer."""
     return np.concatenate([np.flatnonzero(label_N == k)[:count] for k in range(classes)])
-
-
-def some_of(images: Photographs, rows: np.ndarray) -> Photographs:
-    return Photographs(
-        images=[images.images[row] for row in rows],
-        label_N=images.label_N[rows],
-        classes=images.classes,
-    )
 
 
 def generated_images(folder: str, train: Photographs) -> tuple[Photographs, np.ndarray | None]:

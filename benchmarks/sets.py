@@ -33,7 +33,7 @@ import torch
 from PIL import Image
 
 from benchmarks.photographs import Looker, Photographs, read
-from benchmarks.set_pools import first_of_each, generated_images, made_pool, some_of
+from benchmarks.set_pools import first_of_each, generated_images, made_pool
 from rayqc.config.regions import Regions
 from rayqc.images.look import ImageShape
 from rayqc.kinds import SELECTIONS
@@ -164,7 +164,7 @@ def measure(
     classes = len(train.classes)
     order = rng.permutation(len(train.images))
     rows = order[first_of_each(train.label_N[order], classes, asked.per_class)]
-    of_references = some_of(train, rows)
+    of_references = train[rows]
     references = look(of_references.images, of_references.label_N)
     images, sound_N = made_pool(
         pool, train, rows, asked.candidates, generated, rng, asked.faulty or pool == "faults"
@@ -288,7 +288,7 @@ def measured(asked: argparse.Namespace) -> list[dict[str, Any]]:
         look = Edges(train) if small else Network(train.images)
         test = read(asked.data, "test", train.classes)
         rows = np.random.default_rng(0).permutation(len(test.images))[: asked.test]
-        held_back = some_of(test, rows)
+        held_back = test[rows]
         of_test = look(held_back.images, held_back.label_N)
         generated = generated_images(asked.pool, train) if "/" in asked.pool else None
         for draw, path in enumerate(paths_of(asked)):
