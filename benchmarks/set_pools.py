@@ -11,7 +11,7 @@ from PIL import Image
 from torchvision.transforms import v2
 
 from benchmarks.photograph_faults import FAULTS
-from benchmarks.photographs import Photographs, read
+from benchmarks.photographs import WRONG_LABEL, Photographs, made, read
 from rayqc.generators.policies import make_transform
 
 SHARE = 0.3
@@ -34,17 +34,17 @@ def made_pool(
         order = rng.permutation(len(images.images))
         taken = np.sort(first_of_each(images.label_N[order], len(classes), per_class))
         some = order[taken]
-        made, sound_N = images[some], None if sound_N is None else sound_N[some]
-        return spoiled(made, rng) if faulty else (made, sound_N)
+        drawn, sound_N = images[some], None if sound_N is None else sound_N[some]
+        return spoiled(drawn, rng) if faulty else (drawn, sound_N)
     if pool == "augment":
         transform = v2.Compose([make_transform("strong", 3)])
         torch.manual_seed(int(rng.integers(2**31)))
         chosen = np.repeat(rows, -(-per_class * len(classes) // rows.size))
-        made = []
+        copies = []
         for row in chosen:
             x_CHW = torch.from_numpy(np.asarray(train.images[row]).copy()).permute(2, 0, 1)
-            made.append(Image.fromarray(transform(x_CHW).permute(1, 2, 0).numpy()))
-        return Photographs(images=made, label_N=train.label_N[chosen], classes=classes), None
+            copies.append(Image.fromarray(transform(x_CHW).permute(1, 2, 0).numpy()))
+        return Photographs(images=copies, label_N=train.label_N[chosen], classes=classes), None
     others = rng.permutation(np.setdiff1d(np.arange(len(train.images)), rows))
     some = others[first_of_each(train.label_N[others], len(classes), per_class)]
     fresh = train[some]
@@ -53,16 +53,13 @@ def made_pool(
 
 def spoiled(images: Photographs, rng: np.random.Generator) -> tuple[Photographs, np.ndarray]:
     """The images, `SHARE` of them made faulty, and which were left as they are."""
-    sound_N, classes = np.ones(len(images.images), bool), len(images.classes)
+    sound_N = np.ones(len(images.images), bool)
     sound_N[rng.choice(sound_N.size, round(SHARE * sound_N.size), replace=False)] = False
     label_N, changed = images.label_N.copy(), list(images.images)
-    names = [*FAULTS, "wrong label"]
+    kinds = [*FAULTS, WRONG_LABEL]
     for number, row in enumerate(np.flatnonzero(~sound_N)):
-        name = names[number % len(names)]
-        if name in FAULTS:
-            changed[row] = FAULTS[name](changed[row], rng)
-        else:
-            label_N[row] = (label_N[row] + rng.integers(1, classes)) % classes
+        kind = kinds[number % len(kinds)]
+        (changed[row],), (label_N[row],) = made(kind, images[np.array([row])], [], rng)
     return Photographs(images=changed, label_N=label_N, classes=images.classes), sound_N
 
 
