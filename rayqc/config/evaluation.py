@@ -110,6 +110,8 @@ class Evaluation(Settings):
                 )
             if cell.per_class < 2:
                 raise ValueError("table3.cells: per_class must be 2 or more, to cross-validate")
+            if cell.compared is not None and self.table3 and self.table3.probe is None:
+                raise ValueError("table3.cells: compared takes the probe, and table3.probe is null")
         if self.regions.kind != "calibrated":
             raise ValueError("regions.kind must be calibrated; spheres are measured beside it")
         if self.detection and self.detection.development > self.first_draw:

@@ -39,6 +39,9 @@ class Cell(Settings):
     """Of classifiers by the paper's protocol; null takes `table3.paper.steps`."""
     candidates: list[SmallNetwork] | None = None
     """Small networks that today's protocol chooses from; null takes `table3.candidates`."""
+    compared: Annotated[int, Field(ge=0)] | None = None
+    """Draws, the first so many, in which today's protocol asks small networks beside the probe;
+    further ones take the probe. Null asks in all."""
 
 
 class PaperNetwork(SmallNetwork):

@@ -75,20 +75,24 @@ def _table3(settings: Evaluation) -> list[Job]:
         encoder = f"{cell.encoder_width:g}-{cell.encoder_steps}"
         told = f"{cell.data}-{cell.per_class:04d}-of-{cell.pool}-{encoder}"
         asked = "".join(f"-{net.width}x{net.steps}" for net in cell.candidates or ())
-        protocols = (
-            (f"paper-{told}-{cell.paper_steps or table3.paper.steps}", measure_paper),
-            (f"today-{told}{asked}", measure_today),
-        )
-        jobs += [
-            Job(
-                name=f"draws/table3-{name}-{draw:04d}.json",
-                function=function,
-                data=cell.data,
-                arguments=(cell, draw, table3, settings.regions),
+        for count, draw in enumerate(_draws(settings, cell.draws), start=1):
+            compared = cell.compared is None or count <= cell.compared
+            networks = (cell.candidates or table3.candidates) if compared else []
+            common = (cell, draw, table3, settings.regions)
+            paper = f"paper-{told}-{cell.paper_steps or table3.paper.steps}"
+            protocols = (
+                (paper, measure_paper, common),
+                (f"today-{told}{asked}", measure_today, (*common, networks)),
             )
-            for draw in _draws(settings, cell.draws)
-            for name, function in protocols
-        ]
+            jobs += [
+                Job(
+                    name=f"draws/table3-{name}-{draw:04d}.json",
+                    function=function,
+                    data=cell.data,
+                    arguments=arguments,
+                )
+                for name, function, arguments in protocols
+            ]
     return jobs
 
 

@@ -9,6 +9,7 @@ from rayqc.config.evaluation import Evaluation
 from rayqc.config.table3 import NetworkProbe, SmallNetwork
 from rayqc.errors import ConfigError
 from rayqc.experiments import evaluate as module
+from rayqc.experiments.plan import plan
 from rayqc.experiments.table3.arms import choose_arms
 from rayqc.experiments.table3.classifiers import cross_validate, from_scratch, probe
 from rayqc.experiments.table3.looks import Look, resized
@@ -103,6 +104,56 @@ def test_settings_of_cells_are_checked():
         load_evaluation(None, ["table3={cells: [{data: cifar11, per_class: 5, pool: 500}]}"])
     with pytest.raises(ConfigError, match="per_class must be 2 or more"):
         load_evaluation(None, ["table3={cells: [{data: bundled, per_class: 1, pool: 500}]}"])
+    cell = "{data: bundled, per_class: 5, pool: 500, compared: 3}"
+    with pytest.raises(ConfigError, match="compared takes the probe, and table3.probe is null"):
+        load_evaluation(None, [f"table3={{cells: [{cell}], probe: null}}"])
+
+
+def test_draws_beyond_those_compared_take_the_probe(ray_session, tmp_path):
+    pytest.importorskip("timm", reason="the pretrained extra is not installed")
+    (cell,) = TINY["table3"]["cells"]
+    table3 = TINY["table3"] | {
+        "cells": [cell | {"compared": 0, "draws": 1}],
+        "probe": {"size": 32, "copies": 1},
+        "pools": ["augment", "faults"],
+        "paper": {"width": 4, "steps": 1},
+        "test_images": 60,
+    }
+    settings = Evaluation.model_validate(TINY | {"table3": table3})
+    (found,) = rayqc.evaluate(settings, str(tmp_path))["table3"]
+    (told,) = found["today"]["cross_validated"]
+    assert found["today"]["classifiers"] == {told: 1}
+    assert "probe" in told
+    assert set(found["today"]["pools"]) == {"augment", "faults"}
+    assert "scratch" not in found
+    page = (tmp_path / "evaluation.md").read_text()
+    assert "chosen in 1" in page
+
+
+def test_small_networks_are_asked_in_the_first_draws():
+    table3 = TINY["table3"] | {"probe": {}}
+    (cell,) = table3["cells"]
+    settings = Evaluation.model_validate(
+        TINY | {"table3": table3 | {"cells": [cell | {"draws": 3, "compared": 2}]}}
+    )
+    today = [job for job in plan(settings) if "-today-" in job.name]
+    assert [len(job.arguments[-1]) for job in today] == [1, 1, 0]
+    alone = Evaluation.model_validate(TINY | {"table3": table3})
+    names = {job.name for job in plan(alone)}
+    assert names < {job.name for job in plan(settings)}
+
+
+def test_means_of_cross_validation_are_over_the_draws_that_have_it():
+    pool = {"accepted": {"sphere": 4}, "sound_accepted": None, "arms": {"real": [0.5, 0.5]}}
+    common = {"data": "mnist", "per_class": 5, "pool_size": 50, "encoder_width": 1.0}
+    common |= {"encoder_steps": 400, "table3": "today", "classifier": "probe", "seconds": 1}
+    common |= {"scratch": None, "pools": {"augment": pool}}
+    records = [
+        common | {"draw": 0, "cross_validated": {"small": 0.2, "probe": 0.4}},
+        common | {"draw": 1, "cross_validated": {"probe": 0.6}},
+    ]
+    (cell,) = summarise_table3(records)
+    assert cell["today"]["cross_validated"] == {"small": 0.2, "probe": pytest.approx(0.5)}
 
 
 def candidates_of(rng, size, classes=3):

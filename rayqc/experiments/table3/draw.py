@@ -152,31 +152,43 @@ def measure_paper(
 
 
 def measure_today(
-    data: RealData, cell: Cell, draw: int, chosen: Table3, regions_wanted: RegionSettings
+    data: RealData,
+    cell: Cell,
+    draw: int,
+    chosen: Table3,
+    regions_wanted: RegionSettings,
+    networks: list[SmallNetwork],
 ) -> Record:
     """Accuracies of all arms on one draw, by today's protocol: the classifier that told references
     best by cross-validation, and where it is the probe also the best network from scratch.
+
+    Args:
+        networks: small ones to choose from beside the probe; where there are none it is taken.
     """
     begun = _begin()
     classes = len(data.classes)
     drawn = make_draw(data, cell, draw, chosen, regions_wanted, list(chosen.pools))
-    own = drawn.judge_by_vae()
-    networks = cell.candidates or chosen.candidates
-    small = [from_scratch(own.references, classes, net, today=True) for net in networks]
-    told = {one.name: cross_validate(one, own.references, chosen.folds, draw) for one in small}
-    best = max(small, key=lambda one: told[one.name])
-    winner: Classifier = best
-    judge, scratch = own, None
+    told: dict[str, float] = {}
+    found: tuple[Judge, Classifier] | None = None
+    scratch = None
+    if networks:
+        own = drawn.judge_by_vae()
+        small = [from_scratch(own.references, classes, net, today=True) for net in networks]
+        told = {one.name: cross_validate(one, own.references, chosen.folds, draw) for one in small}
+        found = own, max(small, key=lambda one: told[one.name])
     if chosen.probe is not None:
         look = look_of_network(chosen.probe.size)
         seen = look.see(drawn.references)
         further = probe(seen, classes, look, chosen.probe, draw)
         told[further.name] = cross_validate(further, seen, chosen.folds, draw)
-        if told[further.name] > told[best.name]:
-            winner = further
-            judge = drawn.judge(look, seen, see_test(chosen.probe.size, drawn.test))
-            augmented_alone = {"augment": drawn.pools["augment"]}
-            scratch = own.measure(best, augmented_alone, chosen.seeds, draw, FROM_SCRATCH)
+        if found is None or told[further.name] > told[found[1].name]:
+            if found is not None:
+                alone = {"augment": drawn.pools["augment"]}
+                scratch = found[0].measure(found[1], alone, chosen.seeds, draw, FROM_SCRATCH)
+            tested = see_test(chosen.probe.size, drawn.test)
+            found = drawn.judge(look, seen, tested), further
+    assert found is not None, "without networks there is a probe"
+    judge, winner = found
     return drawn.record("today") | {
         "cross_validated": told,
         "classifier": winner.name,

@@ -69,7 +69,9 @@ def _protocols(cell: list[Record], size: int) -> Record:
 
 
 def _means(by_name: list[dict[str, float]]) -> dict[str, float]:
-    return {name: float(np.mean([one[name] for one in by_name])) for name in by_name[0]}
+    """Mean of each name over the records that have it."""
+    names = dict.fromkeys(name for one in by_name for name in one)
+    return {name: float(np.mean([one[name] for one in by_name if name in one])) for name in names}
 
 
 def _pools(draws: list[Record], size: int) -> Record:
