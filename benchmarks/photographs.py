@@ -212,7 +212,8 @@ def judged(
     """What regions of these references make of fresh and faulty images."""
     learned: dict[str, FittedView] = {}
     if asked.pool_images:
-        learned[POOL] = learn_from_pool(pool[: asked.pool_images], len(classes), LATENT)
+        images = pool[: asked.pool_images]
+        learned[POOL] = learn_from_pool(images, references, len(classes), LATENT)
     settings = settings_of(asked, 3, seen, references.inner, learned)
     run = in_turn(references, len(classes), settings.scorer, 0)
     regions, _ = fit_calibrated(references, classes, settings, 0, "", run, detail)

@@ -17,7 +17,7 @@ from rayqc.config import Config, Gan, Latent
 from rayqc.config.pool import statistic_of
 from rayqc.distributed.reduce import reduce_spheres
 from rayqc.distributed.tasks import put_shared, run_tasks
-from rayqc.images.decode import Limits, limits_of
+from rayqc.images.decode import limits_of
 from rayqc.images.look import ImageShape
 from rayqc.kinds import REGIONS
 from rayqc.progress import Progress
@@ -28,7 +28,7 @@ from rayqc.regions.neighbours import Neighbours, find_neighbours
 from rayqc.regions.scorer_tasks import FittedScorer, ScorerTask, fit_task
 from rayqc.regions.scores.detail import NAME as DETAIL
 from rayqc.regions.scores.label import NAME as LABEL
-from rayqc.regions.views.base import FittedView, ScorerSettings
+from rayqc.regions.views.base import ScorerSettings
 from rayqc.regions.views.edges import NAME as EDGES
 from rayqc.regions.views.latent import NAME as LATENTS
 from rayqc.regions.views.pool import NAME as POOL
@@ -92,7 +92,12 @@ def fit_regions(
     scored_references = real_candidates(
         scored_table, latent_ND[rows], scored_inner, image, detail, limits
     )
-    learned = {} if pool is None else {POOL: _learned(pool, image, len(classes), seen, limits)}
+    learned = {}
+    if pool is not None:
+        images = real_candidates(pool, latent_matrix(pool), {}, image, None, limits)
+        # Latents of an encoder that was trained on the references know them from all others.
+        looks_at = EDGES if seen else LATENTS
+        learned[POOL] = learn_from_pool(images, scored_references, len(classes), looks_at)
     settings = settings_of(region_settings, image.channels, seen, inner, learned)
     references_ref = put_shared(scored_references)
 
@@ -113,17 +118,6 @@ def fit_regions(
         detail,
     )
     return RegionsFit(regions=regions, neighbours=neighbours, separation=separation)
-
-
-def _learned(
-    pool: pa.Table, image: ImageShape, classes: int, seen: bool, limits: Limits
-) -> FittedView:
-    """The label's view of what images of the pool teach.
-
-    Latents of an encoder that was trained on the references would know these from all others.
-    """
-    images = real_candidates(pool, latent_matrix(pool), {}, image, None, limits)
-    return learn_from_pool(images, classes, EDGES if seen else LATENTS)
 
 
 def _in_the_runs_size(config: Config) -> bool:

@@ -15,10 +15,10 @@ ARRAYS = "regions.safetensors"
 FACTS = "regions.json"
 MEND = "run `rayqc fit` again with --redo"
 FITTED = Artefact(
-    arrays=ARRAYS, record=FACTS, format_version=7, digest_key="regions_digest", mend=MEND
+    arrays=ARRAYS, record=FACTS, format_version=8, digest_key="regions_digest", mend=MEND
 )
-READ = (6, 7)
-"""Format versions that are read. In 7 the label may have the view `pool`."""
+READ = (6, 8)
+"""Format versions that are read. In 8 the label may have the view `pool`; 7 was never released."""
 
 
 @dataclass(frozen=True, kw_only=True)

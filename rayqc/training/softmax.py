@@ -36,6 +36,11 @@ class SoftmaxHead:
         return {"weight_FK": self.weight_FK.numpy(), "bias_K": self.bias_K.numpy()}
 
     @staticmethod
+    def of_nothing(features: int, classes: int) -> SoftmaxHead:
+        """The head that nothing was learned for: all classes are alike."""
+        return SoftmaxHead(weight_FK=torch.zeros(features, classes), bias_K=torch.zeros(classes))
+
+    @staticmethod
     def restore(arrays: dict[str, np.ndarray]) -> SoftmaxHead:
         """The head whose `arrays` these are."""
         return SoftmaxHead(

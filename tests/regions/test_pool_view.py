@@ -20,8 +20,9 @@ from rayqc.regions.views.edges import NAME as EDGES
 from rayqc.regions.views.latent import NAME as LATENT
 from rayqc.regions.views.pool import (
     FOLDS,
+    MOST_REFERENCES,
     PENALTIES,
-    folds_of_pixels,
+    folds_by_reference,
     learn,
     learn_from_pool,
     restore,
@@ -58,7 +59,7 @@ def with_wrong_labels(images, share, rng):
 
 
 def fit(references, pool, promise="empirical"):
-    learned = {} if pool is None else {"pool": learn_from_pool(pool, 3, LATENT)}
+    learned = {} if pool is None else {"pool": learn_from_pool(pool, references, 3, LATENT)}
     asked = Regions(promise=promise, views=None, scores=["label"])
     settings = settings_of(asked, channels=1, seen=False, learned=learned)
     views = tuple(view for view in settings.scorer.views if view in ("edges", "latent", "pool"))
@@ -68,31 +69,85 @@ def fit(references, pool, promise="empirical"):
     return fit_calibrated(references, CLASSES, settings, 0, "digest", run)[0]
 
 
+def nearest(images, references):
+    """Row of the reference that each image is nearest to."""
+    apart_NR = np.square(images.latent_ND[:, None] - references.latent_ND[None]).sum(2)
+    return apart_NR.argmin(1)
+
+
 def test_no_image_is_judged_by_what_learned_from_it(rng):
     """A classifier's answers about its own fold do not change with a label of that fold."""
-    pool = drawn(120, rng)
-    view = learn_from_pool(pool, 3, LATENT)
+    pool, references = drawn(120, rng), drawn(30, rng)
+    view = learn_from_pool(pool, references, 3, LATENT)
     batch = batch_of(pool)
-    fold_N = folds_of_pixels(batch.x_NCHW, FOLDS)
+    fold_N = view.folds(batch.latent_ND)
     assert fold_N.unique().tolist() == list(range(FOLDS))
     of_first = fold_N.numpy() == 0
     label_N, row = pool.label_N.copy(), np.flatnonzero(of_first)[0]
     label_N[row] = (label_N[row] + 1) % 3
     moved = dataclasses.replace(pool, label_N=label_N)
-    other = learn_from_pool(moved, 3, LATENT).log_probability(batch)
+    other = learn_from_pool(moved, references, 3, LATENT).log_probability(batch)
     found = view.log_probability(batch)
     torch.testing.assert_close(other[of_first], found[of_first])
     assert not torch.allclose(other[~of_first], found[~of_first])
     np.testing.assert_allclose(found.exp().sum(1), 1, rtol=1e-5)
 
 
+def test_an_image_is_in_the_fold_of_its_nearest_reference(rng):
+    references, images = drawn(33, rng), drawn(200, rng)
+    folds = folds_by_reference(torch.tensor(references.latent_ND), references.label_N)
+    fold_R = folds(torch.tensor(references.latent_ND)).numpy()
+    by_class = [np.bincount(fold_R[references.label_N == k], minlength=FOLDS) for k in range(3)]
+    assert all(counts.max() - counts.min() <= 1 for counts in by_class)
+    found_N = folds(torch.tensor(images.latent_ND)).numpy()
+    np.testing.assert_array_equal(found_N, fold_R[nearest(images, references)])
+
+
+def test_references_that_are_alike_are_in_one_fold(rng):
+    references = drawn(12, rng)
+    twice = dataclasses.replace(
+        references,
+        images_NHWC=np.concatenate([references.images_NHWC] * 2),
+        latent_ND=np.concatenate([references.latent_ND] * 2),
+        label_N=np.concatenate([references.label_N] * 2),
+    )
+    folds = folds_by_reference(torch.tensor(twice.latent_ND), twice.label_N)
+    assert len(folds.fold_R) == 12
+    found = folds(torch.tensor(twice.latent_ND))
+    assert found[:12].tolist() == found[12:].tolist()
+
+
+def test_folds_are_told_by_so_many_references_at_most(rng):
+    many = drawn(MOST_REFERENCES + 50, rng)
+    folds = folds_by_reference(torch.tensor(many.latent_ND), many.label_N)
+    assert len(folds.fold_R) == MOST_REFERENCES
+
+
+def test_copies_of_the_references_teach_nothing_that_only_references_know(rng):
+    """Labels by chance: what copies say of their own references says nothing of fresh images."""
+    references, fresh = drawn(40, rng, size=200), drawn(400, rng, size=200)
+    rows = rng.integers(0, 40, 1_000)
+    near = references.latent_ND[rows] + 0.1 * rng.normal(size=(1_000, 200))
+    label_N = rng.integers(0, 3, 40)
+    references = dataclasses.replace(references, label_N=label_N)
+    pool = dataclasses.replace(
+        drawn(1_000, rng), latent_ND=near.astype(np.float32), label_N=label_N[rows]
+    )
+    told = learn_from_pool(pool, references, 3, LATENT).log_probability(batch_of(references))
+    assert np.mean(told.argmax(1).numpy() == label_N) < 0.6
+    regions = fit(references, pool)
+    assert np.mean(regions.judge(fresh, "label").score_N <= 1) > 0.85
+
+
 def test_it_learns_as_hard_as_the_labels_of_the_pool_allow(rng):
     """Of the penalties, the one under which images that were not learned from are told best."""
     chosen = []
     for share in (0.0, 0.4):
+        references = drawn(30, rng, size=400)
         pool, _ = with_wrong_labels(drawn(240, rng, size=400), share, rng)
-        fold_N = folds_of_pixels(batch_of(pool).x_NCHW, FOLDS).numpy()
         latent_ND, label_N = torch.tensor(pool.latent_ND), torch.tensor(pool.label_N)
+        folds = folds_by_reference(torch.tensor(references.latent_ND), references.label_N)
+        fold_N = folds(latent_ND).numpy()
         losses, heads_by_penalty = [], []
         for penalty in PENALTIES:
             heads = [
@@ -106,24 +161,25 @@ def test_it_learns_as_hard_as_the_labels_of_the_pool_allow(rng):
             losses.append(-float(sum(right_N)))
             heads_by_penalty.append(heads)
         best = int(np.argmin(losses))
-        found = learn_from_pool(pool, 3, LATENT)
+        found = learn_from_pool(pool, references, 3, LATENT)
         for head, expected in zip(found.heads, heads_by_penalty[best], strict=True):
             torch.testing.assert_close(head.weight_FK, expected.weight_FK)
         chosen.append(PENALTIES[best])
     assert chosen[1] > chosen[0]
 
 
-def test_copies_lie_in_one_fold_wherever_they_are_in_a_batch(rng):
-    batch = batch_of(drawn(50, rng))
-    fold_N = folds_of_pixels(batch.x_NCHW, FOLDS)
-    again_N = folds_of_pixels(batch.x_NCHW.flip(0), FOLDS).flip(0)
-    assert fold_N.tolist() == again_N.tolist()
+def test_where_all_of_a_pool_is_of_one_fold_nothing_is_said_of_it(rng):
+    references = drawn(30, rng)
+    alike = np.repeat(references.latent_ND[:1], 40, axis=0)
+    pool = dataclasses.replace(drawn(40, rng), latent_ND=alike)
+    view = learn_from_pool(pool, references, 3, LATENT)
+    told = view.log_probability(batch_of(references[:1]))
+    np.testing.assert_allclose(told.exp(), 1 / 3, rtol=1e-5)
 
 
 @pytest.mark.parametrize("looks_at", [LATENT, EDGES])
 def test_it_comes_back_from_its_arrays(looks_at, rng):
-    pool = drawn(60, rng)
-    view = learn_from_pool(pool, 3, looks_at)
+    view = learn_from_pool(drawn(60, rng), drawn(15, rng), 3, looks_at)
     again = restore(view.arrays(), 3, 1)
     assert again is not None
     assert again.looks_at == looks_at

@@ -164,8 +164,12 @@ def test_regions_of_another_encoder_version_or_shape_are_refused(kept):
     facts = read_json(folder, "regions.json")
     for change, message in (
         (
-            {"format_version": 8},
-            "format version 8, this rayqc reads sphere, sphere_loo, calibrated of 6 and 7",
+            {"format_version": 7},
+            "format version 7, this rayqc reads sphere, sphere_loo, calibrated of 6 and 8",
+        ),
+        (
+            {"format_version": 9},
+            "format version 9, this rayqc reads sphere, sphere_loo, calibrated of 6 and 8",
         ),
         ({"kind": "cube"}, "holds cube regions"),
         ({"regions_digest": "beef"}, "damaged or swapped"),

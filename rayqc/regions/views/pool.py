@@ -3,16 +3,16 @@
 Where most labels of a pool are right, its many images say what a class looks like better than few
 references do (confident learning; Northcutt, Jiang & Chuang 2021). Every image is judged by a
 classifier that learned from the other folds alone; only how hard they learn is chosen on all. Its
-fold comes from its pixels, so that copies are in one fold. No reference is among the images learned
-from, so the references measure what the view is worth as they do for any other, and where a pool's
-labels are wrong it has no say.
+fold is that of the nearest reference: what a generator made of one reference, and near copies of
+one image, are in one fold, and no reference is judged by what learned from its own copies. So the
+references measure what the view is worth as they do for any other, and where a pool's labels are
+wrong it has no say.
 
-Shape suffixes: N images, C H W pixels, D latent, F features, K classes.
+Shape suffixes: N images, R references, C H W pixels, D latent, F features, K classes.
 """
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -29,12 +29,55 @@ from rayqc.regions.views.edges import NAME as EDGES
 from rayqc.regions.views.latent import NAME as LATENT
 from rayqc.storage.artefact import prefixed, under
 from rayqc.training.softmax import SoftmaxHead, train_softmax
+from rayqc.units import evenly
 
 NAME = "pool"
 FOLDS = 5
+MOST_REFERENCES = 1_000
+"""References that folds are told by; more are thinned evenly."""
 PENALTIES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
 """Weights of half the squared weights that are tried. The more of a pool's labels are wrong, the
 larger is the best."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Folds:
+    """Parts of feature space: an image is in the fold of the reference that it is nearest to."""
+
+    features_RF: Tensor
+    """(R, F) float32, of references no two of which are alike."""
+    fold_R: Tensor
+    """(R,) int64 in [0, FOLDS)."""
+
+    def __call__(self, features_NF: Tensor) -> Tensor:
+        """(N,) int64 folds of N images."""
+        # The nearest has the greatest x a - a a / 2.
+        less_R = self.features_RF.square().sum(1) / 2
+        return self.fold_R[(features_NF @ self.features_RF.T - less_R).argmax(1)]
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The references' features and folds, for `restore`."""
+        return {"features_RF": self.features_RF.numpy(), "fold_R": self.fold_R.numpy()}
+
+    @staticmethod
+    def restore(arrays: dict[str, np.ndarray]) -> Folds:
+        """The folds whose `arrays` these are."""
+        return Folds(
+            features_RF=torch.tensor(arrays["features_RF"]), fold_R=torch.tensor(arrays["fold_R"])
+        )
+
+
+def folds_by_reference(features_RF: Tensor, label_R: np.ndarray) -> Folds:
+    """Folds that have as many references of each class as they can.
+
+    Args:
+        features_RF: (R, F) float32.
+        label_R: (R,) int64.
+    """
+    different = np.sort(np.unique(features_RF.numpy(), axis=0, return_index=True)[1])
+    rows = different[evenly(different.size, MOST_REFERENCES)]
+    order = rows[np.argsort(label_R[rows], kind="stable")]
+    return Folds(features_RF=features_RF[order], fold_R=torch.arange(order.size) % FOLDS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,21 +86,21 @@ class PoolView:
 
     looks_at: str
     """`latent` or `edges`."""
+    folds: Folds
     heads: tuple[SoftmaxHead, ...]
     """In the folds' order; each learned from all folds but its own."""
 
     def log_probability(self, batch: ViewBatch) -> Tensor:
         """See `FittedView.log_probability`."""
         features_NF = batch.latent_ND if self.looks_at == LATENT else edge_histograms(batch.x_NCHW)
-        fold_N = folds_of_pixels(batch.x_NCHW, len(self.heads))
-        return out_of_fold(self.heads, features_NF, fold_N)
+        return out_of_fold(self.heads, features_NF, self.folds(features_NF))
 
     def arrays(self) -> dict[str, np.ndarray]:
         """See `FittedView.arrays`."""
-        arrays: dict[str, np.ndarray] = {}
+        arrays = self.folds.arrays()
         for fold, head in enumerate(self.heads):
-            arrays |= prefixed(head.arrays(), f"{NAME}.{self.looks_at}.{fold}")
-        return arrays
+            arrays |= prefixed(head.arrays(), str(fold))
+        return prefixed(arrays, f"{NAME}.{self.looks_at}")
 
 
 def out_of_fold(heads: Sequence[SoftmaxHead], features_NF: Tensor, fold_N: Tensor) -> Tensor:
@@ -69,39 +112,40 @@ def out_of_fold(heads: Sequence[SoftmaxHead], features_NF: Tensor, fold_N: Tenso
     return found_NK
 
 
-def folds_of_pixels(x_NCHW: Tensor, folds: int) -> Tensor:
-    """(N,) int64 in [0, folds): a checksum of each image's pixels, which are in [0, 1]."""
-    pixels_NCHW = (x_NCHW * 255).round().to(torch.uint8).numpy()
-    return torch.tensor([zlib.crc32(image.tobytes()) % folds for image in pixels_NCHW])
-
-
-def learn_from_pool(images: Candidates, classes: int, looks_at: str) -> PoolView:
+def learn_from_pool(
+    images: Candidates, references: Candidates, classes: int, looks_at: str
+) -> PoolView:
     """Train the classifiers of all folds, with the penalty that tells the pool's labels best.
 
     Args:
         images: N of the pool, under the pool's own labels.
+        references: R, which are not learned from; they tell the folds.
         classes: K.
         looks_at: `latent` or `edges`.
     """
-    batches = torch.split(pixels_to_input(torch.tensor(images.images_NHWC)), BATCH)
-    fold_N = torch.cat([folds_of_pixels(x_NCHW, FOLDS) for x_NCHW in batches])
-    label_N = torch.tensor(images.label_N)
-    features_NF = (
-        torch.tensor(images.latent_ND)
-        if looks_at == LATENT
-        else torch.cat([edge_histograms(x_NCHW) for x_NCHW in batches])
-    )
+    features_NF, features_RF = (_features(part, looks_at) for part in (images, references))
+    folds = folds_by_reference(features_RF, references.label_N)
+    fold_N, label_N = folds(features_NF), torch.tensor(images.label_N)
 
     def trained(penalty: float) -> tuple[SoftmaxHead, ...]:
         return tuple(
             train_softmax(features_NF[rest_N], label_N[rest_N], classes, penalty)
+            if rest_N.any()
+            else SoftmaxHead.of_nothing(features_NF.shape[1], classes)
             for rest_N in (fold_N != fold for fold in range(FOLDS))
         )
 
     def loss(heads: tuple[SoftmaxHead, ...]) -> float:
         return float(F.nll_loss(out_of_fold(heads, features_NF, fold_N), label_N))
 
-    return PoolView(looks_at=looks_at, heads=min(map(trained, PENALTIES), key=loss))
+    return PoolView(looks_at=looks_at, folds=folds, heads=min(map(trained, PENALTIES), key=loss))
+
+
+def _features(images: Candidates, looks_at: str) -> Tensor:
+    if looks_at == LATENT:
+        return torch.tensor(images.latent_ND)
+    batches = torch.split(pixels_to_input(torch.tensor(images.images_NHWC)), BATCH)
+    return torch.cat([edge_histograms(x_NCHW) for x_NCHW in batches])
 
 
 def learn(task: ViewTask) -> FittedView:
@@ -112,10 +156,10 @@ def learn(task: ViewTask) -> FittedView:
 def restore(arrays: dict[str, np.ndarray], classes: int, channels: int) -> PoolView | None:
     """See `ViewKind.restore`."""
     for looks_at in (LATENT, EDGES):
-        by_fold = under(under(arrays, NAME), looks_at)
-        if by_fold:
-            heads = (SoftmaxHead.restore(under(by_fold, str(fold))) for fold in range(FOLDS))
-            return PoolView(looks_at=looks_at, heads=tuple(heads))
+        own = under(under(arrays, NAME), looks_at)
+        if own:
+            heads = (SoftmaxHead.restore(under(own, str(fold))) for fold in range(FOLDS))
+            return PoolView(looks_at=looks_at, folds=Folds.restore(own), heads=tuple(heads))
     return None
 
 
