@@ -75,11 +75,11 @@ def _table3(settings: Evaluation) -> list[Job]:
         encoder = f"{cell.encoder_width:g}-{cell.encoder_steps}"
         told = f"{cell.data}-{cell.per_class:04d}-of-{cell.pool}-{encoder}"
         asked = "".join(f"-{net.width}x{net.steps}" for net in cell.candidates or ())
+        paper = f"paper-{told}-{cell.paper_steps or table3.paper.steps}"
         for count, draw in enumerate(_draws(settings, cell.draws), start=1):
             compared = cell.compared is None or count <= cell.compared
             networks = (cell.candidates or table3.candidates) if compared else []
             common = (cell, draw, table3, settings.regions)
-            paper = f"paper-{told}-{cell.paper_steps or table3.paper.steps}"
             protocols = (
                 (paper, measure_paper, common),
                 (f"today-{told}{asked}", measure_today, (*common, networks)),

@@ -56,7 +56,7 @@ class Neighbours:
         Args:
             latent_ND: (N, D) float32.
         """
-        return _nearest(latent_ND, self.latent_RD, leave_out_self=False)
+        return nearest_of(latent_ND, self.latent_RD)
 
     def labels(self, references: pa.Table) -> np.ndarray:
         """(R,) int64 labels of the references.
@@ -115,7 +115,7 @@ def find_neighbours(
     latent_RD = np.ascontiguousarray(latent_RD[keep], np.float32)
     copy_distance = -1.0
     if len(keep) > 1:
-        other_distance_R = _nearest(latent_RD, latent_RD, leave_out_self=True).distance_N
+        other_distance_R = nearest_of(latent_RD, latent_RD, leave_out_self=True).distance_N
         copy_distance = float(np.quantile(other_distance_R, COPY_SHARE))
     return Neighbours(
         ids=tuple(ids[row] for row in keep),
@@ -126,8 +126,16 @@ def find_neighbours(
     )
 
 
-def _nearest(latent_ND: np.ndarray, latent_RD: np.ndarray, leave_out_self: bool) -> Nearest:
-    """Nearest rows of `latent_RD`; `leave_out_self` keeps row n from being its own nearest."""
+def nearest_of(
+    latent_ND: np.ndarray, latent_RD: np.ndarray, leave_out_self: bool = False
+) -> Nearest:
+    """Nearest rows of `latent_RD`; of equally near ones the first.
+
+    Args:
+        latent_ND: (N, D) float32.
+        latent_RD: (R, D) float32.
+        leave_out_self: keep row n from being its own nearest.
+    """
     square_R = (latent_RD**2).sum(1)
     row_batches, distance_batches = [], []
     for start in range(0, len(latent_ND), BATCH):

@@ -24,6 +24,7 @@ from torch.nn import functional as F
 from rayqc.models.features import edge_histograms
 from rayqc.models.vae import pixels_to_input
 from rayqc.regions.base import Candidates
+from rayqc.regions.neighbours import nearest_of
 from rayqc.regions.views.base import BATCH, FittedView, ViewBatch, ViewKind, ViewTask
 from rayqc.regions.views.edges import NAME as EDGES
 from rayqc.regions.views.latent import NAME as LATENT
@@ -51,9 +52,8 @@ class Folds:
 
     def __call__(self, features_NF: Tensor) -> Tensor:
         """(N,) int64 folds of N images."""
-        # The nearest has the greatest x a - a a / 2.
-        less_R = self.features_RF.square().sum(1) / 2
-        return self.fold_R[(features_NF @ self.features_RF.T - less_R).argmax(1)]
+        nearest = nearest_of(features_NF.numpy(), self.features_RF.numpy())
+        return self.fold_R[torch.from_numpy(nearest.reference_N)]
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The references' features and folds, for `restore`."""
