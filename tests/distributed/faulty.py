@@ -15,43 +15,46 @@ ENDLESS = b"is decoded for ever"
 
 
 def moments(seed: int, rounds: int) -> list[str]:
-    """Failpoints before and after each of a unit's writes and its commit, at seeded units."""
-    rng = random.Random(seed)
+    """Failpoints before and after each of a unit's writes and its commit, in seeded order."""
     names = ["write accepted/*", "write rejected/*", "write scores/*", "create commits/*"]
-    points = [f"kill {when} {name}" for name in names for when in ("before", "after")]
+    points = [f"kill {when} {name} 1" for name in names for when in ("before", "after")]
     points *= rounds
-    rng.shuffle(points)
-    return [f"{point} {rng.randint(1, 2)}" for point in points]
+    random.Random(seed).shuffle(points)
+    return points
 
 
 class DyingWorker(FilterWorker):
-    """Each process takes the next planned death, and dies of it; when none is left, it lives.
+    """Two of three units, at their first attempt, take the next planned death.
 
-    A file `at-...` is there while it does a unit, and stays when it dies of that.
+    So none depends on which process gets which unit. Where a unit does not come to such a moment
+    (it has no rejected image, say), another takes the death. A file `at-...` is there while a unit
+    is done, and stays when its process dies of that.
     """
 
-    death: Path | None = None
-
     def __call__(self, index, unit, poison):
-        self.death = self.death or self._take()
-        at = self.death.with_name(f"at-{self.death.name}")
+        place = Path(self.spec.out.location).parent
+        tried = place / f"tried-{index}"
+        death = None if index % 3 == 0 or tried.exists() else self._take(place)
+        tried.touch()
+        if death is None:
+            return super().__call__(index, unit, poison)
+        at = place / f"at-{death.name}"
         at.touch()
+        os.environ["RAYQC_FAILPOINT"] = (place / f"taken-{death.name}").read_text()
         record = super().__call__(index, unit, poison)
+        del os.environ["RAYQC_FAILPOINT"]
         at.unlink()
+        (place / f"taken-{death.name}").rename(death)
         return record
 
-    def _take(self):
-        place = Path(self.spec.out.location).parent
+    def _take(self, place):
         for planned in sorted(place.glob("death-*")):
-            taken = planned.with_name(f"taken-{planned.name}")
             try:
-                planned.rename(taken)
+                planned.rename(place / f"taken-{planned.name}")
             except FileNotFoundError:
                 continue  # the other worker was faster
-            os.environ["RAYQC_FAILPOINT"] = taken.read_text()
-            return taken
-        os.environ.pop("RAYQC_FAILPOINT", None)
-        return place / f"none-{os.getpid()}"
+            return planned
+        return None
 
 
 class DeadlyDecoder(FilterWorker):
