@@ -22,6 +22,8 @@ from rayqc.training.batch_draw import BatchDraw
 WEIGHT_DECAY = 0.05
 LABEL_SMOOTHING = 0.1
 WARM_UP_SHARE = 0.2
+SHORT_WARM_UP_SHARE = 0.3
+"""Of fewer than ten steps: a fifth of five is one step, within which the rate cannot rise."""
 EVALUATION_BATCH = 500
 
 
@@ -80,8 +82,9 @@ def fit_network(
     model.train()
     trained = [tensor for tensor in model.parameters() if tensor.requires_grad]
     optimiser = torch.optim.AdamW(trained, weight_decay=WEIGHT_DECAY)
+    warm_up = WARM_UP_SHARE if settings.steps >= 10 else SHORT_WARM_UP_SHARE
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, settings.learning_rate, total_steps=settings.steps, pct_start=WARM_UP_SHARE
+        optimiser, settings.learning_rate, total_steps=settings.steps, pct_start=warm_up
     )
     batch_rng = np.random.default_rng([seed, CLASSIFIER_BATCHES])
     augment_rng = torch.Generator().manual_seed(seed)

@@ -38,6 +38,13 @@ def test_it_learns_what_can_be_learned_and_repeats(rng):
         assert torch.equal(a, b)
 
 
+@pytest.mark.parametrize("steps", [1, 2, 5, 9])
+def test_a_few_steps_are_steps_too(rng, steps):
+    images, label = stripes(rng, 20)
+    model = train_classifier(images, label, 2, replace(SETTINGS, steps=steps), seed=1)
+    assert all(torch.isfinite(parameter).all() for parameter in model.parameters())
+
+
 def test_a_folded_classifier_says_the_same_of_shrunken_images(rng):
     images, label = rng.integers(0, 256, (40, 16, 16, 3), dtype=np.uint8), np.arange(40) % 2
     model = train_classifier(images, label, 2, replace(SETTINGS, shrink=2), seed=1)
