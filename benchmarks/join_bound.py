@@ -4,8 +4,8 @@ python -m benchmarks.join_bound [--images 400000]
 
 Parts are independent, and on genuine images each is a standard normal variable. A fault moves one
 of them by `shift`; which one is not known, and each is as likely. By Neyman and Pearson's lemma no
-test has more power, at any level, than the likelihood ratio against that mixture, so that none which
-treats its parts alike has a greater AUROC. Beside it stand the sum of evidences with the tails of
+test has more power, at any level, than the likelihood ratio against that mixture: none that treats
+its parts alike has a greater AUROC. Beside it stand the sum of evidences with the tails of
 `DistanceScale`, at each even odds in use, the largest of the parts, and their sum.
 
 Shape suffixes: N images, P parts.
