@@ -24,18 +24,18 @@ def moments(seed: int, rounds: int) -> list[str]:
 
 
 class DyingWorker(FilterWorker):
-    """Two of three units, at their first attempt, take the next planned death.
+    """Each unit, at its first two attempts, takes the next planned death.
 
     So none depends on which process gets which unit. Where a unit does not come to such a moment
-    (it has no rejected image, say), another takes the death. A file `at-...` is there while a unit
-    is done, and stays when its process dies of that.
+    (it has no rejected image, say), its process lives on, and another unit takes the death. A file
+    `at-...` is there while a unit is done, and stays when its process dies of that.
     """
 
     def __call__(self, index, unit, poison):
         place = Path(self.spec.out.location).parent
-        tried = place / f"tried-{index}"
-        death = None if index % 3 == 0 or tried.exists() else self._take(place)
-        tried.touch()
+        attempt = len(list(place.glob(f"tried-{index}-*")))
+        death = self._take(place) if attempt < 2 else None
+        (place / f"tried-{index}-{attempt}").touch()
         if death is None:
             return super().__call__(index, unit, poison)
         at = place / f"at-{death.name}"
