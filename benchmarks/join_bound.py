@@ -19,7 +19,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy.stats import norm
 
-from rayqc.regions.scores.distance_scale import DISTANCE, DistanceScale, fit_distance_scale
+from rayqc.regions.scores.distance_scale import DISTANCE, DistanceScale, even_nats
 from rayqc.regions.separation import auroc
 
 PARTS = (2, 3, 5)
@@ -45,12 +45,6 @@ def evidences(even: float) -> Statistic:
         return np.asarray(np.logaddexp(0, np.stack(odds)).sum(0))
 
     return of
-
-
-def even_nats(terms: int) -> float:
-    """The even odds of so many terms of distances, in nats."""
-    few = {DISTANCE: np.ones(2)}
-    return fit_distance_scale(few, np.zeros(2, np.int64), 1, terms).even
 
 
 def main() -> None:

@@ -27,33 +27,29 @@ class DyingWorker(FilterWorker):
     """Each unit, at its first two attempts, takes the next planned death.
 
     So none depends on which process gets which unit. Where a unit does not come to such a moment
-    (it has no rejected image, say), its process lives on, and another unit takes the death. A file
-    `at-...` is there while a unit is done, and stays when its process dies of that.
+    (it has no rejected image, say), its process lives on, and another unit takes the death. Its
+    file is called `at-...` while a unit is done, and stays so when the process dies of that.
     """
 
     def __call__(self, index, unit, poison):
         place = Path(self.spec.out.location).parent
         attempt = len(list(place.glob(f"tried-{index}-*")))
-        death = self._take(place) if attempt < 2 else None
+        at = self._take(place) if attempt < 2 else None
         (place / f"tried-{index}-{attempt}").touch()
-        if death is None:
+        if at is None:
             return super().__call__(index, unit, poison)
-        at = place / f"at-{death.name}"
-        at.touch()
-        os.environ["RAYQC_FAILPOINT"] = (place / f"taken-{death.name}").read_text()
+        os.environ["RAYQC_FAILPOINT"] = at.read_text()
         record = super().__call__(index, unit, poison)
         del os.environ["RAYQC_FAILPOINT"]
-        at.unlink()
-        (place / f"taken-{death.name}").rename(death)
+        at.rename(place / at.name.removeprefix("at-"))
         return record
 
     def _take(self, place):
         for planned in sorted(place.glob("death-*")):
             try:
-                planned.rename(place / f"taken-{planned.name}")
+                return planned.rename(place / f"at-{planned.name}")
             except FileNotFoundError:
                 continue  # the other worker was faster
-            return planned
         return None
 
 

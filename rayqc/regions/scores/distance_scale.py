@@ -62,6 +62,11 @@ class DistanceScale:
         return {"mean_K": self.mean_K, "spread_K": self.spread_K}
 
 
+def even_nats(distances: int) -> float:
+    """Nats of surprise at even odds, where so many terms of the joint evidence are distances."""
+    return EVEN_NATS + DOUBLED_NATS * float(np.log2(distances))
+
+
 def fit_distance_scale(
     raw: RawScore, label_N: np.ndarray, classes: int, distances: int = 1
 ) -> DistanceScale:
@@ -81,8 +86,7 @@ def fit_distance_scale(
     mean_K = (sum_K + SHRINK_CLASSES * mean) / (count_K + SHRINK_CLASSES)
     square_K = np.bincount(label_N, (log_N - mean_K[label_N]) ** 2, minlength=classes)
     spread_K = np.sqrt((square_K + SHRINK_CLASSES * variance) / (count_K + SHRINK_CLASSES))
-    even = EVEN_NATS + DOUBLED_NATS * float(np.log2(distances))
-    return DistanceScale(mean_K=mean_K, spread_K=spread_K, even=even)
+    return DistanceScale(mean_K=mean_K, spread_K=spread_K, even=even_nats(distances))
 
 
 def restore_distance_scale(facts: dict[str, float], arrays: dict[str, np.ndarray]) -> DistanceScale:
