@@ -23,7 +23,7 @@ from rayqc.pipeline.outlook import Expected
 from rayqc.pipeline.records import clear_stages, is_done
 from rayqc.pipeline.retry import refuse_both
 from rayqc.pipeline.run import Run
-from rayqc.pipeline.run_folder import CONFIG, SameSections, Trust, open_run
+from rayqc.pipeline.run_folder import CONFIG, SameSections, Trust, code_of, open_run
 from rayqc.pipeline.run_stages import all_done, do_stage, result_of
 from rayqc.pipeline.same_content import same_sections
 from rayqc.pipeline.settings import settings_of_run
@@ -149,7 +149,7 @@ def train(
         do_one_stage(
             "train",
             out,
-            trust=settings.encoder.code(),
+            trust=code_of(settings),
             address=address,
             num_cpus=num_cpus,
             progress=progress,
@@ -226,7 +226,7 @@ def filter(
     """
     refuse_both(redo, retry_errors)
     if retry_errors:
-        return _filter_again(Folder(run), trust, address, num_cpus, progress)
+        return _filter_again(Folder(run), actors, trust, address, num_cpus, progress)
     summary = do_one_stage(
         "filter",
         run,
@@ -245,6 +245,7 @@ def filter(
 
 def _filter_again(
     folder: Folder,
+    actors: int | None,
     trust: Trust,
     address: str,
     num_cpus: int | None,
@@ -255,6 +256,8 @@ def _filter_again(
     if not is_done(folder, "filter"):
         raise InputError(f"{folder}: there is nothing to retry before `rayqc filter {folder}`")
     opened_run = Run(folder, config, progress)
+    if actors is not None:
+        opened_run = opened_run.with_filter(actors=actors)
     with own(folder), session(address, num_cpus):
         result = filter_stage.again(opened_run)
     refuse_many_errors(load_totals(opened_run.filtered), opened_run)

@@ -43,6 +43,11 @@ def _filter(arguments: Arguments, common: Common) -> Any:
     if pool is None and out is None:
         if arguments.limit is not None:
             raise UserError("--limit goes with --pool; for the run's own pool, `rayqc run --limit`")
+        given = [name for name in OF_ANOTHER_POOL if vars(arguments)[name.replace("-", "_")]]
+        if given:
+            raise UserError(
+                f"--{given[0]} goes with --pool; of the run's own pool each entry's settings say it"
+            )
         return rayqc.filter(
             arguments.run,
             actors=actors,
@@ -70,6 +75,8 @@ def _filter(arguments: Arguments, common: Common) -> Any:
 
 
 COLUMNS = ("image-column", "label-column")
+OF_ANOTHER_POOL = ("statistic", *COLUMNS, "latent-column")
+"""Arguments of `filter` that say how another pool is read and judged."""
 OF_A_RUN = ("run", "trust")
 STARTS_A_RUN = ("config", "out", "set", "limit")
 OF_STAGES: dict[str, tuple[Callable[[Arguments, Common], Any], tuple[str, ...]]] = {
@@ -78,8 +85,8 @@ OF_STAGES: dict[str, tuple[Callable[[Arguments, Common], Any], tuple[str, ...]]]
     "filter": (
         _filter,
         (
-            *("run", "pool", "out?", "actors", "limit", "statistic"),
-            *("retry-errors", *COLUMNS, "latent-column", "trust"),
+            *("run", "pool", "out?", "actors", "limit", "retry-errors", "trust"),
+            *OF_ANOTHER_POOL,
         ),
     ),
 }

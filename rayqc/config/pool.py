@@ -198,6 +198,14 @@ def statistic_of(entry: PoolEntry) -> Statistic:
     return entry.statistic or entry.default_statistic
 
 
+def made_in_the_runs_size(pool: list[PoolEntry]) -> bool:
+    """Does the run itself make candidates in `image.size` that more than their label is judged of?
+
+    Their detail cannot be that of larger references.
+    """
+    return any(isinstance(entry, Gan | Latent) and statistic_of(entry) != "label" for entry in pool)
+
+
 def kind_of(entry: PoolEntry) -> str:
     """The name of an entry that sets none, before any number: its kind, or `files`."""
     return FILES if isinstance(entry, Files) else entry.kind

@@ -292,7 +292,7 @@ class Config(Settings):
                 f"a pool entry of kind vae needs encoder.kind: vae, found {self.encoder.kind}"
             )
         learns = self.regions.pool_images or "pool" in (self.regions.views or ())
-        if learns and not any(isinstance(entry, Files) for entry in self.pool):
+        if learns and not self._has_files():
             raise ValueError(
                 "regions.pool_images and the view pool learn from files, and no entry of the pool "
                 "is of images that are there already; leave them out, or name files in pool"
@@ -324,14 +324,19 @@ class Config(Settings):
     def pool_images(self) -> int:
         """Images of the pool that the label learns from, at most."""
         regions = self.regions
-        from_files = any(isinstance(entry, Files) for entry in self.pool)
-        if not REGIONS[regions.kind].calibrated or not from_files:
+        if not REGIONS[regions.kind].calibrated or not self._has_files():
             return 0
-        if regions.pool_images is not None:
-            return regions.pool_images
-        if regions.views is not None:
-            return POOL_IMAGES if "pool" in regions.views else 0
-        return 0 if ENCODERS[self.encoder.kind].saw_references else POOL_IMAGES
+        if regions.views is None:
+            learns = not ENCODERS[self.encoder.kind].saw_references
+        else:
+            learns = "pool" in regions.views
+        usual = POOL_IMAGES if learns else 0
+        most = usual if regions.pool_images is None else regions.pool_images
+        return min(most, self.filter.limit or most)
+
+    def _has_files(self) -> bool:
+        """Is an entry of the pool of images that are there already?"""
+        return any(isinstance(entry, Files) for entry in self.pool)
 
     def encoder_seed(self) -> int:
         """The encoder's own seed, or the run's where it has none."""

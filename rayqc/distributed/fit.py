@@ -13,8 +13,8 @@ import pyarrow as pa
 import ray.data
 import torch
 
-from rayqc.config import Config, Gan, Latent
-from rayqc.config.pool import statistic_of
+from rayqc.config import Config
+from rayqc.config.pool import made_in_the_runs_size
 from rayqc.distributed.reduce import reduce_spheres
 from rayqc.distributed.tasks import put_shared, run_tasks
 from rayqc.images.decode import limits_of
@@ -27,7 +27,6 @@ from rayqc.regions.fitting import fit_calibrated, settings_of
 from rayqc.regions.neighbours import Neighbours, find_neighbours
 from rayqc.regions.scorer_tasks import FittedScorer, ScorerTask, fit_task
 from rayqc.regions.scores.detail import NAME as DETAIL
-from rayqc.regions.scores.label import NAME as LABEL
 from rayqc.regions.views.base import ScorerSettings
 from rayqc.regions.views.edges import NAME as EDGES
 from rayqc.regions.views.latent import NAME as LATENTS
@@ -86,7 +85,7 @@ def fit_regions(
     scored_table = references.take(pa.array(rows))
     limits = limits_of(config.image)
     scores = region_settings.scores
-    wanted = not _in_the_runs_size(config) if scores is None else DETAIL in scores
+    wanted = not made_in_the_runs_size(config.pool) if scores is None else DETAIL in scores
     detail = detail_of(scored_table, image, limits, region_settings.detail_side) if wanted else None
     scored_inner = {name: value_NF[rows] for name, value_NF in inner.items()}
     scored_references = real_candidates(
@@ -118,16 +117,6 @@ def fit_regions(
         detail,
     )
     return RegionsFit(regions=regions, neighbours=neighbours, separation=separation)
-
-
-def _in_the_runs_size(config: Config) -> bool:
-    """Does the run itself make candidates in `image.size` that more than their label is judged of?
-
-    Their detail cannot be that of larger references.
-    """
-    return any(
-        isinstance(entry, Gan | Latent) and statistic_of(entry) != LABEL for entry in config.pool
-    )
 
 
 def _fit_scorer(

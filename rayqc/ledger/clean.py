@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rayqc.ledger.commit import iter_commits
 from rayqc.ledger.manifest import load_files
-from rayqc.ledger.plan import LEDGER, MANIFEST, PLAN, is_ours
+from rayqc.ledger.plan import LEDGER, MANIFEST, PLAN, ROUND, is_ours
 from rayqc.storage import Folder
 
 STAGED = re.compile(r"#\d+$")
@@ -24,14 +24,25 @@ def orphans(folder: Folder) -> list[str]:
     """
     if not folder.exists(LEDGER):
         return []
+    names = folder.names()
+    # Each round of a drawing is a work of its own, whose records name its parts.
+    rounds = sorted({found.group() for name in names if (found := ROUND.match(name))})
+    unnamed = _unnamed(folder, [name for name in names if not ROUND.match(name)])
+    for prefix in rounds:
+        below = [name.removeprefix(prefix) for name in names if name.startswith(prefix)]
+        unnamed += [prefix + name for name in _unnamed(folder.sub(prefix.rstrip("/")), below)]
+    return unnamed + _staged(folder)
+
+
+def _unnamed(folder: Folder, names: list[str]) -> list[str]:
+    """Of a work's files, the parts that no record of it names, and markers."""
     if folder.exists(MANIFEST):
         named_paths = {part.path for parts in load_files(folder).values() for part in parts}
     else:
         named_paths = {part.path for commit in iter_commits(folder) for part in commit.parts}
-    names = folder.names()
     markers = [name for name in names if name.startswith(MARKER)]
     part_paths = (name for name in names if name.endswith(".parquet") and is_ours(name))
-    return sorted({*part_paths} - named_paths - {PLAN}) + markers + _staged(folder)
+    return sorted({*part_paths} - named_paths - {PLAN}) + markers
 
 
 def _staged(folder: Folder) -> list[str]:

@@ -39,7 +39,6 @@ def pool_sample(run: Run) -> pa.Table | None:
     most = config.pool_images()
     if not most:
         return None
-    most = min(most, config.filter.limit or most)
     named_entries = zip(config.pool_names(), config.pool, strict=True)
     sources = [
         match_classes(open_source(entry), name, classes)

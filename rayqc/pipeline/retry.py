@@ -8,7 +8,7 @@ the old shards stay, and a command that is stopped goes on where it stood.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -48,13 +48,20 @@ def refuse_both(redo: bool, retry: bool) -> None:
         )
 
 
-def retry_errors(run: Run, out: Folder, sources: list[PoolSource], units: Sequence[Unit]) -> Totals:
+def retry_errors(
+    run: Run,
+    out: Folder,
+    sources: list[PoolSource],
+    units: Sequence[Unit],
+    before_change: Callable[[], None] = lambda: None,
+) -> Totals:
     """Judge again what could not be judged in a finished output.
 
     Args:
         out: a finished filter's output.
         sources: those that it judged.
         units: of all their images as they are now; whole files, in any division.
+        before_change: called once all is judged, before the output changes.
 
     Returns:
         Totals of the whole output.
@@ -81,6 +88,7 @@ def retry_errors(run: Run, out: Folder, sources: list[PoolSource], units: Sequen
     retried = _units_of(load_plan(out), positions, units, out)
     logger.info("filter: %d images failed and are judged again", failed)
     judge_sources(run, again, sources, retried, statistics)
+    before_change()
     new_totals = _merge(out, again, ids, run.regions.regions.classes, totals)
     clear(again)
     again.delete(again.names())

@@ -91,7 +91,9 @@ def open_run(
             _write(run, config, inputs)
             return config
     changes = differences(run_tree, tree)
-    undone_stages = [name for name in affected(changes, config) if status(run, name) is not None]
+    undone_stages = [
+        name for name in affected(changes, run_config, config) if status(run, name) is not None
+    ]
     if not changes and not redo:
         return run_config
     if not changes and goes_on and not all(is_done(run, name) for name in STAGES.names):
@@ -170,6 +172,12 @@ def _without_places(settings: Any) -> Any:
     if not isinstance(settings, dict) or settings["kind"] not in (FILES, *SOURCES.names):
         return settings
     return {name: value for name, value in settings.items() if name != "path"}
+
+
+def code_of(config: Config) -> list[str]:
+    """All code that settings name, of their encoder and of pool entries."""
+    sections = [config.encoder, *(entry for entry in config.pool if isinstance(entry, NamesCode))]
+    return [code for section in sections if (code := section.code()) is not None]
 
 
 def _trusting(config: Config, trust: Trust) -> Config:

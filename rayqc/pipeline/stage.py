@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rayqc.config.base import Settings
+from rayqc.config.pool import made_in_the_runs_size
 from rayqc.config.reach import stages_entered
 from rayqc.config.settings import Config
 from rayqc.kinds import STAGES
@@ -60,21 +61,28 @@ def downstream(name: str) -> tuple[str, ...]:
     return _with_dependents({name})
 
 
-def affected(changes: Iterable[str], config: Config) -> tuple[str, ...]:
+def affected(changes: Iterable[str], old: Config, new: Config) -> tuple[str, ...]:
     """Stages that changed settings undo: those that they enter, and those that need these.
 
     Args:
         changes: lines that begin with a setting's dotted path and a colon; `inputs.X` is a change
             of what section X names.
-        config: the settings, as changed.
+        old: the settings before; so is `new` now.
     """
     entered: set[str] = set()
     for change in changes:
         path = change.partition(":")[0].removeprefix("inputs.")
-        entered.update(stages_entered(type(config), path))
-        if path.startswith("pool") and config.pool_images():
+        entered.update(stages_entered(type(new), path))
+        if path.startswith("pool") and new.pool_images():
             entered.add("fit")
+    if _taken_of_pool(old) != _taken_of_pool(new):
+        entered.add("fit")
     return _with_dependents(entered)
+
+
+def _taken_of_pool(config: Config) -> tuple[int, bool]:
+    """What `fit` takes of the pool: images to learn from, and whether detail can be asked for."""
+    return config.pool_images(), made_in_the_runs_size(config.pool)
 
 
 def _with_dependents(names: set[str]) -> tuple[str, ...]:

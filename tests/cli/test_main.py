@@ -120,6 +120,8 @@ def test_a_start_that_failed_claims_nothing(capsys, config, tmp_path, ray_sessio
 def test_wrong_usage(capsys, tmp_path):
     assert "--pool and --out go together" in mistake(capsys, "filter", "run", "--pool", "x")
     assert "--limit goes with --pool" in mistake(capsys, "filter", "run", "--limit", "3")
+    for words in (["--statistic", "label"], ["--image-column", "x"], ["--latent-column", "x"]):
+        assert f"{words[0]} goes with --pool" in mistake(capsys, "filter", "run", *words)
     for argv in (["run"], ["walk"], ["run", "c", "--out", "o", "--limit", "0"], []):
         with pytest.raises(SystemExit) as caught:
             main(argv)

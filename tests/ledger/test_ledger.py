@@ -148,6 +148,27 @@ def test_the_marker_of_a_killed_command_is_cleaned(folder):
     assert orphans(folder) == []
 
 
+def test_rounds_of_an_unfinished_drawing_keep_their_committed_parts(folder):
+    start_or_resume(folder, {"stage": "until"}, [])
+    whole, begun = folder.sub("rounds/0000"), folder.sub("rounds/0001")
+    for round_folder in (whole, begun):
+        plan = start_or_resume(round_folder, {}, units())
+        for index, unit in enumerate(plan if round_folder is whole else plan[:1]):
+            commit(round_folder, index, unit)
+    commits = load_commits(whole)
+    publish(whole, balance(plan, commits, work_digest(whole)), [p for c in commits for p in c.parts])
+    before = folder.names()
+    assert orphans(folder) == []
+    begun.write("scores/unit-0000001-0123abcd.parquet", b"dead")
+    begun.write(f"{MARKER}0123abcd", b"")
+    assert orphans(folder) == [
+        "rounds/0001/scores/unit-0000001-0123abcd.parquet",
+        f"rounds/0001/{MARKER}0123abcd",
+    ]
+    remove(folder, orphans(folder))
+    assert folder.names() == before
+
+
 def test_the_ledger_must_balance(folder):
     plan = start_or_resume(folder, {}, units())
     for index, unit in enumerate(plan[:-1]):

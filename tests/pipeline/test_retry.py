@@ -174,3 +174,20 @@ def test_of_a_runs_own_pool_what_the_old_verdicts_gave_is_cleared(tiny_run, tmp_
     assert scores_of(run / "filtered") == scores_of(tiny_run / "filtered")
     assert not (run / "result.json").exists()
     assert rayqc.status(str(run))["stages"][-1]["status"] == "not begun"
+
+
+def test_what_follows_stays_where_nothing_is_to_be_judged_again(tiny_run, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(tiny_run, run)
+    before = {path: path.read_bytes() for path in (run / "classify").iterdir()}
+    assert before and (run / "result.json").exists()
+    assert rayqc.filter(str(run), retry_errors=True)["outcomes"]["error"] == 0
+    assert {path: path.read_bytes() for path in (run / "classify").iterdir()} == before
+    assert rayqc.status(str(run))["stages"][-1]["status"] == "done"
+    manifest = run / "filtered" / "manifest.json"
+    facts = json.loads(manifest.read_text())
+    facts["totals"]["outcomes"]["error"], facts["totals"]["reasons"]["over_cap"] = 1, 1
+    manifest.write_text(json.dumps(facts))
+    with pytest.raises(InputError, match="has a cap"):
+        rayqc.filter(str(run), retry_errors=True)
+    assert {path: path.read_bytes() for path in (run / "classify").iterdir()} == before

@@ -10,7 +10,7 @@ from rayqc.config.settings import Config
 from rayqc.errors import ConflictError, InputError
 from rayqc.kinds import STAGES as REGISTER
 from rayqc.pipeline.records import begin, clear_stages, done, is_done
-from rayqc.pipeline.run_folder import open_run
+from rayqc.pipeline.run_folder import code_of, open_run
 from rayqc.pipeline.stage import affected, all_stages, downstream
 from rayqc.storage import Folder
 
@@ -52,13 +52,34 @@ def test_records_and_register_agree():
     ],
 )
 def test_stages_a_change_affects(change, stages):
-    assert affected([change], config()) == stages
+    assert affected([change], config(), config()) == stages
+
+
+LEARNS = {"regions": {"pool_images": 100}, "pool": [{"path": "made"}]}
+OF_FIT = ("fit", "generate", "filter", "classify")
 
 
 def test_another_pool_is_learned_from_anew():
-    learns = config(regions={"pool_images": 100}, pool=[{"path": "made"}])
-    assert affected(["pool: 1 -> 2"], learns) == ("fit", "generate", "filter", "classify")
-    assert affected(["inputs.pool: 1 -> 2"], learns) == ("fit", "generate", "filter", "classify")
+    learns = config(**LEARNS)
+    assert affected(["pool: 1 -> 2"], learns, learns) == OF_FIT
+    assert affected(["inputs.pool: 1 -> 2"], learns, learns) == OF_FIT
+
+
+@pytest.mark.parametrize(("limit", "stages"), [(20, OF_FIT), (100, OF_FIT[1:]), (None, OF_FIT[1:])])
+def test_a_sample_that_the_label_learned_from_is_not_the_whole_pool(limit, stages):
+    sample = config(**LEARNS, filter={"limit": limit})
+    assert affected(["filter.limit: 1 -> 2"], sample, config(**LEARNS)) == stages
+
+
+def test_regions_forget_a_pool_that_was_taken_out():
+    assert affected(["pool: 1 -> 2"], config(**LEARNS), config()) == OF_FIT
+
+
+def test_a_generator_in_the_runs_size_is_judged_without_detail():
+    of_gan = config(pool=[{"kind": "gan"}])
+    assert affected(["pool: 1 -> 2"], config(), of_gan) == OF_FIT
+    by_label = config(pool=[{"kind": "gan", "statistic": "label"}])
+    assert affected(["pool: 1 -> 2"], config(), by_label) == OF_FIT[1:]
 
 
 def test_downstream():
@@ -193,3 +214,12 @@ def test_a_run_that_did_not_note_its_weights_takes_them_as_they_are(tmp_path):
     open_run(folder, config(), redo=False, inputs={"references": "a"})
     begin(folder, "train")
     assert open_run(folder, config(), redo=False, inputs={"references": "a", "encoder": "w"})
+
+
+def test_code_that_the_settings_given_name_is_the_users_own(tmp_path):
+    folder = Folder(str(tmp_path / "run"))
+    exported = {"kind": "exported", "path": "mine.pt", "noise_dim": 8}
+    settings = config(encoder={"kind": "python", "target": "mine:encoder"}, pool=[exported])
+    open_run(folder, settings, redo=False)
+    assert open_run(folder, None, redo=False).pool[0].code() is None
+    assert open_run(folder, None, redo=False, trust=code_of(settings)) == settings

@@ -37,7 +37,7 @@ def work(run: Run) -> FilterResult:
 
 
 def again(run: Run) -> FilterResult:
-    """Judge again what failed, and record it; what the old verdicts gave is cleared."""
+    """Judge again what failed, and record it; what the old verdicts gave is cleared before."""
     from rayqc.pipeline.generators import on_devices, own_sources
     from rayqc.pipeline.outputs import conclude
     from rayqc.pipeline.pool import filter_sources_of
@@ -48,8 +48,11 @@ def again(run: Run) -> FilterResult:
     own = on_devices(own_sources(run), run)
     sources, units = filter_sources_of(run, own)
     seconds = (status(run.folder, "filter") or {}).get("seconds", 0.0)
-    clear_stages(run.folder, [name for name in downstream("filter") if name != "filter"])
-    totals = retry_errors(run, run.filtered, sources, units)
+
+    def clear_what_follows() -> None:
+        clear_stages(run.folder, [name for name in downstream("filter") if name != "filter"])
+
+    totals = retry_errors(run, run.filtered, sources, units, clear_what_follows)
     summary = conclude(run, run.filtered, totals, coverage=run.config.regions.coverage, own=True)
     done(run.folder, "filter", seconds, summary)
     return summary
