@@ -1,4 +1,4 @@
-"""Text that people read: durations, and names from files that others made, made safe to print."""
+"""Text that people read: durations, shares, and names from others, made safe to print."""
 
 from __future__ import annotations
 
@@ -13,6 +13,11 @@ def duration(seconds: float) -> str:
 def counted(number: int, noun: str) -> str:
     """A number and its noun, such as `1 unit` or `2,000 units`."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def percentage(value: float) -> str:
+    """A share in percent with the decimals that it has, two at most, such as `95%` or `97.5%`."""
+    return f"{100 * value:.2f}".rstrip("0").rstrip(".") + "%"
 
 
 def printable(text: str, keep: str = "") -> str:

@@ -13,7 +13,7 @@ from rayqc.errors import ConfigError
 from rayqc.kinds import DEFAULT_WAY, SELECTIONS
 from rayqc.ledger.manifest import load_totals
 from rayqc.ledger.owner import own, refuse_mixing
-from rayqc.pipeline.outputs import conclude
+from rayqc.pipeline.outputs import conclude, coverage_of
 from rayqc.pipeline.run import Run
 from rayqc.pipeline.run_folder import Trust, open_run
 from rayqc.pipeline.select import IN_TASKS_FROM, measure_set, select_images
@@ -98,7 +98,7 @@ def select(
             drop=drop_duplicates,
             redo=redo,
         )
-        coverage = judging_run.config.regions.coverage
+        coverage = coverage_of(judging_run, filtered)
         conclude(judging_run, target, totals, coverage=coverage, own=False)
         result = {
             **asdict(totals),

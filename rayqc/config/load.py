@@ -61,9 +61,25 @@ def parse_config(
     return make_config(_tree(text, overrides, origin), said, kind)
 
 
+class _NoKeyTwice(yaml.SafeLoader):
+    """Reads YAML as `safe_load` does, and refuses a key that stands twice, which that drops."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        line_by_key: dict[str, int] = {}
+        for key_node, _ in node.value:
+            key, line = str(key_node.value), key_node.start_mark.line + 1
+            if key in line_by_key:
+                raise yaml.YAMLError(
+                    f"`{key}` stands twice, in lines {line_by_key[key]} and {line}; put what "
+                    "belongs to it in one place"
+                )
+            line_by_key[key] = line
+        return super().construct_mapping(node, deep)
+
+
 def _tree(text: str, overrides: list[str] | tuple[str, ...], origin: str) -> dict[str, Any]:
     try:
-        tree = yaml.safe_load(text)
+        tree = yaml.load(text, _NoKeyTwice)
     except yaml.YAMLError as error:
         raise ConfigError(f"{origin} is not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(tree, dict):

@@ -19,7 +19,7 @@ from rayqc.schema import image_bytes
 from rayqc.sources import open_source
 from rayqc.sources.base import Split
 from rayqc.sources.classes import described, labels_of
-from rayqc.units import WHOLE, single_rows
+from rayqc.units import WHOLE, Unit, single_rows
 
 REAL = ("real", "reference", "references", "original", "originals", "train", "training")
 POOL = ("pool", "generated", "synthetic", "fake", "samples", "candidates", "augmented", "gan")
@@ -42,6 +42,8 @@ class Part:
     """References, test images or a pool that were found."""
 
     path: str
+    units: tuple[Unit, ...]
+    """All its images, in few units."""
     count_by_class: dict[str, int]
     formats: Counter[str]
     """Of the images that were looked at."""
@@ -132,7 +134,7 @@ def _test_split(references: Part) -> Part | None:
         part = _part(references.path, "test")
     except InputError:
         return None
-    return None if part.count_by_class == references.count_by_class else part
+    return None if part.units == references.units else part  # no split: all images both times
 
 
 def _part(path: str, split: Split) -> Part:
@@ -143,6 +145,7 @@ def _part(path: str, split: Split) -> Part:
     read = [header for header in headers if header is not None]
     return Part(
         path=path,
+        units=tuple(opened.units),
         count_by_class=opened.counts(real=False),
         formats=Counter(header.format for header in read),
         shorter_side=int(np.median([header.shorter_side for header in read])) if read else 0,

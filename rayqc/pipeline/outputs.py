@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 from dataclasses import asdict
 from typing import cast
 
@@ -78,6 +79,7 @@ def write_outputs(
         has_images=run.config.filter.keep_pool != "none",
         fitted=fitted,
         references=run.references.select(["id", "image", "label"]),
+        named=_named(run, judged, own),
         stages=[stage_state(run.folder, name) for name in STAGES.names] if own else (),
         settings=run.folder.read(CONFIG).decode(),
         result=result,
@@ -100,16 +102,26 @@ def remake_outputs(run: Run, judged: Folder) -> list[str]:
         Paths of what was written.
     """
     own = judged.location == run.filtered.location
-    coverage = read_json(judged, LEDGER).get("coverage", run.config.regions.coverage)
     return write_outputs(
         run,
         judged,
         load_totals(judged),
         summary_of(run.folder, "filter")["acceptance"] if own else facts_of(run, judged),
-        coverage=coverage,
+        coverage=coverage_of(run, judged),
         own=own,
         remade=True,
     )
+
+
+def coverage_of(run: Run, judged: Folder) -> float:
+    """What a finished output was judged at."""
+    return float(read_json(judged, LEDGER).get("coverage", run.config.regions.coverage))
+
+
+def _named(run: Run, judged: Folder, own: bool) -> str:
+    """A judged pool as commands take it."""
+    run_name = shlex.quote(str(run.folder))
+    return run_name if own else f"{shlex.quote(str(judged))} --judged-by {run_name}"
 
 
 def _promise(regions: Regions, coverage: float) -> str:

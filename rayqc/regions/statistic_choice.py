@@ -18,6 +18,12 @@ class StatisticChoice:
     by_entry: dict[str, Statistic] = field(default_factory=dict)
     """By the entry's name. Its ids begin with the name and a slash."""
 
+    @property
+    def common(self) -> Statistic | None:
+        """The statistic of all candidates; None where entries have several."""
+        statistics = {*self.by_entry.values()} or {self.default}
+        return statistics.pop() if len(statistics) == 1 else None
+
     def of(self, ids: list[str]) -> np.ndarray:
         """(N,) str, the statistic of each id."""
         statistic_N = np.full(len(ids), self.default, object)

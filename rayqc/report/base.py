@@ -34,6 +34,8 @@ class JudgedPool:
     fitted: FittedRegions
     references: pa.Table
     """Columns id, image, label."""
+    named: str
+    """The pool as commands take it: the run, or its folder and the run that judged it."""
     stages: Sequence[StageState] = ()
     """Of the run, where the pool is the run's own."""
     settings: str = ""

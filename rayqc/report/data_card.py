@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import yaml
 
 from rayqc.ledger.manifest import Totals
 from rayqc.ledger.plan import LEDGER
-from rayqc.printable import printable
+from rayqc.printable import percentage, printable
+from rayqc.regions.statistic_choice import StatisticChoice
 from rayqc.report.base import JudgedPool, Output
 from rayqc.storage import read_json
 from rayqc.verdicts import INSIDE, VERDICTS
@@ -67,7 +71,7 @@ def data_card(pool: JudgedPool) -> str:
         "",
         "## Filter",
         "",
-        f"* Asked for: {pool.coverage:.0%} of fresh real images are to be accepted.",
+        f"* Asked for: {percentage(pool.coverage)} of fresh real images are to be accepted.",
         *([f"* Promise: {pool.promise}"] if pool.promise else []),
         f"* Read {totals.read:,} images: {_counts(totals)}.",
         f"* Near copies of a reference among the accepted: {copies:.1%}.",
@@ -88,7 +92,7 @@ def data_card(pool: JudgedPool) -> str:
             for name in ("encoder_digest", "regions_digest")
             if name in work
         ],
-        f"* Statistics: `{work.get('statistics', {}).get('default', '')}`.",
+        f"* Statistic: {_statistic(work)}.",
         "",
         "Columns: `image`, `label`, and what was found of each image; `score` is at most 1.",
         "",
@@ -98,6 +102,15 @@ def data_card(pool: JudgedPool) -> str:
 
 def _counts(totals: Totals) -> str:
     return ", ".join(f"{totals.outcomes.get(name, 0):,} {name}" for name in VERDICTS)
+
+
+def _statistic(work: Mapping[str, Any]) -> str:
+    """What images were judged by: one statistic, or one of each pool entry."""
+    choice = StatisticChoice(**work.get("statistics", {}))
+    if choice.common:
+        return f"`{choice.common}`"
+    named = choice.by_entry.items()
+    return ", ".join(f"`{statistic}` of {_cell(name)}" for name, statistic in named)
 
 
 def _reason_line(reason: str, count: int) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rayqc.printable import counted
+from rayqc.printable import counted, percentage
 from rayqc.verdicts import VERDICTS
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def filter_lines(result: FilterResult, folder: str) -> Shown:
 
 def coverage_lines(fitted: FitResult) -> list[str]:
     """What the regions promise of fresh real images, and what was measured."""
-    asked = f"coverage asked for: {fitted['coverage']:.0%} of fresh real images"
+    asked = f"coverage asked for: {percentage(fitted['coverage'])} of fresh real images"
     if "guarantee" in fitted:
         promised = fitted["guarantee"]
         asked += f"; {promised['promise']} on {promised['scores']:,} scores: {promised['says']}"

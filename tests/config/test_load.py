@@ -69,6 +69,11 @@ def test_settings_are_frozen():
         ("references: {kind: bundled, path: x}", "takes no path"),
         ("- a\n- b", "expected settings as `key: value`, found list"),
         ("a: [", "is not valid YAML"),
+        (
+            BUNDLED + "filter: {limit: 2}\nseed: 1\nfilter: {shard_mb: 7}",
+            "`filter` stands twice, in lines 2 and 4",
+        ),
+        (BUNDLED + "filter: {limit: 2, limit: 3}", "`limit` stands twice, in lines 2 and 2"),
     ],
 )
 def test_a_mistake_is_one_line(text: str, message: str):

@@ -53,9 +53,10 @@ def test_classes_without_references_are_told_at_once(tmp_path):
     assert found["sample"] == 40
 
 
-def test_splits_of_one_data_set_are_told_by_its_source(tmp_path):
+@pytest.mark.parametrize("tests", [3, 4])
+def test_splits_of_one_data_set_are_told_by_its_source(tests, tmp_path):
     photographs(tmp_path / "train", {"cat": 4, "dog": 4}, 40)
-    photographs(tmp_path / "test", {"cat": 3, "dog": 3}, 40)
+    photographs(tmp_path / "test", {"cat": tests, "dog": tests}, 40)
     place = tmp_path / "my.yaml"
     rayqc.init(str(tmp_path), settings=str(place))
     config = rayqc.load_config(str(place))

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import numpy as np
 import pyarrow as pa
@@ -94,6 +95,17 @@ def test_it_is_measured_beside_as_many_of_the_same_images(tiny_run, judged, tmp_
     assert arms["all"]["added"] == accepted
     assert arms["random"]["added"] == arms["accepted"]["added"] == chosen < accepted
     assert len(list((out / "classify").glob("*.json"))) == 8
+    again = [*words, "--judged-by", str(tiny_run), "--out", str(out)]
+    dates = {path: path.stat().st_mtime_ns for path in (out / "classify").glob("*.json")}
+    assert main(again) == 0
+    assert {path: path.stat().st_mtime_ns for path in (out / "classify").glob("*.json")} == dates
+    other = tmp_path / "other"
+    shutil.copytree(tiny_run, other)
+    text = (other / "config.yaml").read_text()
+    (other / "config.yaml").write_text(re.sub(r"steps: 10\b", "steps: 11", text))
+    rayqc.select(str(judged), str(out), per_class=4, by="covariance", measure=True, run=str(other))
+    now = {path: path.stat().st_mtime_ns for path in (out / "classify").glob("*.json")}
+    assert len(now) == 8 and all(now[path] > dates[path] for path in now)
     rayqc.select(str(judged), str(out), per_class=2, run=str(tiny_run), redo=True)
     assert not list((out / "classify").glob("*.json"))
 

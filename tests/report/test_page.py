@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import shutil
 import subprocess
 from html.parser import HTMLParser
@@ -16,8 +17,10 @@ import pyarrow.parquet as pq
 import pytest
 
 import rayqc
+from rayqc.cli.main import main
 from rayqc.images.decode import Limits
 from rayqc.images.encode import encode_png
+from rayqc.regions.statistic_choice import StatisticChoice
 from rayqc.report.images import _may_hold
 from rayqc.report.page.facts import _finite
 from rayqc.report.page.gallery import _shares, picture, positions
@@ -72,6 +75,43 @@ def test_the_page_of_a_run_says_what_its_ledger_and_its_result_hold(tiny_run):
         assert item["picture"].startswith("data:image/webp;base64,")
         assert 0 <= item["place"][0] <= 1
     assert {row["name"] for row in facts["stages"]} >= {"train", "fit", "filter"}
+
+
+def test_a_set_of_a_refilter_says_what_it_was_judged_at(tiny_run, tmp_path):
+    judged, out = tmp_path / "judged here", tmp_path / "set"
+    rayqc.refilter(str(tiny_run), str(judged), coverage=0.975)
+    rayqc.select(str(judged), str(out), per_class=2, by="random", run=str(tiny_run))
+    for folder in (judged, out):
+        facts, _ = read(folder / NAME)
+        assert facts["coverage"] == 0.975
+        assert "97.5% of fresh" in (folder / NAME).read_text(encoding="utf-8")
+        card = (folder / "README.md").read_text(encoding="utf-8")
+        assert "* Asked for: 97.5% of fresh real images" in card
+        assert "* Statistic: `joint`." in card
+        assert facts["named"] == f"{shlex.quote(str(folder))} --judged-by {tiny_run}"
+        words = ["refilter", *shlex.split(facts["named"]), "--coverage", "0.9"]
+        assert main([*words, "--out", str(tmp_path / f"again-{folder.name}")]) == 0
+    facts, _ = read(tiny_run / NAME)
+    assert facts["named"] == str(tiny_run)
+
+
+def test_the_statistic_of_all_is_told_from_that_of_none():
+    assert StatisticChoice(by_entry={"a": "label", "b": "label"}).common == "label"
+    assert StatisticChoice(by_entry={"a": "label", "b": "joint"}).common is None
+    assert StatisticChoice(default="quality").common == "quality"
+
+
+def test_an_accuracy_of_one_seed_has_no_interval(tiny_run, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(tiny_run, run)
+    result = json.loads((run / "result.json").read_text())
+    for arm in result["classify"]["arms"].values():
+        arm["accuracy"]["half_width"] = None
+    (run / "result.json").write_text(json.dumps(result))
+    rayqc.write_report(str(run))
+    facts, _ = read(run / NAME)
+    assert {arm["half"] for arm in facts["arms"]} == {None}
+    assert " ± " not in (run / NAME).read_text(encoding="utf-8").partition("arms-plot")[2][:3000]
 
 
 def test_the_page_needs_no_network_and_is_small(tiny_run):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from rayqc.printable import percentage
 from rayqc.regions.calibrated import Calibration
 from rayqc.regions.conformal import Guarantee, cv_plus_bound
 from rayqc.regions.joint import Odds, RawScores, fit_join
@@ -68,7 +69,7 @@ def guarantee(scores: int, coverage: float, folds: int) -> Guarantee:
     bound = cv_plus_bound(scores, folds, coverage)
     says = (
         "averaged over draws of references, a fresh real image drawn like them is accepted "
-        f"with probability at least {bound:.1%} (and usually near {coverage:.0%})"
+        f"with probability at least {bound:.1%} (and usually near {percentage(coverage)})"
     )
     return Guarantee(promise="cv+", coverage=coverage, scores=scores, bound=bound, says=says)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from rayqc.errors import TooFewReferencesError
+from rayqc.printable import percentage
 from rayqc.regions.conformal import Guarantee, least_scores
 from rayqc.regions.joint import fit_join
 from rayqc.regions.promises.base import (
@@ -77,7 +78,7 @@ def guarantee(scores: int, coverage: float, folds: int) -> Guarantee:
     if scores < least:
         raise TooFewReferencesError(
             f"regions.promise: split needs at least {least} calibration scores to promise "
-            f"{coverage:.0%}, found {scores}; give more references, a larger "
+            f"{percentage(coverage)}, found {scores}; give more references, a larger "
             "regions.calibration_share, or set regions.promise to empirical or auto"
         )
     says = (

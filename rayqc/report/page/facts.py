@@ -14,10 +14,11 @@ import pyarrow.compute as pc
 from rayqc.ledger.judged import why
 from rayqc.ledger.manifest import load_files
 from rayqc.ledger.plan import LEDGER
-from rayqc.printable import printable
+from rayqc.printable import percentage, printable
 from rayqc.regions.base import score_of
 from rayqc.regions.calibrated import CalibratedRegions
 from rayqc.regions.sphere import own_distances
+from rayqc.regions.statistic_choice import StatisticChoice
 from rayqc.report.base import JudgedPool
 from rayqc.report.page.gallery import Shown, positions, shown_images, shown_references
 from rayqc.results import Acceptance
@@ -49,10 +50,12 @@ def page_facts(pool: JudgedPool) -> dict[str, Any]:
     return {
         "version": __version__,
         "folder": printable(str(pool.folder)),
+        "named": printable(pool.named),
         "verdict": verdict(pool),
         "counts": {name: totals.outcomes.get(name, 0) for name in VERDICTS},
         "judged": totals.read,
         "coverage": pool.coverage,
+        "asked": percentage(pool.coverage),
         "promise": pool.promise,
         "measured": _measured(pool),
         "arms": _arms(pool),
@@ -153,7 +156,7 @@ def _arms(pool: JudgedPool) -> list[dict[str, Any]]:
         {
             "name": printable(name),
             "mean": arms[name]["accuracy"]["mean"],
-            "half": arms[name]["accuracy"]["half_width"] or 0.0,
+            "half": arms[name]["accuracy"]["half_width"],
             "added": arms[name]["added"],
         }
         for name in names
@@ -201,7 +204,8 @@ def _reference_histograms(pool: JudgedPool) -> np.ndarray:
     counts_KB = np.zeros((len(pool.classes), SCORE_EDGES.size), np.int64)
     regions, neighbours = pool.fitted.regions, pool.fitted.neighbours
     if isinstance(regions, CalibratedRegions):
-        statistic = read_json(pool.folder, LEDGER)["statistics"]["default"]
+        choice = StatisticChoice(**read_json(pool.folder, LEDGER)["statistics"])
+        statistic = choice.common or choice.default
         evidence_M = regions.calibration.odds.evidence(statistic)
         score_M = score_of(evidence_M, np.asarray(regions.threshold(statistic, pool.coverage)))
         _count(counts_KB, regions.calibration.label_M, score_M)

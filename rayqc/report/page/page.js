@@ -34,7 +34,8 @@ function drawArms() {
   const row = 26, left = 70, width = roomIn(place), steps = width < 450 ? 2 : 4, height = facts.arms.length * row + 30;
   // What was rejected is often far below, and would press the others together.
   const compared = facts.arms.filter((arm) => arm.name !== "rejected");
-  const ends = (compared.length ? compared : facts.arms).flatMap((arm) => [arm.mean - arm.half, arm.mean + arm.half]);
+  const least = (arm) => arm.mean - (arm.half ?? 0), most = (arm) => arm.mean + (arm.half ?? 0);
+  const ends = (compared.length ? compared : facts.arms).flatMap((arm) => [least(arm), most(arm)]);
   const pad = Math.max(0.005, (Math.max(...ends) - Math.min(...ends)) * 0.1);
   const low = Math.max(0, Math.min(...ends) - pad), high = Math.min(1, Math.max(...ends) + pad);
   const inside = (value) => Math.min(high, Math.max(low, value));
@@ -49,7 +50,7 @@ function drawArms() {
     const y = 18 + index * row;
     const colour = arm.name === "accepted" ? "var(--good)" : "var(--ink)";
     plot.append(svg("text", { x: left - 10, y: y + 4, "text-anchor": "end" }, arm.name));
-    plot.append(svg("line", { x1: x(arm.mean - arm.half), x2: x(arm.mean + arm.half), y1: y, y2: y, stroke: colour, "stroke-width": 2 }));
+    plot.append(svg("line", { x1: x(least(arm)), x2: x(most(arm)), y1: y, y2: y, stroke: colour, "stroke-width": 2 }));
     if (arm.mean < low) plot.append(svg("text", { x: left + 4, y: y + 4 }, `◂ ${percent(arm.mean, 1)}`));
     else plot.append(svg("circle", { cx: x(arm.mean), cy: y, r: 5, style: `fill:${colour}` }));
   });
@@ -84,7 +85,7 @@ function sayCoverage(chosen) {
   const then = Math.round(facts.curve[chosen] * judged), moved = then - now;
   const change = moved === 0 ? "as now" : `${moved > 0 ? "+" : "−"}${number(Math.abs(moved))} against now`;
   at("coverage-says").textContent = `${percent(coverage, 1)}: ${number(then)} accepted (${change})`;
-  at("refilter").textContent = `rayqc refilter ${facts.folder.replace(/\/filtered$/, "")} --coverage ${coverage} --out kept${number(100 * coverage)}`;
+  at("refilter").textContent = `rayqc refilter ${facts.named} --coverage ${coverage} --out kept${number(100 * coverage)}`;
 }
 
 function chooseCoverage() {
@@ -243,7 +244,7 @@ addEventListener("resize", () => {
   drawArms();
   if (at("coverage")) drawCurve(Number(at("coverage").value));
 });
-at("inspect").textContent = `rayqc inspect ${facts.folder.replace(/\/filtered$/, "")} ID`;
+at("inspect").textContent = `rayqc inspect ${facts.named} ID`;
 fillFilters();
 drawMap();
 showCards();
