@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import itertools
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -58,8 +59,12 @@ def write_files(task: ExportTask, folder_of: Sequence[str]) -> Iterator[dict[str
             label, id_ = row["label"], row["id"]
             folder = NO_CLASS if label is None else folder_of[label]
             name = f"{folder}/{_name(id_, data)}"
-            if name in names:  # ids that differ in their ending only
-                name = f"{folder}/{digest(id_.encode())[:16]}{ending_of(data)}"
+            if name in names:  # ids that differ in their ending only, or not at all
+                other_names = (
+                    f"{folder}/{digest(f'{id_}{mark}'.encode())[:16]}{ending_of(data)}"
+                    for mark in itertools.chain([""], itertools.count(2))
+                )
+                name = next(other for other in other_names if other not in names)
             names.add(name)
             _put(root / name, data, row["source"] if task.link else None)
             class_name = None if label is None else task.classes[label]

@@ -18,7 +18,13 @@ import numpy as np
 from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from rayqc.config.settings import Image as ImageSettings
-from rayqc.images.deep import PNG_DEPTH, DeepPixels, Levels, deep_pixels
+from rayqc.images.deep import (
+    PNG_DEPTH,
+    DeepPixels,
+    Levels,
+    UnreadableDepthError,
+    deep_pixels,
+)
 from rayqc.images.look import ImageShape, Look
 from rayqc.images.plain import factor_of, plain_pixels
 from rayqc.images.tiff import layout_of, quiet_libtiff
@@ -256,7 +262,11 @@ def _decoded(data: bytes, limits: Limits, enough: int | None) -> Opened:
     if factor > 1:  # of a JPEG; other formats have no draft
         file.draft(None, (file.width // factor, file.height // factor))
     file.load()
-    deep = deep_pixels(file, data)
+    try:
+        deep = deep_pixels(file, data)
+    except UnreadableDepthError as error:
+        message = f"{file.format} in colour of 16 bits: {error}"
+        raise ImageError("unsupported_mode", message) from error
     image: Image.Image = file
     if deep is not None:
         image = _to_8_bit(file, deep, limits.levels)

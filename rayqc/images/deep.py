@@ -9,7 +9,8 @@ Shape suffixes: H W C pixels.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import io
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import imagecodecs
@@ -24,8 +25,20 @@ FULL_FLOAT: Levels = (0, 1)
 USUAL_WHITES = (255, 1023, 4095, 16383, 65535)
 """The largest values of 8, 10, 12, 14 and 16 bits."""
 
-PHOTOMETRIC, BITS = 262, 258
+PHOTOMETRIC, BITS, ORIENTATION, PLANES = 262, 258, 274, 284
 """TIFF tags."""
+APART = 2
+"""Value of the tag `PLANES` where each channel has a plane of its own."""
+TURNS: dict[int, Callable[[np.ndarray], np.ndarray]] = {
+    2: lambda values_HWC: values_HWC[:, ::-1],
+    3: lambda values_HWC: values_HWC[::-1, ::-1],
+    4: lambda values_HWC: values_HWC[::-1],
+    5: lambda values_HWC: values_HWC.swapaxes(0, 1),
+    6: lambda values_HWC: np.rot90(values_HWC, -1),
+    7: lambda values_HWC: values_HWC[::-1, ::-1].swapaxes(0, 1),
+    8: np.rot90,
+}
+"""Value of the tag `ORIENTATION` to what brings an image upright."""
 PNG_DEPTH = 24
 """Offset of a PNG's bits a channel."""
 PNG_SIGNATURE_BYTES, PNG_FRAME_BYTES = 8, 12
@@ -64,12 +77,20 @@ class DeepPixels:
         return bands[0] if mode == "L" else Image.merge(mode, bands)
 
 
+class UnreadableDepthError(ValueError):
+    """An image has colour of 16 bits, and its values cannot be had."""
+
+
 def deep_pixels(image: Image.Image, data: bytes) -> DeepPixels | None:
     """The values of an image of more than 8 bits; None of any other.
 
     Args:
-        image: as Pillow decoded it, which keeps the values of gray and cuts those of colour.
+        image: as Pillow decoded it, which turns a TIFF upright, keeps the values of gray and cuts
+            those of colour.
         data: the encoded image.
+
+    Raises:
+        UnreadableDepthError: its values cannot be had.
     """
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         values_HW = np.asarray(image)
@@ -81,18 +102,26 @@ def deep_pixels(image: Image.Image, data: bytes) -> DeepPixels | None:
         return None
     try:
         values_HWC: np.ndarray = (
-            imagecodecs.png_decode(_bare_png(data))
-            if image.format == "PNG"
-            else imagecodecs.tiff_decode(data)
+            imagecodecs.png_decode(_bare_png(data)) if image.format == "PNG" else _of_tiff(data)
         )
-    except Exception:  # what Pillow could read is taken as Pillow has it
-        return None
+    except Exception as error:  # decoders of odd bytes raise anything
+        raise UnreadableDepthError(f"{type(error).__name__}: {error}") from error
     if values_HWC.dtype != np.uint16 or values_HWC.shape[:2] != (image.height, image.width):
-        return None
+        raise UnreadableDepthError(f"found {values_HWC.dtype} of shape {values_HWC.shape}")
     if values_HWC.shape[2] in (1, 3):
         return DeepPixels(values_HWC=values_HWC)
     alpha_HW = np.rint(values_HWC[..., -1] / 257).astype(np.uint8)
     return DeepPixels(values_HWC=values_HWC[..., :-1], alpha_HW=alpha_HW)
+
+
+def _of_tiff(data: bytes) -> np.ndarray:
+    """(H, W, C) values of a TIFF in colour, turned as its orientation says."""
+    tags = getattr(Image.open(io.BytesIO(data), formats=["TIFF"]), "tag_v2", {})
+    values: np.ndarray = imagecodecs.tiff_decode(data)
+    if tags.get(PLANES) == APART:
+        values = np.moveaxis(values, 0, 2)
+    turn = TURNS.get(tags.get(ORIENTATION, 1))
+    return values if turn is None else turn(values)
 
 
 def _bare_png(data: bytes) -> bytes:

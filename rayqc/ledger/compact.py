@@ -14,7 +14,7 @@ from rayqc.ledger.parts import Parts, groups, parts_of, parts_of_kinds
 from rayqc.schema import cast_to
 from rayqc.seeds import chance_of
 from rayqc.storage import Folder
-from rayqc.verdicts import OVER_CAP, REJECTED
+from rayqc.verdicts import INSIDE, OVER_CAP, REJECTED
 
 Cut = dict[int, tuple[int, str]]
 """Label to (chance, id) of the last candidate within the cap; see `seeds.chance_of`."""
@@ -148,4 +148,6 @@ def totals_after_cut(totals: Totals, kept: dict[str, int]) -> Totals:
     outcomes["accepted"] -= moved
     outcomes["rejected"] = outcomes.get("rejected", 0) + moved
     reasons = {**totals.reasons, OVER_CAP: moved}
+    if INSIDE in reasons:
+        reasons[INSIDE] -= moved
     return replace(totals, outcomes=outcomes, reasons=reasons, by_class=by_class)

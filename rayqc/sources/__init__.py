@@ -10,7 +10,7 @@ from rayqc.errors import InputError, NoSuchSplitError
 from rayqc.kinds import SOURCES
 from rayqc.sources.base import Source, SourceAsked, SourceKind, Split, refuse_columns
 from rayqc.sources.listing import is_image, list_files
-from rayqc.sources.places import is_one_file, is_pattern
+from rayqc.sources.places import is_one_file, is_pattern, say_left_out
 from rayqc.sources.tar import refuse_compressed
 from rayqc.storage import Folder, is_url
 
@@ -75,6 +75,8 @@ def detect(path: str) -> str:
         )
     for name, kind in sorted(kinds.items(), key=lambda item: not item[1].specific):
         if kind.shows is not None and any(map(kind.shows, file_names)):
+            beside = [one for one in file_names if is_image(one)]
+            say_left_out(Folder(path), f"images beside what is read as kind {name}", beside)
             return name
     if not any(is_image(name) for name in file_names):
         for name in file_names:

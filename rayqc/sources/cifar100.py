@@ -12,7 +12,8 @@ def load_cifar100(location: str, split: str) -> LabelledArrays:
 
 
 def _shows(name: str) -> bool:
-    return name.rpartition("/")[2] == "fine_label_names" or "cifar-100" in name
+    *folders, file_name = name.split("/")
+    return file_name == "fine_label_names" or "cifar-100-python" in folders
 
 
 KIND = arrays_kind("cifar100", load_cifar100, _shows)

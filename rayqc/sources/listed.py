@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -164,6 +165,7 @@ def _of_files(folder: Folder, files: list[str], asked: SourceAsked) -> ListedSou
     texts = {text for each in images.values() for text in each.class_texts if text is not None}
     if not texts:
         raise InputError(f"{where} gives no image a class")
+    _refuse_twice_listed(folder, images)
     for file, each in images.items():
         _refuse_if_none_is_there(_folder_of(folder.location, file), each.names, folder.path(file))
     names = sorted(texts)
@@ -179,6 +181,25 @@ def _of_files(folder: Folder, files: list[str], asked: SourceAsked) -> ListedSou
     )
 
 
+def _refuse_twice_listed(folder: Folder, images: dict[str, _Images]) -> None:
+    """Refuse an image that two listings name."""
+    if len(images) == 1:
+        return
+    listed: dict[str, tuple[str, str | None]] = {}
+    for file, each in images.items():
+        own_folder = _folder_of(folder.location, file)
+        for name, class_text in zip(each.names, each.class_texts, strict=True):
+            above, below = _place(own_folder, name)
+            place = above.path(below)
+            first, first_class = listed.setdefault(place, (file, class_text))
+            if first != file:
+                raise InputError(
+                    f"{place} is listed as {first_class} in {first} and as {class_text} in {file}; "
+                    f"expected each image in one listing below {folder}: name one of them, or make "
+                    "one of all"
+                )
+
+
 def metadata_files(names: Iterable[str]) -> list[str]:
     """The names of Hugging Face's metadata files among names of files."""
     return [name for name in names if name.rpartition("/")[2] in METADATA]
@@ -192,18 +213,29 @@ def _listing(folder: Folder, file: str, asked: SourceAsked) -> tuple[str, Listed
 
 def _split_of_rows(listings: list[Listed], asked: SourceAsked, where: str) -> str | None:
     """The split whose rows are taken; None where no column tells each row's split."""
-    values = [value for listed in listings for value in listed.splits or (None,)]
-    splits = [SPLIT_OF_WORD.get(str(value).lower()) for value in values]
-    return take_split([None] if None in splits else splits, asked, where)
+    splits = {_split_of(value) for listed in listings for value in listed.splits or ()} - {None}
+    if splits and any(listed.splits is None for listed in listings):
+        raise InputError(
+            f"{where} and others: some have a column `split` and some have none; give each its own "
+            "entry, or all of them the column"
+        )
+    return take_split(splits or [None], asked, where)
+
+
+def _split_of(value: Any) -> str | None:
+    """The split that a value of a column `split` names; None where it is none."""
+    return SPLIT_OF_WORD.get(str(value).strip().lower())
 
 
 def _images(folder: Folder, file: str, identity: str, listed: Listed, split: str | None) -> _Images:
     """The images of a listing's rows of a split, each once."""
     class_by_name: dict[str, str | None] = {}
     repeated: list[str] = []
+    of_no_split: list[str] = []
     own_folder = _folder_of(folder.location, file)
     for row, (path, class_text) in enumerate(zip(listed.paths, listed.class_texts, strict=True)):
-        if split is not None and SPLIT_OF_WORD[str((listed.splits or ())[row]).lower()] != split:
+        if split is not None and (own := _split_of((listed.splits or ())[row])) != split:
+            of_no_split += [] if own else [path]
             continue
         name = _name(path, own_folder)
         if name not in class_by_name:
@@ -216,6 +248,8 @@ def _images(folder: Folder, file: str, identity: str, listed: Listed, split: str
                 f"{class_text}; expected one class an image"
             )
     say_left_out(folder, f"rows of {file} that list an image again", repeated)
+    what = f"rows of {file} whose split is none of {', '.join(sorted({*SPLIT_OF_WORD.values()}))}"
+    say_left_out(folder, what, of_no_split)
     return _Images(
         digest=identity, names=tuple(class_by_name), class_texts=tuple(class_by_name.values())
     )

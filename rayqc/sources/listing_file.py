@@ -31,6 +31,8 @@ SPLIT_NAME = "split"
 DELIMITERS = ",;\t"
 WHOLE = re.compile(r"-?\d{1,18}(\.0)?")
 """A whole number; pandas writes `3.0` where a column has gaps."""
+PADDED = re.compile(r"0\d+")
+"""A number that is a name, such as a folder's `08`."""
 
 STYLEGAN = "labels"
 """Key of StyleGAN's dataset.json: a list of pairs of path and label."""
@@ -166,7 +168,8 @@ def _class_texts(labels: Iterable[Any], where: str) -> list[str | None]:
             raise InputError(
                 f"{where} holds {label!r}, expected one class an image: a name or a whole number"
             )
-    if all(text is None or WHOLE.fullmatch(text) for text in texts):
+    numbered = all(text is None or WHOLE.fullmatch(text) for text in texts)
+    if numbered and not any(text and PADDED.fullmatch(text) for text in texts):
         numbers = [None if text is None else int(float(text)) for text in texts]
         return [None if number is None or number < 0 else str(number) for number in numbers]
     return texts

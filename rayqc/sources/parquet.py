@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import re
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -40,6 +42,8 @@ from rayqc.units import Unit
 # Each process resolves it by itself, since nodes of a cluster may keep the package in different
 # folders.
 BUNDLED = "bundled"
+IN_OUTPUT = r"(?:(?:^|/)rounds/\d{4,})?(?:(?:^|/)(?:accepted|rejected|errors|scores))?(?:^|/)[^/]*$"
+"""Of a shard's path, what lies below the folder of the output."""
 FIRST_ROWS = 64
 """Rows of a file that the latents' length is taken from."""
 
@@ -82,6 +86,11 @@ class ParquetSource:
                 )
         return units
 
+    @functools.cached_property
+    def _has_several_outputs(self) -> bool:
+        """Are the files of several folders that rayqc wrote? Their ids are then not unique."""
+        return len({_output_of(name) for name in self.files}) > 1
+
     def labels(self, unit: Unit) -> np.ndarray:
         """See `Source`."""
         label = self._rows(unit, [self.label_column])[self.label_column]
@@ -100,6 +109,10 @@ class ParquetSource:
         origin = pa.array([self.location + "/" + unit.path] * rows.num_rows, pa.string())
         try:
             own_columns = {f"{name}s": rows[name] for name in own_names}
+            if "ids" in own_columns and self._has_several_outputs:
+                own_columns["ids"] = pc.binary_join_element_wise(
+                    _output_of(unit.path), own_columns["ids"], "/"
+                )
             default_columns = {
                 "ids": [f"{unit.path}#{row}" for row in unit.rows()],
                 "sources": origin,
@@ -229,12 +242,19 @@ def _latent_dim(folder: Folder, files: list[str], column: str) -> int:
         names = file.schema_arrow.names
         if column not in names:
             raise InputError(f"{where}: no column {column} of latents; found {', '.join(names)}")
+        if not file.metadata.num_rows:
+            continue
         first_rows = RowReader(file, [column]).read(0, FIRST_ROWS)[column]
         where_of_dim.setdefault(dimension(first_rows, where), where)
     if len(where_of_dim) > 1:
         found = ", ".join(f"{dim} numbers in {where}" for dim, where in where_of_dim.items())
         raise InputError(f"column {column} holds latents of different lengths: {found}")
-    return next(iter(where_of_dim))
+    return next(iter(where_of_dim), 0)
+
+
+def _output_of(name: str) -> str:
+    """The folder of rayqc's output that a shard lies in, such as `runs/a/filtered`."""
+    return re.sub(IN_OUTPUT, "", name).rstrip("/")
 
 
 def folder_of(location: str) -> Folder:
@@ -288,5 +308,5 @@ KIND = SourceKind(
     tells_splits=True,
     has_columns=True,
     has_latents=True,
-    shows=lambda name: name.endswith(".parquet") and not is_hidden(name),
+    shows=lambda name: name.lower().endswith(".parquet") and not is_hidden(name),
 )

@@ -6,6 +6,7 @@ import fnmatch
 import functools
 import logging
 import os
+import re
 import stat
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,6 +15,9 @@ from rayqc.sources.listing import is_hidden, list_files, refuse_undecodable
 from rayqc.storage import Folder, is_url
 
 logger = logging.getLogger(__name__)
+
+ANY_FOLDERS = re.compile(r"(?<![^/])\*\*/")
+"""In a pattern, what stands for any number of folders, and for none."""
 
 
 def is_pattern(path: str) -> bool:
@@ -48,7 +52,7 @@ def find_files(path: str, ending: str) -> tuple[Folder, list[str]]:
     else:
         folder = Folder(path)
         listing = list_files(folder)
-        names = [name for name in listing.files if name.endswith(ending)]
+        names = [name for name in listing.files if name.lower().endswith(ending)]
     hidden = [name for name in names if is_hidden(name)]
     say_left_out(folder, "hidden files", hidden)
     say_left_out(folder, "linked folders (loops, or there already)", listing.loops)
@@ -95,5 +99,7 @@ def _status(path: str) -> os.stat_result | None:
 def _matches(name: str, pattern: str) -> bool:
     components, patterns = name.split("/"), pattern.split("/")
     if "**" in pattern:
-        return fnmatch.fnmatchcase(name, pattern)
+        found = ANY_FOLDERS.finditer(pattern)
+        with_none = (pattern[: place.start()] + pattern[place.end() :] for place in found)
+        return fnmatch.fnmatchcase(name, pattern) or any(_matches(name, one) for one in with_none)
     return len(components) == len(patterns) and all(map(fnmatch.fnmatchcase, components, patterns))

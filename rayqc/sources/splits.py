@@ -146,6 +146,12 @@ def take_split(found: Iterable[str | None], asked: SourceAsked, where: str) -> s
         if asked.split not in present:
             raise NoSuchSplitError(_missing(asked.split, present, where))
         return asked.split
+    if len(present) > 1 and None in every:
+        raise InputError(
+            f"{where}: some names tell a split ({', '.join(present)}) and some tell none, so that "
+            "train and test would be mixed; set `split` in the settings to take one of them, or "
+            "name what is meant"
+        )
     if not present or None in every:
         return None
     if len(present) == 1:

@@ -16,7 +16,7 @@ from rayqc.sources.classes import checked_classes, numbered_classes
 from rayqc.sources.columns import image_array
 from rayqc.sources.cut import cut
 from rayqc.sources.listing import ENDINGS, is_hidden
-from rayqc.sources.places import find_files, is_one_file, is_pattern, say_left_out
+from rayqc.sources.places import find_files, is_one_file, is_pattern, say_left_out, say_once
 from rayqc.sources.problems import Problem, most_bytes, too_large, with_problems
 from rayqc.sources.reading import open_file, read_at, refuse_replaced
 from rayqc.sources.splits import (
@@ -44,6 +44,8 @@ COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.z
 FOLDERS, NUMBERS, NAMES = "folders", "numbers", "names"
 """What gives the class of an image in a tar."""
 REPACK = "make the tar from within that folder: tar -C FOLDER -cf NAME.tar ."
+MASKS = frozenset(("mask", "masks", "seg", "segmentation", "matte", "trimap", "alpha", "depth"))
+"""Words for images that say something of another image."""
 NUMBER = re.compile(r"-?[0-9]{1,18}")
 
 
@@ -231,17 +233,36 @@ def _layout(indexes: dict[str, TarIndex], path: str, columns: TarColumns) -> str
 
 
 def _refuse_several_images(index: TarIndex, where: str) -> None:
-    """Refuse samples of an image `KEY.png` and others such as `KEY.seg.png`, which may be masks."""
-    whole = {member.label_name: member.name for member in index.images if _is_whole(member)}
+    """Refuse samples of an image and what may be its mask; other views are taken, with a line.
+
+    A mask is what is called so, or lies beside an image `KEY.jpg` under the same key.
+    """
+    by_label: dict[str, list[Member]] = {}
     for member in index.images:
-        image = whole.get(member.label_name)
-        if member.label_name is not None and image is not None and not _is_whole(member):
+        if member.label_name is not None:
+            by_label.setdefault(member.label_name, []).append(member)
+    several = {name: members for name, members in by_label.items() if len(members) > 1}
+    for name, members in several.items():
+        in_order = sorted(members, key=lambda member: (_is_mask(member), not _is_whole(member)))
+        image, second = in_order[0], in_order[-1]
+        if _is_whole(image) or _is_mask(second):
             raise InputError(
-                f"{where}: {image} and {member.name} share the label {member.label_name}, as an "
-                "image and its mask do, and nothing says which is the image; say so in the "
-                f"settings, such as `image_column: {ending_of(image)}`, or make the tar anew with "
-                "one image a sample"
+                f"{where}: {image.name} and {second.name} share the label {name}, as an image and "
+                "its mask do, and nothing says which is the image; say so in the settings, such as "
+                f"`image_column: {ending_of(image.name)}`, or make the tar anew with one image a "
+                "sample"
             )
+    if several:
+        names = [member.name for member in next(iter(several.values()))]
+        say_once(
+            f"{where}: {len(several)} labels are of several images each, such as "
+            f"{' and '.join(names[:2])}; all of them are taken"
+        )
+
+
+def _is_mask(member: Member) -> bool:
+    """Is a word behind the image's key one for masks?"""
+    return not MASKS.isdisjoint(re.split(r"[._-]", ending_of(member.name).lower()))
 
 
 def _is_whole(member: Member) -> bool:
@@ -313,5 +334,5 @@ KIND = SourceKind(
     endings=(".tar",),
     tells_splits=True,
     has_columns=True,
-    shows=lambda name: name.endswith(".tar") and not is_hidden(name),
+    shows=lambda name: name.lower().endswith(".tar") and not is_hidden(name),
 )

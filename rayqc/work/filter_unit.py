@@ -154,7 +154,8 @@ class FilterWorker:
         data = image_bytes(table)
         seen, error_N = self._encode(table, data, label_N, known_N)
         for row in np.flatnonzero(label_N == UNKNOWN):
-            has_label = table["label"][row].is_valid
+            given = table["label"][row].as_py()
+            has_label = given is not None and given >= 0
             class_error = (
                 ("unknown_class", "no reference class has this name") if has_label else None
             )

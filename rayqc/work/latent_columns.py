@@ -57,4 +57,6 @@ def inner_matrices(table: pa.Table) -> dict[str, np.ndarray]:
 
 def _matrix(table: pa.Table, name: str) -> np.ndarray:
     column = table[name].combine_chunks()
+    if not table.num_rows:
+        return np.zeros((0, max(0, getattr(column.type, "list_size", 0))), np.float32)
     return np.asarray(pc.list_flatten(column)).reshape(table.num_rows, -1)

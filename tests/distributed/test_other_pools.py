@@ -24,8 +24,8 @@ def odd_pool(tiny_run, tmp_path):
     small = encode_png(np.zeros((5, 9, 3), np.uint8))
     pool_file(
         tmp_path / "pool.parquet",
-        [*nines, b"broken", None, small, nines[0], nines[0]],
-        [0] * 6 + [0, 0, 0, 1, None],
+        [*nines, b"broken", None, small, nines[0], nines[0], nines[0]],
+        [0] * 6 + [0, 0, 0, 1, None, -1],
         ("9", "weasel"),
     )
     return tmp_path / "pool.parquet"
@@ -33,7 +33,7 @@ def odd_pool(tiny_run, tmp_path):
 
 def test_another_pool_is_matched_by_name_and_loses_nothing(tiny_run, odd_pool, tmp_path):
     out = tmp_path / "out"
-    with pytest.raises(ErrorBudgetExceeded, match="4 of 11 images could not be judged"):
+    with pytest.raises(ErrorBudgetExceeded, match="5 of 12 images could not be judged"):
         rayqc.filter_pool(str(tiny_run), str(odd_pool), str(out))
     wrong = {row["id"]: row for row in rows(out, "errors")}
     reasons = {
@@ -41,6 +41,7 @@ def test_another_pool_is_matched_by_name_and_loses_nothing(tiny_run, odd_pool, t
         "pool.parquet#7": "empty",
         "pool.parquet#9": "unknown_class",
         "pool.parquet#10": "no_label",
+        "pool.parquet#11": "no_label",
     }
     assert {name: row["reason"] for name, row in wrong.items()} == reasons
     assert all(row["message"] and row["score"] is None for row in wrong.values())

@@ -2,7 +2,9 @@
 
 import csv
 import gc
+import io
 import json
+import shutil
 from pathlib import Path
 
 import datasets
@@ -13,8 +15,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+import torchvision
 import webdataset
 import yaml
+from PIL import Image
 from torchvision.datasets import ImageFolder
 from torchvision.transforms.functional import to_tensor
 
@@ -67,6 +71,37 @@ def test_class_folders_are_what_torchvision_reads(tiny_run, expected, tmp_path):
         assert row["file_name"].split("/")[0] == row["label"] == str(judged_as["label"])
         data = (tmp_path / "out" / row["file_name"]).read_bytes()
         assert data == judged_as["image"]["bytes"]
+
+
+def test_equal_ids_and_gifs_lose_no_image(tiny_run, expected, tmp_path, caplog):
+    run = tmp_path / "run"
+    shutil.copytree(tiny_run, run)
+    (shard,) = (run / "filtered" / "rejected").glob("*.parquet")
+    table = pq.read_table(shard)
+    sink = io.BytesIO()
+    Image.new("L", (28, 28)).save(sink, "GIF")
+    rows = table["image"].to_pylist()
+    rows[5] = rows[6] = {"bytes": sink.getvalue(), "path": None}
+    ids = table["id"].to_pylist()
+    ids[:3] = ["same"] * 3
+    field = table.schema.get_field_index("image")
+    table = table.set_column(field, "image", pa.array(rows, table["image"].type))
+    table = table.set_column(table.schema.get_field_index("id"), "id", pa.array(ids))
+    labels = table["label"].to_pylist()
+    labels[:3] = labels[:1] * 3
+    field = table.schema.get_field_index("label")
+    pq.write_table(table.set_column(field, table.schema.field(field), pa.array(labels)), shard)
+    out = tmp_path / "out"
+    found = rayqc.export(str(run), str(out), to="imagefolder", verdicts=TURNED_AWAY)
+    with open(out / "metadata.csv", newline="") as file:
+        names = [row["file_name"] for row in csv.DictReader(file)]
+    assert len({*names}) == len(names) == len(expected)
+    for name, row in zip(names, rows, strict=True):
+        assert (out / name).read_bytes() == row["bytes"]
+    assert "2 images are GIFs, which ImageFolder passes over" in caplog.text
+    read = eval(found["read_with"], {"torchvision": torchvision})
+    assert len(read) == len(expected)
+    assert len(ImageFolder(str(out))) == len(expected) - 2
 
 
 @pytest.mark.skipif(

@@ -154,6 +154,42 @@ def test_orientation_holds_at_any_depth():
     np.testing.assert_array_equal(pixels, expected)
 
 
+def tiff16_turned(values, orientation, **options):
+    """A TIFF in colour of 16 bits that says how it is turned."""
+    sink = io.BytesIO()
+    turned = [(274, "H", 1, orientation, True)]
+    tifffile.imwrite(sink, values.astype("u2"), photometric="rgb", extratags=turned, **options)
+    return sink.getvalue()
+
+
+@pytest.mark.parametrize("compression", [None, "zlib", "lzw"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("height", [4, 8])
+def test_a_tiff_in_deep_colour_is_turned_as_one_of_8_bits_is(height, orientation, compression):
+    values = colour(VALUES)[:height] * 16
+    eight_bits = io.BytesIO()
+    exif = Image.Exif()
+    exif[274] = orientation
+    Image.fromarray(np.rint(values / 257).astype(np.uint8)).save(eight_bits, "TIFF", exif=exif)
+    expected = decode_native(eight_bits.getvalue(), Limits())
+    for planes in (values, np.moveaxis(values, 2, 0)):  # tifffile writes the second in planes
+        data = tiff16_turned(planes, orientation, compression=compression)
+        assert (data.count(b"\x1c\x01\x03\0\x01\0\0\0\x02\0") == 1) == (planes is not values)
+        np.testing.assert_array_equal(decode_native(data, Limits()), expected)
+
+
+def test_deep_colour_that_cannot_be_read_is_said_to_be_so(monkeypatch):
+    def fail(data):
+        raise ValueError("no codec")
+
+    monkeypatch.setattr("imagecodecs.tiff_decode", fail)
+    with pytest.raises(
+        ImageError, match="TIFF in colour of 16 bits: ValueError: no codec"
+    ) as caught:
+        decode_native(tiff16(colour(VALUES)), Limits())
+    assert caught.value.reason == "unsupported_mode"
+
+
 def test_infinite_values_are_an_error_at_any_levels():
     values = np.full((8, 8, 1), np.inf, "<f4")
     with pytest.raises(ImageError, match="NaN or infinite"):

@@ -1,5 +1,7 @@
 """The ledger without Ray: plan, commit, crash, resume, compact."""
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -156,7 +158,9 @@ def test_rounds_of_an_unfinished_drawing_keep_their_committed_parts(folder):
         for index, unit in enumerate(plan if round_folder is whole else plan[:1]):
             commit(round_folder, index, unit)
     commits = load_commits(whole)
-    publish(whole, balance(plan, commits, work_digest(whole)), [p for c in commits for p in c.parts])
+    publish(
+        whole, balance(plan, commits, work_digest(whole)), [p for c in commits for p in c.parts]
+    )
     before = folder.names()
     assert orphans(folder) == []
     begun.write("scores/unit-0000001-0123abcd.parquet", b"dead")
@@ -238,6 +242,9 @@ def test_the_cap_keeps_so_many_at_random(folder, cap):
     assert totals.outcomes["accepted"] == len(accepted)
     assert sum(totals.outcomes.values()) == totals.read == 20
     assert totals.reasons.get("over_cap", 0) == len(over)
+    inside = replace(totals, reasons={"inside_region": 20}, by_class={"a": {"accepted": 20}})
+    after = totals_after_cut(inside, {"a": 8})
+    assert after.reasons == {"inside_region": 8, "over_cap": 12}
     scores = contents(folder, "scores")
     assert sum(row["verdict"] == "accepted" for row in scores) == len(accepted)
     assert len(scores) == 20

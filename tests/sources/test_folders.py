@@ -295,3 +295,20 @@ def test_a_pattern_looks_no_deeper_than_it_says(tmp_path, monkeypatch):
         _, names = find_files(f"{tmp_path}/{pattern}", ".png")
         assert len(looked) == expected
         assert names[0] == ("cat/2.png" if pattern == "*/*.png" else "1.png")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("**/*.png", ["1.png", "a/2.png", "a/b/3.png", "a/b/c/4.png"]),
+        ("a/**/*.png", ["2.png", "b/3.png", "b/c/4.png"]),
+        ("a/**/b/**/?.png", ["3.png", "c/4.png"]),
+        ("a/**/c/*.png", ["b/c/4.png"]),
+    ],
+)
+def test_two_stars_stand_for_any_folders_and_for_none(pattern, expected, tmp_path):
+    fill(tmp_path, "1.png", "a/2.png", "a/b/3.png", "a/b/c/4.png")
+    _, names = find_files(f"{tmp_path}/{pattern}", ".png")
+    assert [name.rpartition("/")[2] for name in names] == [
+        name.rpartition("/")[2] for name in expected
+    ]

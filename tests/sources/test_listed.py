@@ -275,3 +275,55 @@ def test_shards_within_a_tar_are_said(tmp_path):
     path = write_tar(tmp_path / "a.tar", [member("shards/0.tar", b"x"), member("r.txt", b"x")])
     with pytest.raises(InputError, match=r"it holds shards/0\.tar and the like: unpack"):
         open_source(Data(path=str(path)))
+
+
+def test_an_image_that_two_listings_name_is_refused(tmp_path):
+    fill(tmp_path, *IMAGES)
+    (tmp_path / "fold1.csv").write_text(csv_of("image,label"))
+    (tmp_path / "fold2.csv").write_text(csv_of("image,label", IMAGES[1:3], ("dog", "dog")))
+    with pytest.raises(
+        InputError, match=r"a/2\.png is listed as cat in fold1.csv and as dog in fold2"
+    ):
+        rows_of(tmp_path / "fold*.csv")
+    (tmp_path / "fold2.csv").unlink()
+    assert len(rows_of(tmp_path / "fold*.csv")) == 4
+    metadata = tmp_path / "both"
+    flat = [name[2:] for name in IMAGES]
+    fill(metadata, *flat)
+    (metadata / "metadata.csv").write_text(csv_of("file_name,label", flat))
+    lines = [
+        json.dumps({"file_name": one, "label": two}) for one, two in zip(flat, CLASSES, strict=True)
+    ]
+    (metadata / "metadata.jsonl").write_text("\n".join(lines))
+    with pytest.raises(InputError, match=r"as cat in metadata.csv and as cat in metadata.jsonl"):
+        rows_of(metadata)
+
+
+def test_rows_of_no_split_are_left_out_with_a_line(tmp_path, caplog):
+    fill(tmp_path, *IMAGES, "a/5.png", "a/6.png")
+    splits = zip((*IMAGES, "a/5.png", "a/6.png"), (*CLASSES, "cat", "cat"), strict=True)
+    named = ("train", "test", "Train", " test", "unlabeled", "")
+    lines = [f"{one},{two},{split}" for (one, two), split in zip(splits, named, strict=True)]
+    (tmp_path / "l.csv").write_text("image,label,split\n" + "\n".join(lines))
+    path = Data(path=str(tmp_path / "l.csv"))
+    assert [row["id"] for row in whole(open_source(path, "train")).to_pylist()] == [
+        "a/1.png",
+        "b/3.png",
+    ]
+    assert [row["id"] for row in whole(open_source(path, "test")).to_pylist()] == [
+        "a/2.png",
+        "b/4.png",
+    ]
+    line = "left out 2 rows of l.csv whose split is none of test, train, validation, a/5.png first"
+    assert line in caplog.text
+    (tmp_path / "m.csv").write_text("image,label\na/5.png,cat\n")
+    with pytest.raises(InputError, match="some have a column `split` and some have none"):
+        open_source(Data(path=str(tmp_path / "[lm].csv")))
+
+
+def test_padded_numbers_are_names_as_folders_have_them(tmp_path):
+    fill(tmp_path, *IMAGES)
+    (tmp_path / "l.csv").write_text(csv_of("image,label", IMAGES, ("08", "09", "10", "10")))
+    assert open_source(Data(path=str(tmp_path / "l.csv"))).classes == ("08", "09", "10")
+    (tmp_path / "l.csv").write_text(csv_of("image,label", IMAGES, ("8.0", "9", "10", "0")))
+    assert open_source(Data(path=str(tmp_path / "l.csv"))).classes == ("0", "8", "9", "10")

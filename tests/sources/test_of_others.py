@@ -1,5 +1,6 @@
 """Tars, folders and downloads as other tools make them: read, refused or spoken of, never mixed."""
 
+import re
 import struct
 
 import numpy as np
@@ -22,11 +23,18 @@ def test_dotted_keys_of_webdataset_go_together(tmp_path):
     assert whole(source)["label"].to_pylist() == [0, 1, 0, 1]
 
 
-def test_a_mask_beside_its_image_is_refused(tmp_path):
-    members = [member("s.png", png(0)), member("s.seg.png", png(1)), member("s.cls", b"0")]
+@pytest.mark.parametrize(
+    ("image", "mask"),
+    [("s.png", "s.seg.png"), ("s.jpg", "s.png"), ("s.image.png", "s.mask.png")],
+)
+def test_a_mask_beside_its_image_is_refused(image, mask, tmp_path):
+    members = [member(mask, png(0)), member(image, png(1)), member("s.cls", b"0")]
     path = write_tar(tmp_path / "a.tar", members)
-    with pytest.raises(InputError, match=r"s\.png and s\.seg\.png share the label s\.cls"):
+    found = " and ".join(map(re.escape, (mask, image) if image == "s.jpg" else (image, mask)))
+    with pytest.raises(InputError, match=rf"{found} share the label s\.cls"):
         open_source(Data(path=str(path)))
+    ending = image.partition(".")[2]
+    assert ids(path, image_column=ending) == [f"a.tar/{image}"]
 
 
 def test_labels_in_json_need_the_name_of_their_key(tmp_path):

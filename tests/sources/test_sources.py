@@ -13,12 +13,13 @@ from rayqc.config import Data
 from rayqc.errors import InputError
 from rayqc.images.decode import Limits, decode_native
 from rayqc.images.encode import encode_png
-from rayqc.schema import candidate_schema, class_names
+from rayqc.schema import candidate_schema, candidate_table, class_names
 from rayqc.sources import detect, open_source
 from rayqc.sources.rows import RowReader
 from rayqc.sources.select import match_labels, read_all, select_references
 from rayqc.storage import Folder
 from rayqc.units import number
+from rayqc.work.latent_columns import latent_matrix
 from tests.conftest import shared
 
 
@@ -336,7 +337,66 @@ def test_a_folder_of_files_named_by_splits_gives_the_one_asked_for(tmp_path, rng
     write("a/validation-00000-of-00001.parquet", 4)
     assert counts("a") == [3, 2]
     write("a/more.parquet", 1)
-    assert counts("a") == [10, 10]
+    with pytest.raises(InputError, match="train, validation, test.* some tell none, so that"):
+        counts("a")
+    assert counts("a", split="train") == [3, 3]
     write("b/train/0.parquet", 5)
     write("b/test/0.parquet", 6)
     assert counts("b") == [5, 6]
+
+
+def test_ids_of_several_runs_stay_apart(tmp_path, rng):
+    images = [encode_png(one) for one in pixels(rng, 2)]
+    table = candidate_table(
+        ("a",), ids=["gan/1", "gan/2"], images=images, labels=[0, 0], sources=["gan", "gan"]
+    )
+    for run in ("one", "two"):
+        for kind in ("accepted", "rejected"):
+            path = tmp_path / run / "filtered" / kind / "train-00000-of-00001.parquet"
+            path.parent.mkdir(parents=True)
+            pq.write_table(table, path)
+
+    def ids(pattern):
+        return read_all(open_source(Data(path=f"{tmp_path}/{pattern}")))["id"].to_pylist()
+
+    assert ids("one/filtered/accepted/*.parquet") == ["gan/1", "gan/2"]
+    assert ids("*/filtered/accepted/*.parquet") == [
+        "one/filtered/gan/1",
+        "one/filtered/gan/2",
+        "two/filtered/gan/1",
+        "two/filtered/gan/2",
+    ]
+    rounds = tmp_path / "until" / "rounds"
+    for round_number, name in enumerate(("a", "b")):
+        path = rounds / f"000{round_number}" / "accepted" / "train-00000-of-00001.parquet"
+        path.parent.mkdir(parents=True)
+        pq.write_table(table.set_column(0, "id", pa.array([f"{name}/1", f"{name}/2"])), path)
+    assert ids("until/**/*.parquet") == ["a/1", "a/2", "b/1", "b/2"]
+
+
+def test_parquet_in_capital_letters_and_images_beside_it(tmp_path, rng, caplog):
+    images = [{"bytes": encode_png(one), "path": None} for one in pixels(rng, 2)]
+    for name in ("a.parquet", "B.PARQUET"):
+        pq.write_table(pa.table({"image": images, "label": [0, 0]}), tmp_path / name)
+    (tmp_path / "cat").mkdir()
+    (tmp_path / "cat" / "1.png").write_bytes(images[0]["bytes"])
+    assert read_all(open_source(Data(path=str(tmp_path)))).num_rows == 4
+    assert "left out 1 images beside what is read as kind parquet, cat/1.png first" in caplog.text
+
+
+def test_a_name_like_cifars_is_no_cifar(tmp_path, rng):
+    images = [{"bytes": encode_png(one), "path": None} for one in pixels(rng, 2)]
+    pq.write_table(
+        pa.table({"image": images, "label": [0, 0]}), tmp_path / "gan-cifar-100-0.parquet"
+    )
+    assert detect(str(tmp_path)) == "parquet"
+
+
+def test_a_file_without_rows_has_latents_of_any_length(tmp_path, rng):
+    images = [{"bytes": encode_png(one), "path": None} for one in pixels(rng, 2)]
+    whole_table = pa.table({"image": images, "label": [0, 0], "clip": [[1.0, 2.0], [3.0, 4.0]]})
+    pq.write_table(whole_table, tmp_path / "1.parquet")
+    pq.write_table(whole_table.slice(0, 0), tmp_path / "0.parquet")
+    source = open_source(Data(path=str(tmp_path), latent_column="clip"))
+    assert latent_matrix(read_all(source)).tolist() == [[1, 2], [3, 4]]
+    assert latent_matrix(read_all(source).slice(0, 0)).shape == (0, 2)

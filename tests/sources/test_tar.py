@@ -134,7 +134,7 @@ def test_webdataset_shards(tmp_path, texts, classes, labels, caplog):
     assert read_all(source).num_rows == 4 - unlabelled
 
 
-def test_keys_end_at_the_last_dot_or_the_first(tmp_path):
+def test_keys_end_at_the_last_dot_or_the_first(tmp_path, caplog):
     members = [
         member("v1.5/a.left.png", png(0)),
         member("v1.5/a.right.png", png(1)),
@@ -145,6 +145,8 @@ def test_keys_end_at_the_last_dot_or_the_first(tmp_path):
     ]
     table = whole(open_tar(str(write_tar(tmp_path / "k.tar", members))))
     assert table["label"].to_pylist() == [3, 3, 1, None]
+    said = "1 labels are of several images each, such as v1.5/a.left.png and v1.5/a.right.png"
+    assert said in caplog.text
 
 
 def test_what_is_no_image_is_left_out_with_one_line(tmp_path, caplog):
