@@ -79,7 +79,11 @@ def main() -> None:
             run = in_turn(known, 10, settings.scorer, 0)
             calibrated, _ = fit_calibrated(known, source.classes, settings, 0, trained.digest, run)
             neighbours = find_neighbours(
-                references["id"].to_pylist(), known.latent_ND, sphere.centers_KD, sphere.radius_K
+                references["id"].to_pylist(),
+                known.latent_ND,
+                known.label_N,
+                sphere.centers_KD,
+                sphere.radius_K,
             )
             for regions in (sphere, calibrated):
                 save_regions(folder.sub(regions.kind), regions, neighbours)

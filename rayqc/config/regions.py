@@ -56,7 +56,8 @@ class Regions(Settings):
     flip: bool | None = None
     """Mirrored ones as well; null flips colour images only."""
     most_references: PositiveInt = 10_000
-    """References that scores are fitted and calibrated on at most, drawn at random."""
+    """References that scores are fitted and calibrated on at most, drawn at random in each class;
+    small classes keep theirs."""
     measure_images: Annotated[int, Field(ge=0), Enters("fit")] = 1000
     """How many test images, evenly spaced, `fit` measures the coverage of fresh images on."""
 

@@ -27,13 +27,13 @@ from rayqc.regions.fitting import fit_calibrated, settings_of
 from rayqc.regions.neighbours import Neighbours, find_neighbours
 from rayqc.regions.scorer_tasks import FittedScorer, ScorerTask, fit_task
 from rayqc.regions.scores.detail import NAME as DETAIL
+from rayqc.regions.thinning import thinned
 from rayqc.regions.views.base import ScorerSettings
 from rayqc.regions.views.edges import NAME as EDGES
 from rayqc.regions.views.latent import NAME as LATENTS
 from rayqc.regions.views.pool import NAME as POOL
 from rayqc.regions.views.pool import learn_from_pool
 from rayqc.schema import LATENT
-from rayqc.seeds import SCORED_REFERENCES
 from rayqc.units import slices
 from rayqc.work.latent_columns import inner_matrices, latent_matrix
 from rayqc.work.real_candidates import detail_of, real_candidates
@@ -76,12 +76,13 @@ def fit_regions(
     dataset = ray.data.from_blocks(blocks)
     sphere = reduce_spheres(dataset, classes, region_settings.coverage, encoder_digest, kind.sphere)
     latent_ND, inner = latent_matrix(references), inner_matrices(references)
+    label_N = np.asarray(references["label"])
     neighbours = find_neighbours(
-        references["id"].to_pylist(), latent_ND, sphere.centers_KD, sphere.radius_K
+        references["id"].to_pylist(), latent_ND, label_N, sphere.centers_KD, sphere.radius_K
     )
     if not kind.calibrated:
         return RegionsFit(regions=sphere, neighbours=neighbours, separation={})
-    rows = _scored_rows(references.num_rows, region_settings.most_references, config.seed)
+    rows = thinned(label_N, region_settings.most_references, config.seed)
     scored_table = references.take(pa.array(rows))
     limits = limits_of(config.image)
     scores = region_settings.scores
@@ -124,11 +125,3 @@ def _fit_scorer(
 ) -> FittedScorer:
     torch.set_num_threads(1)
     return fit_task(task, references, classes, settings, seed)
-
-
-def _scored_rows(total: int, limit: int, seed: int) -> np.ndarray:
-    if total <= limit:
-        return np.arange(total)
-    return np.sort(
-        np.random.default_rng([seed, SCORED_REFERENCES]).choice(total, limit, replace=False)
-    )

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from rayqc.encoders.base import EncoderKind, EncoderTask, MadeEncoder, NamedCode
 from rayqc.errors import ConfigError
@@ -32,6 +32,8 @@ class Foreign(LatentNetwork):
         """
         super().__init__()
         self.made: Any = load_target(target)(**options)
+        if isinstance(self.made, nn.Module):
+            self.made.eval()  # or the blank images would enter the statistics of its batch norms
         size, channels = shape
         with torch.inference_mode():
             sample = self.made(torch.zeros(2, channels, size, size))

@@ -31,9 +31,15 @@ BICUBIC = 3
 class Pooled(nn.Module):
     """What a model of transformers makes of a whole image."""
 
-    def __init__(self, model: Any) -> None:
-        """Take the model; of one of images and text, the image tower and its projection."""
+    def __init__(self, model: Any, pools: bool = True) -> None:
+        """Take the model; of one of images and text, the image tower and its projection.
+
+        Args:
+            pools: keep what pools its output; else it is taken off.
+        """
         super().__init__()
+        if not pools:
+            model.pooler = None
         self.tower = getattr(model, "vision_model", model)
         self.projection = getattr(model, "visual_projection", None) or nn.Identity()
 
@@ -63,7 +69,9 @@ def make(task: EncoderTask) -> MadeEncoder:
     """
     name, library = str(task.settings.name), _transformers()
     try:
-        model = library.AutoModel.from_pretrained(name, use_safetensors=True)
+        model, loaded = library.AutoModel.from_pretrained(
+            name, use_safetensors=True, output_loading_info=True
+        )
         processor = library.AutoImageProcessor.from_pretrained(name)
     except Exception as error:  # an unknown name, a damaged file, no network
         raise gives_no("transformers", name, error) from error
@@ -71,8 +79,18 @@ def make(task: EncoderTask) -> MadeEncoder:
         model, "vision_model"
     ):
         raise ConfigError(f"encoder.name: {name} takes no images, but {model.main_input_name}")
-    shape = _shape_of(model.config, processor.to_dict())
-    return made_tower(Pooled(model), shape)
+    # The library draws at random what a checkpoint lacks, such as the pooler of a classifier.
+    lacks = sorted(loaded["missing_keys"])
+    pools = not any(map(_is_of_pooler, lacks))
+    others = [key for key in lacks if not _is_of_pooler(key)]
+    if others:
+        raise ConfigError(f"encoder.name: {name} lacks weights of its own layers: {others[:3]}")
+    shape = {**_shape_of(model.config, processor.to_dict()), "pools": pools}
+    return made_tower(Pooled(model.float(), pools), shape)
+
+
+def _is_of_pooler(key: str) -> bool:
+    return key.startswith("pooler.")
 
 
 def _shape_of(config: Any, asked: dict[str, Any]) -> Shape:
@@ -95,7 +113,8 @@ def _build(shape: Shape) -> Tower:
     library = _transformers()
     values = dict(shape["config"])
     config = library.AutoConfig.for_model(values.pop("model_type"), **values)
-    return Tower(Pooled(library.AutoModel.from_config(config)), shape)
+    model = library.AutoModel.from_config(config).float()
+    return Tower(Pooled(model, shape.get("pools", True)), shape)
 
 
 def _digest(settings: EncoderSettings) -> str | None:

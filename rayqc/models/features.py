@@ -106,8 +106,12 @@ def learn_patches(x_NCHW: Tensor, seed: int) -> PatchFeatures:
         seed: of the patches drawn, and of the first centers.
     """
     rng = torch.Generator().manual_seed(seed)
-    patch_MP = F.unfold(x_NCHW, PATCH).permute(0, 2, 1).flatten(0, 1)
-    patch_MP = patch_MP[torch.randperm(len(patch_MP), generator=rng)[:MOST_PATCHES]]
+    # A view: all patches together would be PATCH * PATCH times the images.
+    places_NCIJPP = x_NCHW.unfold(2, PATCH, 1).unfold(3, PATCH, 1)
+    images, _, height, width, *_ = places_NCIJPP.shape
+    drawn_M = torch.randperm(images * height * width, generator=rng)[:MOST_PATCHES]
+    image_M, place_M = drawn_M // (height * width), drawn_M % (height * width)
+    patch_MP = places_NCIJPP[image_M, :, place_M // width, place_M % width].flatten(1)
     variance = patch_MP.var(1, keepdim=True)
     patch_MP = (patch_MP - patch_MP.mean(1, keepdim=True)) / (variance + CONTRAST_FLOOR).sqrt()
     mean_P = patch_MP.mean(0)

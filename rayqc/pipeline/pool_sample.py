@@ -62,7 +62,7 @@ def pool_sample(run: Run) -> pa.Table | None:
     if few:
         logger.warning(
             "fewer than %d of the pool's images that the label learns from are of %s: of these "
-            "classes it learns little; raise regions.pool_images",
+            "classes it learns little or nothing; raise regions.pool_images",
             FEW,
             described(few),
         )

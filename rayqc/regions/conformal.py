@@ -109,7 +109,9 @@ def tail_threshold(evidence_M: np.ndarray, coverage: float) -> float:
     log_M = winsorised(np.log(evidence_M + TAIL_FLOOR), TAIL_WINSOR)
     reach_of_next = stdtrit(log_M.size - 1, coverage) * np.sqrt(1 + 1 / log_M.size)
     found = log_M.mean() + reach_of_next * log_M.std(ddof=1)
-    return largest if found > np.log(largest + TAIL_FLOOR) else float(np.exp(found) - TAIL_FLOOR)
+    if found > np.log(largest + TAIL_FLOOR):
+        return largest
+    return max(0.0, float(np.exp(found) - TAIL_FLOOR))
 
 
 def least_p_value(scores: int, coverage: float) -> float:

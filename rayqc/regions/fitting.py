@@ -99,12 +99,13 @@ def settings_of(
     return settings_from(CalibrationSettings, regions, scorer=scorer)
 
 
-def choose_promise(asked: PromiseAsked, label_N: np.ndarray, seen: bool) -> str:
+def choose_promise(asked: PromiseAsked, label_N: np.ndarray, classes: int, seen: bool) -> str:
     """The promise that regions are fitted under; `auto` becomes `split` or `empirical`.
 
     Args:
         asked: the setting `regions.promise`.
         label_N: (N,) int64, the references' own classes.
+        classes: K.
         seen: true if the scores use latents of an encoder that was trained on these references;
             no reference can calibrate a promise then.
 
@@ -119,7 +120,7 @@ def choose_promise(asked: PromiseAsked, label_N: np.ndarray, seen: bool) -> str:
         )
     if asked != "auto":
         return asked
-    fewest = int(np.bincount(label_N).min())
+    fewest = int(np.bincount(label_N, minlength=classes).min())
     return "split" if fewest >= SPLIT_FROM and not seen else "empirical"
 
 
@@ -160,7 +161,8 @@ def fit_calibrated(
             "regions.kind: sphere takes one"
         )
     scorer = settings.scorer
-    promise = choose_promise(settings.promise, label_N, LATENT in scorer.views and scorer.seen)
+    seen = LATENT in scorer.views and scorer.seen
+    promise = choose_promise(settings.promise, label_N, len(classes), seen)
     kind: PromiseKind = PROMISES[promise]
     fit = kind.fit(label_N, len(classes), settings, seed, run)
     scores = fit.calibration.label_M.size

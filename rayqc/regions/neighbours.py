@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from rayqc.regions.thinning import thinned
 from rayqc.storage.artefact import Facts
-from rayqc.units import evenly
 
 MOST_REFERENCES = 20_000
 """More references than this are thinned evenly: searching them all would cost more than the
@@ -101,17 +101,22 @@ class Neighbours:
 
 
 def find_neighbours(
-    ids: list[str], latent_RD: np.ndarray, centers_KD: np.ndarray, radius_K: np.ndarray
+    ids: list[str],
+    latent_RD: np.ndarray,
+    label_R: np.ndarray,
+    centers_KD: np.ndarray,
+    radius_K: np.ndarray,
 ) -> Neighbours:
-    """Neighbours made from references, at most `MOST_REFERENCES` of them.
+    """Neighbours made from references, about `MOST_REFERENCES` of them, of every class some.
 
     Args:
         ids: one for each row of `latent_RD`.
         latent_RD: (R, D) float; stored as float32.
+        label_R: (R,) int64, own classes.
         centers_KD: (K, D) float64, of the spheres.
         radius_K: (K,) float64, of the spheres, latent units.
     """
-    keep = evenly(len(ids), MOST_REFERENCES)
+    keep = thinned(label_R, MOST_REFERENCES, seed=0)
     latent_RD = np.ascontiguousarray(latent_RD[keep], np.float32)
     copy_distance = -1.0
     if len(keep) > 1:

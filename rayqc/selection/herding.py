@@ -20,6 +20,8 @@ from rayqc.selection.base import Choice, SelectionKind
 MOST_PLACES = 2048
 """Candidates, drawn at random, that stand for all of them in the mean similarity."""
 BLOCK = 8192
+ROUNDING = 1e-6
+"""Share of the largest squared length below which a squared distance is rounding alone."""
 
 
 def choose(choice: Choice) -> np.ndarray:
@@ -32,10 +34,10 @@ def choose(choice: Choice) -> np.ndarray:
     def away(rows: slice | np.ndarray, from_WD: np.ndarray, from_W: np.ndarray) -> np.ndarray:
         """(B, W) squared distances."""
         products_BW = candidate_ND[rows] @ from_WD.T
-        squared_BW: np.ndarray = squared_N[rows][:, None] - 2 * products_BW + from_W
-        return squared_BW
+        squared_BW = squared_N[rows][:, None] - 2 * products_BW + from_W
+        return np.asarray(np.maximum(squared_BW, 0))  # of copies it is rounding, and below 0 too
 
-    width = max(float(np.median(away(drawn, places_WD, squared_W))), np.finfo(np.float32).tiny)
+    width = _width(away(drawn, places_WD, squared_W), ROUNDING * float(squared_N.max()))
     similar_N = np.concatenate(
         [
             np.exp(-away(slice(start, start + BLOCK), places_WD, squared_W) / width).mean(1)
@@ -53,6 +55,15 @@ def choose(choice: Choice) -> np.ndarray:
         away_N = away(slice(None), candidate_ND[one], squared_N[one])[:, 0]
         of_chosen_N += np.exp(-away_N / width)
     return rows
+
+
+def _width(squared_WW: np.ndarray, rounding: float) -> float:
+    """The median squared distance; where most candidates are copies, that of those which differ."""
+    median = float(np.median(squared_WW))
+    if median > rounding:
+        return median
+    differ = squared_WW[squared_WW > rounding]
+    return float(np.median(differ)) if differ.size else 1.0
 
 
 KIND = SelectionKind(choose=choose)

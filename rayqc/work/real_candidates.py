@@ -18,6 +18,7 @@ from rayqc.images.references import decode_real_looks
 from rayqc.images.statistics import told_apart
 from rayqc.regions import Candidates
 from rayqc.schema import image_bytes
+from rayqc.units import evenly
 
 BATCH = 64
 """Images whose tiles are in memory at once."""
@@ -81,8 +82,9 @@ def detail_of(
         sides = [header.shorter_side if header else 0 for header in headers]
         if np.median(sides) <= max(image.size, SIDE):
             return None
-    sample = data[: 4 * BATCH]
-    images = decode_real_looks(table["id"].to_pylist()[: len(sample)], sample, (image,), limits)
+    rows = evenly(len(data), 4 * BATCH).tolist()  # of all classes, which may lie in order
+    ids, sample = table["id"].take(rows).to_pylist(), [data[row] for row in rows]
+    images = decode_real_looks(ids, sample, (image,), limits)
     low, high = told_apart(images[0])
     return Detail(
         tiles=Tiles(channels=image.channels, shorter=shorter), levels=(int(low), int(high))

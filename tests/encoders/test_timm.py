@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import timm
 import torch
+import torchvision
 from PIL import Image
 
 from rayqc.config.encoder import Encoder
@@ -50,6 +51,29 @@ def jpeg(width, height, seed=0):
     sink = io.BytesIO()
     Image.fromarray(pixels).save(sink, "PNG")
     return sink.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("deeper", "name"), [("resnet34", "resnet18"), ("convnext_pico", "convnext_atto")]
+)
+def test_weights_of_a_deeper_network_are_refused(deeper, name, tmp_path):
+    torch.manual_seed(0)
+    path = tmp_path / "w.pth"
+    torch.save(timm.create_model(name, pretrained=False, num_classes=7).state_dict(), path)
+    assert make(task(kind="timm", name=name, weights=str(path))).network.latent_dim > 0
+    torch.save(timm.create_model(deeper, pretrained=False).state_dict(), path)
+    with pytest.raises(ConfigError, match=rf"w\.pth is no {name}"):
+        make(task(kind="timm", name=name, weights=str(path)))
+
+
+def test_weights_of_a_deeper_network_of_torchvision_are_refused(tmp_path):
+    path = tmp_path / "w.pth"
+    settings = {"kind": "torchvision", "weights": str(path), "input_size": 32}
+    torch.save(torchvision.models.resnet18(weights=None).state_dict(), path)
+    ENCODERS["torchvision"].make(task(name="resnet18", **settings))
+    torch.save(torchvision.models.resnet34(weights=None).state_dict(), path)
+    with pytest.raises(ConfigError, match="of a network with more layers: .'layer1.2"):
+        ENCODERS["torchvision"].make(task(name="resnet18", **settings))
 
 
 def test_the_installed_weights_are_those_of_imagenet(installed):

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from rayqc.config.encoder import Encoder
 from rayqc.encoders.base import EncoderTask
@@ -62,6 +63,39 @@ def vit(tmp_path):
     }
     (tmp_path / "vit/preprocessor_config.json").write_text(json.dumps(processor))
     return tmp_path / "vit"
+
+
+def test_what_a_checkpoint_lacks_is_not_drawn_at_random(vit, tmp_path, rng):
+    import transformers
+
+    torch.manual_seed(1)
+    config = transformers.ViTConfig.from_pretrained(vit)
+    whole = transformers.ViTForImageClassification(config).to(torch.bfloat16)
+    whole.save_pretrained(tmp_path / "classifier")
+    (tmp_path / "classifier/preprocessor_config.json").write_bytes(
+        (vit / "preprocessor_config.json").read_bytes()
+    )
+    encoders = [made(kind="transformers", name=str(tmp_path / "classifier")) for _ in range(2)]
+    states = [encoder.network.state_dict() for encoder in encoders]
+    assert not any("pooler" in name for name in states[0])
+    for name, value in states[0].items():
+        assert value.dtype == torch.float32 and torch.equal(value, states[1][name])
+    again = stays_the_same(encoders[0], "transformers", tmp_path / "model", rng)
+    pixels = torch.rand(2, 3, 48, 48, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        own = whole.float().eval().vit(pixel_values=pixels).last_hidden_state[:, 0]
+        mean, spread = torch.tensor([0.4, 0.5, 0.6]), torch.tensor([0.2, 0.25, 0.3])
+        given = pixels * spread.view(3, 1, 1) + mean.view(3, 1, 1)
+        torch.testing.assert_close(again.network.latent(given), own, rtol=1e-3, atol=1e-4)
+    transformers.ViTModel(config).save_pretrained(tmp_path / "short")
+    path = tmp_path / "short/model.safetensors"
+    state = {name: value for name, value in load_file(path).items() if "layer.1." not in name}
+    save_file(state, path, {"format": "pt"})
+    (tmp_path / "short/preprocessor_config.json").write_bytes(
+        (vit / "preprocessor_config.json").read_bytes()
+    )
+    with pytest.raises(ConfigError, match="lacks weights of its own layers"):
+        made(kind="transformers", name=str(tmp_path / "short"))
 
 
 def test_a_tower_of_transformers_is_kept_in_the_run(vit, tmp_path, rng):

@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 import torch
 import torchvision
+from torch import nn
 
 from rayqc.encoders.batches import LatentEncoder
 from rayqc.encoders.python import Foreign
 from rayqc.encoders.torchvision import Pretrained, pretrained_weights
 from rayqc.errors import ConfigError
+from rayqc.models import features as module
 from rayqc.models.features import FILTERS, edge_histograms, learn_patches
 from rayqc.targets import load_target
 
@@ -21,6 +23,15 @@ class Means:
 
     def __call__(self, x):
         return torch.cat([self.factor * x.mean((2, 3)), x.std((2, 3))], dim=1)
+
+
+def with_batch_norm():
+    """A network in training mode, as torch makes it."""
+    norm = nn.BatchNorm2d(4)
+    norm.running_mean.copy_(torch.arange(1.0, 5))
+    norm.running_var.fill_(4)
+    layers = (nn.Conv2d(3, 4, 3), norm, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    return nn.Sequential(*layers)
 
 
 def wrong_shape():
@@ -54,6 +65,31 @@ def test_patches_against_the_definition(rng):
     torch.testing.assert_close(fast, slow, rtol=1e-3, atol=1e-4)
     assert features(x).shape == (6, FILTERS * 9)
     assert torch.equal(features(x), learn_patches(x, seed=0)(x))
+
+
+@pytest.mark.parametrize("most", [100, 10_000])
+def test_patches_are_drawn_among_all(most, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(module, "MOST_PATCHES", most)
+    monkeypatch.setattr(
+        module, "_k_means", lambda white, rng: drawn.append(white) or white[:FILTERS]
+    )
+    monkeypatch.setattr(module, "WHITENING_FLOOR", 1e6)  # so that whitening turns nothing
+    x = torch.rand(7, 2, 11, 13)
+    learn_patches(x, seed=4)
+    every = torch.nn.functional.unfold(x, 6).permute(0, 2, 1).flatten(0, 1)
+    rows = torch.randperm(len(every), generator=torch.Generator().manual_seed(4))[:most]
+    patches = every[rows] - every[rows].mean(1, keepdim=True)
+    patches = patches / (every[rows].var(1, keepdim=True) + 0.01).sqrt()
+    patches = patches - patches.mean(0)
+    torch.testing.assert_close(drawn[0] * 1e3, patches, rtol=1e-3, atol=1e-3)
+
+
+def test_blank_images_leave_batch_norms_as_they_are():
+    network = Foreign("tests.models.test_features:with_batch_norm", {}, (16, 3))
+    norm = network.made[1]
+    assert norm.running_mean.tolist() == [1, 2, 3, 4] and norm.running_var.tolist() == [4] * 4
+    assert not network.made.training
 
 
 def test_an_encoder_of_ones_own(rng):

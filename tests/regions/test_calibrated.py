@@ -143,11 +143,12 @@ def test_a_score_that_regions_lack_is_refused(known, fresh):
 
 def test_auto_promises_where_references_are_many():
     few, many = np.repeat([0, 1], 20), np.repeat([0, 1], 50)
-    assert choose_promise("auto", few, seen=False) == "empirical"
-    assert choose_promise("auto", many, seen=False) == "split"
-    assert choose_promise("auto", many, seen=True) == "empirical"
+    assert choose_promise("auto", few, 2, seen=False) == "empirical"
+    assert choose_promise("auto", many, 2, seen=False) == "split"
+    assert choose_promise("auto", many, 2, seen=True) == "empirical"
+    assert choose_promise("auto", many, 3, seen=False) == "empirical"  # one class has none
     with pytest.raises(TooFewReferencesError, match="cannot be kept with the view `latent`"):
-        choose_promise("split", many, seen=True)
+        choose_promise("split", many, 2, seen=True)
     with pytest.raises(TooFewReferencesError, match="at least 2 references, found 1"):
         fit(shapes(1, np.random.default_rng(0)))
 

@@ -90,6 +90,7 @@ def test_the_tail_at_its_edges():
     same = np.full(5, 2.0)
     assert tail_threshold(same, 0.95) == pytest.approx(2.0)
     assert tail_threshold(np.zeros(4), 0.95) == pytest.approx(0.0, abs=1e-12)
+    assert tail_threshold(np.array([1e-4, 5.0, 1e-4, 1e-4]), 0.02) >= 0
     held = np.array([1.0, 2.0, 5.0])
     assert tail_threshold(held, 1.0) == 5.0
     assert tail_threshold(held, 0.5) < tail_threshold(held, 0.8) <= 5.0

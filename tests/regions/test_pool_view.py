@@ -246,3 +246,29 @@ def test_without_images_of_the_pool_it_is_not_learned(rng):
     )
     with pytest.raises(ValueError, match="no images of it were given"):
         learn(task)
+
+
+@pytest.mark.parametrize("left", [0, 3])
+def test_a_class_that_the_pool_hardly_holds_is_not_turned_away(left, rng):
+    references, pool, fresh = drawn(60, rng), drawn(600, rng), drawn(900, rng)
+    own = np.flatnonzero(pool.label_N == 1)
+    pool = pool[np.sort(np.concatenate([np.flatnonzero(pool.label_N != 1), own[:left]]))]
+    view = learn_from_pool(pool, references, 3, LATENT)
+    found_NK = view.log_probability(batch_of(fresh)).numpy()
+    assert np.isfinite(found_NK).all()
+    np.testing.assert_array_equal(found_NK[:, 1], found_NK.max(1))
+    others = fresh.label_N != 1
+    told = found_NK[others, fresh.label_N[others]] > found_NK[others, 2 - fresh.label_N[others]]
+    assert told.mean() > 0.9
+    again = restore(view.arrays(), 3, 1)
+    np.testing.assert_array_equal(again.log_probability(batch_of(fresh)).numpy(), found_NK)
+    accepted = fit(references, pool).judge(fresh, "label").score_N <= 1
+    alone = fit(references, None).judge(fresh, "label").score_N <= 1
+    assert accepted[~others].mean() >= alone[~others].mean() - 0.02
+
+
+def test_a_pool_of_one_class_teaches_nothing(rng):
+    pool = drawn(300, rng)
+    view = learn_from_pool(pool[pool.label_N == 1], drawn(30, rng), 3, LATENT)
+    found_NK = view.log_probability(batch_of(drawn(20, rng))).numpy()
+    np.testing.assert_allclose(found_NK, -np.log(3), rtol=1e-5)

@@ -134,7 +134,9 @@ def kept(tmp_path, rng):
     folder = Folder(str(tmp_path))
     latent = rng.normal(size=(30, 4))
     names = [f"r{i}" for i in range(30)]
-    neighbours = find_neighbours(names, latent, regions.centers_KD, regions.radius_K)
+    neighbours = find_neighbours(
+        names, latent, np.arange(30) % 3, regions.centers_KD, regions.radius_K
+    )
     save_regions(folder, regions, neighbours)
     return folder, regions
 

@@ -168,3 +168,18 @@ def test_a_set_of_the_references_covers_them_and_a_heap_does_not(rng):
     far = set_facts(reference_RD + 100, reference_RD, 0)
     assert (far["precision"], far["recall"], far["density"], far["coverage"]) == (0, 0, 0, 0)
     assert set_facts(reference_RD[:1], reference_RD, 0)["different"] == 1
+
+
+@pytest.mark.parametrize("scale", [1, 100])
+@pytest.mark.parametrize("copies", [0.69, 0.75, 0.9])
+def test_herding_takes_of_copies_what_candidates_hold_of_them(copies, scale, rng):
+    candidate_ND = rng.normal(size=(1000, 4)).astype(np.float32) + 3
+    of_copies = rng.random(1000) < copies
+    candidate_ND[of_copies] = candidate_ND[of_copies][0]
+    choice = replace(choice_of(rng), candidate_ND=candidate_ND * np.float32(scale), wanted=100)
+    rows = chosen("herding", choice)
+    assert len({*rows.tolist()}) == 100
+    assert of_copies[rows].mean() == pytest.approx(copies, abs=0.13)
+    if scale > 1:
+        same = replace(choice, candidate_ND=candidate_ND)
+        np.testing.assert_array_equal(rows[:20], chosen("herding", same)[:20])

@@ -36,6 +36,11 @@ NAME = "pool"
 FOLDS = 5
 MOST_REFERENCES = 1_000
 """References that folds are told by; more are thinned evenly."""
+LEAST_OF_A_CLASS = 16
+"""Images of a class from which a classifier learns it; with fewer it would say that hardly any
+image is of that class."""
+UNKNOWN = -torch.inf
+"""Bias of a class that a classifier has not learned."""
 PENALTIES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
 """Weights of half the squared weights that are tried. The more of a pool's labels are wrong, the
 larger is the best."""
@@ -108,8 +113,24 @@ def out_of_fold(heads: Sequence[SoftmaxHead], features_NF: Tensor, fold_N: Tenso
     found_NK = torch.zeros(len(features_NF), len(heads[0].bias_K))
     for fold, head in enumerate(heads):
         rows = fold_N == fold
-        found_NK[rows] = F.log_softmax(head(features_NF[rows]), dim=1)
+        logit_NK = head(features_NF[rows])
+        # Of a class that it does not know a head says neither yes nor no: as likely as the best.
+        best_N1 = logit_NK.amax(1, keepdim=True)
+        known_NK = torch.where(head.bias_K == UNKNOWN, best_N1, logit_NK)
+        found_NK[rows] = F.log_softmax(known_NK, dim=1)
     return found_NK
+
+
+def _learn(features_NF: Tensor, label_N: Tensor, classes: int, penalty: float) -> SoftmaxHead:
+    """A head that knows the classes of which there are enough images."""
+    knows_K = torch.bincount(label_N, minlength=classes) >= LEAST_OF_A_CLASS
+    if knows_K.sum() < 2:
+        return SoftmaxHead.of_nothing(features_NF.shape[1], classes)
+    rows = knows_K[label_N]
+    head = train_softmax(features_NF[rows], label_N[rows], classes, penalty)
+    return SoftmaxHead(
+        weight_FK=head.weight_FK * knows_K, bias_K=torch.where(knows_K, head.bias_K, UNKNOWN)
+    )
 
 
 def learn_from_pool(
@@ -129,9 +150,7 @@ def learn_from_pool(
 
     def trained(penalty: float) -> tuple[SoftmaxHead, ...]:
         return tuple(
-            train_softmax(features_NF[rest_N], label_N[rest_N], classes, penalty)
-            if rest_N.any()
-            else SoftmaxHead.of_nothing(features_NF.shape[1], classes)
+            _learn(features_NF[rest_N], label_N[rest_N], classes, penalty)
             for rest_N in (fold_N != fold for fold in range(FOLDS))
         )
 
