@@ -85,8 +85,8 @@ OF_STAGES: dict[str, tuple[Callable[[Arguments, Common], Any], tuple[str, ...]]]
     "filter": (
         _filter,
         (
-            *("run", "pool", "out?", "actors", "limit", "retry-errors", "trust"),
-            *OF_ANOTHER_POOL,
+            *("run", "pool", "out?", "actors", "limit", "statistic"),
+            *("retry-errors", *COLUMNS, "latent-column", "trust"),
         ),
     ),
 }
