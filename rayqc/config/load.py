@@ -64,7 +64,9 @@ def parse_config(
 class _NoKeyTwice(yaml.SafeLoader):
     """Reads YAML as `safe_load` does, and refuses a key that stands twice, which that drops."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        """See `yaml.composer.Composer`; here, since merged keys (`<<`) are among them later on."""
+        node: yaml.MappingNode = super().compose_mapping_node(anchor)
         line_by_key: dict[str, int] = {}
         for key_node, _ in node.value:
             key, line = str(key_node.value), key_node.start_mark.line + 1
@@ -74,7 +76,7 @@ class _NoKeyTwice(yaml.SafeLoader):
                     "belongs to it in one place"
                 )
             line_by_key[key] = line
-        return super().construct_mapping(node, deep)
+        return node
 
 
 def _tree(text: str, overrides: list[str] | tuple[str, ...], origin: str) -> dict[str, Any]:

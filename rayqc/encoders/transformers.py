@@ -24,6 +24,10 @@ from rayqc.errors import ConfigError
 from rayqc.storage import digest
 
 EXTRA = "pip install 'rayqc[transformers]'"
+VISION = ("vision_model.", "visual_projection.")
+"""Beginnings of names of weights of images, in a model of images and text."""
+POOLER, MASK = "pooler.", "mask_token"
+"""Beginning of the names of weights that pool, and end of those that stand for hidden patches."""
 BICUBIC = 3
 """Pillow's number of that interpolation, as settings of image processors name it."""
 
@@ -79,18 +83,34 @@ def make(task: EncoderTask) -> MadeEncoder:
         model, "vision_model"
     ):
         raise ConfigError(f"encoder.name: {name} takes no images, but {model.main_input_name}")
-    # The library draws at random what a checkpoint lacks, such as the pooler of a classifier.
-    lacks = sorted(loaded["missing_keys"])
-    pools = not any(map(_is_of_pooler, lacks))
-    others = [key for key in lacks if not _is_of_pooler(key)]
-    if others:
-        raise ConfigError(f"encoder.name: {name} lacks weights of its own layers: {others[:3]}")
+    pools = _pools(model, sorted(loaded["missing_keys"]), name)
     shape = {**_shape_of(model.config, processor.to_dict()), "pools": pools}
     return made_tower(Pooled(model.float(), pools), shape)
 
 
-def _is_of_pooler(key: str) -> bool:
-    return key.startswith("pooler.")
+def _pools(model: Any, lacks: list[str], name: str) -> bool:
+    """Is what pools the model's output that of its checkpoint?
+
+    The library draws at random what a checkpoint lacks, such as the pooler of a classifier.
+
+    Args:
+        model: as the library made it; what only training asks for is set to 0.
+        lacks: names of the weights that the checkpoint lacks.
+        name: of the model, for errors.
+
+    Raises:
+        ConfigError: it lacks weights that latents are made with.
+    """
+    towers = VISION if hasattr(model, "vision_model") else ("",)
+    wanted = [key for key in lacks if key.startswith(towers)]
+    for key in wanted:
+        if key.endswith(MASK):
+            model.get_parameter(key).data.zero_()
+    used = [key for key in wanted if not key.endswith(MASK)]
+    others = [key for key in used if not key.startswith(POOLER)]
+    if others:
+        raise ConfigError(f"encoder.name: {name} lacks weights of its own layers: {others[:3]}")
+    return not used
 
 
 def _shape_of(config: Any, asked: dict[str, Any]) -> Shape:

@@ -24,6 +24,21 @@ def test_what_is_dumped_reads_back_the_same():
     assert parse_config(dump_config(config)) == config
 
 
+def test_sections_may_be_merged_and_overridden():
+    text = (
+        "references: {kind: bundled}\n"
+        "classify: &quick {steps: 20, seeds: 2}\n"
+        "pool:\n"
+        "  - &weak {kind: augment, policy: mild, name: a}\n"
+        "  - &more {<<: *weak, name: b, per_reference: 3}\n"
+        "  - {<<: *more, name: c}\n"
+    )
+    config = parse_config(text)
+    assert config.pool_names() == ["a", "b", "c"]
+    assert [entry.policy for entry in config.pool] == ["mild"] * 3
+    assert config.pool[2].per_reference == 3
+
+
 def test_settings_are_frozen():
     with pytest.raises(Exception, match="frozen"):
         parse_config(BUNDLED).seed = 3
