@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
+import pyarrow as pa
 import torch
 
 from rayqc.config import Config
+from rayqc.config.encoder import COLUMN
 from rayqc.config.settings import Classify
 from rayqc.distributed.classifiers.base import ArmInputs, ClassifierKind, Training
 from rayqc.distributed.resources import gpus_wanted
 from rayqc.distributed.tasks import run_tasks
 from rayqc.images.look import ImageShape
 from rayqc.kinds import CLASSIFIERS
+from rayqc.ledger.plan import MANIFEST
 from rayqc.results import TrainingRecord
-from rayqc.storage import Folder, read_json, write_json
+from rayqc.storage import Folder, digest, read_json, write_json
 from rayqc.training.arms import Judged, arm_rows
+from rayqc.work.known_images import contents_of, digests_of
 
+logger = logging.getLogger(__name__)
+
+MADE_BY = "_made_by"
+"""File beside the records: all that decides them but arms and seeds."""
 LARGEST_OF_CNN = 32
 """Pixels up to which `auto` takes the network."""
 
@@ -67,6 +76,7 @@ def run_arms(inputs: ArmInputs, results: Folder) -> list[TrainingRecord]:
     name = kind_of(config.classify, inputs.image)
     kind: ClassifierKind = CLASSIFIERS[name]
     seeds = trainings_an_arm(config.classify, name)
+    _claim(results, _work_of(inputs, name))
     jobs = [Job(arm=arm, seed=seed) for seed in range(seeds) for arm in arms_of(config)]
     finished_names = set(results.names())
     unfinished = [job for job in jobs if job.name not in finished_names]
@@ -82,6 +92,37 @@ def run_arms(inputs: ArmInputs, results: Folder) -> list[TrainingRecord]:
             ]
             run_tasks(_train_arm, left, stage, gpu, config.resources.stuck_minutes)
     return [read_json(results, job.name) for job in jobs]
+
+
+def _work_of(inputs: ArmInputs, name: str) -> dict[str, Any]:
+    """All that decides what trainings find, beside their arms and seeds."""
+    config = inputs.config
+    return {
+        "kind": name,
+        "settings": config.classify.model_dump(mode="json", exclude={"kind", "arms", "seeds"}),
+        "seed": config.seed,
+        "judged": digest(inputs.filtered.read(MANIFEST)),
+        **{part: _content(getattr(inputs, part), config) for part in ("references", "test")},
+    }
+
+
+def _content(table: pa.Table, config: Config) -> str:
+    """Digest of images, and of latents that came with them; those of an encoder are its own."""
+    of_row = contents_of if config.encoder.kind == COLUMN else digests_of
+    return digest("".join(of_row(table)).encode())
+
+
+def _claim(results: Folder, work: dict[str, Any]) -> None:
+    """Keep the records that this work made; others are cleared."""
+    names = results.names()
+    if MADE_BY in names and read_json(results, MADE_BY) == work:
+        return
+    if names:
+        logger.warning(
+            "%s: its trainings were with other settings or images, so all are done anew", results
+        )
+    results.delete(names)
+    write_json(results, MADE_BY, work)
 
 
 def arms_of(config: Config) -> list[str]:

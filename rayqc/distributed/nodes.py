@@ -127,7 +127,8 @@ def _of_launcher(path: str, found: dict[str, Any]) -> Nodes:
     head, left = found.get("head_node_type"), found.get("max_workers", 2)
     kinds = []
     for name, kind in found["available_node_types"].items():
-        workers = min(int(kind.get("max_workers", kind.get("min_workers", 0))), left)
+        usual = 0 if name == head else left  # as Ray's launcher fills in what is left out
+        workers = min(int(kind.get("max_workers", usual)), left)
         left -= workers
         resources = kind.get("resources") or {}
         if "CPU" not in resources:

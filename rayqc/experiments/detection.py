@@ -16,6 +16,7 @@ from rayqc.config.base import JOINT, Statistic
 from rayqc.config.evaluation import Detection
 from rayqc.config.regions import Regions as RegionSettings
 from rayqc.encoders.batches import LatentEncoder
+from rayqc.errors import InputError
 from rayqc.experiments import baselines
 from rayqc.experiments.draws import (
     RealData,
@@ -50,12 +51,13 @@ def measure_draw(
 ) -> Record:
     """Fit all regions on one draw of reference images; measure them on fresh and faulty images."""
     torch.set_num_threads(1)
+    fresh_images = fresh_of(data.test.label_N.size, chosen, data.name)
     settings = settings_of(regions_wanted, data.shape[2], seen=True)
     rng = np.random.default_rng([draw, per_class])
     references = pick(data.train, draw_references(data, per_class, rng))
     order = rng.permutation(data.test.label_N.size)
-    fresh = pick(data.test, order[: chosen.fresh])
-    base_images = pick(data.test, order[chosen.fresh : chosen.fresh + chosen.faulty])
+    fresh = pick(data.test, order[:fresh_images])
+    base_images = pick(data.test, order[fresh_images : fresh_images + chosen.faulty])
     vae = train_encoder(references, chosen.encoder_width, chosen.encoder_steps, draw)
     encoder = LatentEncoder(vae)
     gan = train_gan_briefly(references, len(data.classes), chosen.gan_steps, draw)
@@ -84,6 +86,26 @@ def measure_draw(
         "tpr": {name: _measure_by_kind(by_kind, _tpr) for name, by_kind in scores.items()},
         "coverage": coverage,
     }
+
+
+def fresh_of(test_images: int, chosen: Detection, name: str) -> int:
+    """Test images that stay genuine: as many as are asked for, or all that faults leave.
+
+    Args:
+        test_images: how many there are.
+        chosen: how many are asked for, and how many are made faulty.
+        name: of the data set, for errors.
+
+    Raises:
+        InputError: faults leave none.
+    """
+    if test_images <= chosen.faulty:
+        raise InputError(
+            f"data set {name} has {test_images:,} test images, and detection.faulty of them are "
+            f"made faulty ({chosen.faulty:,}); expected more than that, some of which stay "
+            "genuine: give more test images, or a smaller detection.faulty"
+        )
+    return min(chosen.fresh, test_images - chosen.faulty)
 
 
 def encoded(images: Images, encoder: LatentEncoder) -> Candidates:

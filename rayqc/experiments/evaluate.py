@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -14,6 +15,7 @@ from rayqc.config.evaluation import DataSet, Evaluation
 from rayqc.distributed.session import session
 from rayqc.distributed.tasks import put_shared, run_tasks
 from rayqc.errors import ConflictError, InputError
+from rayqc.experiments.detection import fresh_of
 from rayqc.experiments.draws import RealData
 from rayqc.experiments.plan import Job, plan
 from rayqc.experiments.table3.plot import table3_plot
@@ -25,6 +27,7 @@ from rayqc.images.look import ImageShape
 from rayqc.images.references import decode_real, infer_shape, values_of_all
 from rayqc.ledger.owner import own
 from rayqc.live import usual_progress
+from rayqc.printable import counted
 from rayqc.progress import Progress
 from rayqc.results import EvaluateResult
 from rayqc.schema import image_bytes
@@ -35,6 +38,8 @@ from rayqc.sources.select import match_labels, read_all
 from rayqc.storage import Folder, read_json, write_json
 from rayqc.training.arms import Images
 from rayqc.version import __version__
+
+logger = logging.getLogger(__name__)
 
 SETTINGS = "evaluation.yaml"
 RESULT = "evaluation.json"
@@ -99,7 +104,7 @@ def _evaluate(
             with session(address, num_cpus):
                 data_names = {job.data for job in pending}
                 data_by_name = {
-                    data.name: put_shared(load(data))
+                    data.name: put_shared(_loaded(data, settings))
                     for data in settings.data
                     if data.name in data_names
                 }
@@ -124,6 +129,22 @@ def _measure(
     name: str,
 ) -> None:
     write_json(folder, name, {"data": data.name, **function(data, *arguments)})
+
+
+def _loaded(data: DataSet, settings: Evaluation) -> RealData:
+    """A data set that has images enough for what is measured on it."""
+    real = load(data)
+    detection = settings.detection
+    if detection is not None:
+        fresh = fresh_of(real.test.label_N.size, detection, data.name)
+        if fresh < detection.fresh:
+            logger.warning(
+                "%s: %s stay genuine beside the faulty ones, of %s that detection.fresh asks for",
+                data.name,
+                counted(fresh, "test image"),
+                f"{detection.fresh:,}",
+            )
+    return real
 
 
 def load(data: DataSet) -> RealData:
@@ -178,16 +199,45 @@ def _claim(folder: Folder, settings: Evaluation) -> None:
         "faults_version": FAULTS_VERSION,
     }
     if folder.exists(SETTINGS):
+        old = yaml.safe_load(folder.read(SETTINGS))
         changed = [
-            change
-            for change in differences(yaml.safe_load(folder.read(SETTINGS)), record)
-            if not change.startswith(GROWS)
-        ]
+            change for change in differences(old, record) if not change.startswith(GROWS)
+        ] + _compared_more(old, record)
+        for line in _other_data(old, record):
+            logger.warning("%s; what was measured is taken for draws of the same images", line)
         if changed:
             raise ConflictError(
                 f"{folder} holds draws measured otherwise ({'; '.join(changed)}); use another --out"
             )
     folder.write(SETTINGS, yaml.safe_dump(record, sort_keys=False).encode())
+
+
+def _compared_more(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """Cells of table3 in which small networks are asked in draws that were measured without."""
+    cells = [(tree.get("table3") or {}).get("cells") or [] for tree in (old, new)]
+    before, now = ({_cell_name(cell): cell.get("compared") for cell in part} for part in cells)
+    return [
+        f"table3, {name}: compared: {before[name]} -> {now[name]}"
+        for name in now
+        if before.get(name) is not None and (now[name] is None or now[name] > before[name])
+    ]
+
+
+def _cell_name(cell: dict[str, Any]) -> str:
+    """What tells a cell from others: all but how often it is drawn and compared."""
+    told = {key: value for key, value in cell.items() if key not in ("compared", "draws")}
+    return " ".join(f"{key} {value}" for key, value in sorted(told.items()) if value is not None)
+
+
+def _other_data(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """Changes of data sets that were there before; they may lie elsewhere now."""
+    before = {data["name"]: data for data in old.get("data") or []}
+    return [
+        change
+        for data in new.get("data") or []
+        if data["name"] in before
+        for change in differences(before[data["name"]], data, f"data {data['name']}")
+    ]
 
 
 def _take_up(folder: Folder) -> None:

@@ -167,9 +167,9 @@ def _accuracy(cell: list[Record]) -> Record:
         summary["sound"] = bootstrap([r["sound"] for r in cell])
         summary["sound_accepted"] = bootstrap([r["sound_accepted"] for r in cell])
         oracle_gain = summary["differences"].get("oracle - random")
-        if oracle_gain and oracle_gain["low"] > 0:
-            accepted_gain = summary["differences"]["accepted - random"]["mean"]
-            summary["share_of_oracle"] = accepted_gain / oracle_gain["mean"]
+        accepted_gain = summary["differences"].get("accepted - random")
+        if oracle_gain and accepted_gain and oracle_gain["low"] > 0:
+            summary["share_of_oracle"] = accepted_gain["mean"] / oracle_gain["mean"]
     return summary
 
 

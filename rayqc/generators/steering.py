@@ -136,8 +136,17 @@ def next_draws(
     draws_EK = (batches_EK * batch_E[:, None]).astype(np.int64)
     budget_left = None if wanted.budget is None else wanted.budget - int(tally.drawn_EK.sum())
     if budget_left is not None and draws_EK.sum() > budget_left:
-        draws_EK = draws_EK * budget_left // draws_EK.sum()
+        draws_EK = _apportioned(draws_EK, budget_left)
     return np.asarray(draws_EK)
+
+
+def _apportioned(draws_EK: np.ndarray, total: int) -> np.ndarray:
+    """`total` draws in the proportions of `draws_EK`, by largest remainders (Hamilton's method)."""
+    whole_EK, remainder_EK = np.divmod(draws_EK * total, draws_EK.sum())
+    left = total - int(whole_EK.sum())
+    first = np.argsort(-remainder_EK, axis=None, kind="stable")[:left]
+    whole_EK.flat[first] += 1
+    return np.asarray(whole_EK)
 
 
 def _edge(outer: float, inner: float, outside: Callable[[float], bool]) -> float:

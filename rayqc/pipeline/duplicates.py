@@ -82,19 +82,13 @@ def duplicate_facts(judged: Folder) -> DuplicateFacts | None:
     pairs_of_class, exact_N = np.unique(pairs, axis=1, return_inverse=True)
     exact_N = exact_N.reshape(-1)
     near_N = near_groups_of_all(prints)
-    best_first_N = np.argsort(prints.score_N, kind="stable")
-
-    def count(group_N: np.ndarray, rows: np.ndarray) -> int:
-        best_first = best_first_N[rows[best_first_N]]
-        order = np.searchsorted(np.flatnonzero(rows), best_first)
-        return int(surplus(group_N[rows], order).sum())
-
-    everything_N = np.ones(exact_N.size, bool)
+    accepted = prints[prints.accepted_N]
+    surplus_exact_M, surplus_near_M = _surplus_of_accepted(accepted, among_accepted(prints, near_N))
     return {
-        "exact": count(exact_N, everything_N),
-        "near": count(near_N, everything_N),
-        "accepted_exact": count(exact_N, prints.accepted_N),
-        "accepted_near": count(near_N, prints.accepted_N),
+        "exact": exact_N.size - np.unique(exact_N).size,
+        "near": near_N.size - np.unique(near_N).size,
+        "accepted_exact": int(surplus_exact_M.sum()),
+        "accepted_near": int(surplus_near_M.sum()),
         "under_several_classes": int((np.bincount(pairs_of_class[0]) > 1).sum()),
     }
 
@@ -115,12 +109,38 @@ def surplus_ids(judged: Folder, kind: str) -> set[str]:
             "are found by; filter the pool again"
         )
     accepted = prints[prints.accepted_N]
-    best_first_N = np.lexsort((accepted.id_N.astype(str), accepted.score_N))
+    exact_M, near_M = _surplus_of_accepted(accepted, near_groups_of_all(accepted))
+    return set(accepted.id_N[near_M if kind == NEAR else exact_M].tolist())
+
+
+def _surplus_of_accepted(accepted: Prints, near_M: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Which of M accepted images have a better exact copy, and which a better near one, too.
+
+    Args:
+        accepted: M accepted images; of equal scores the first in the order of ids is the better.
+        near_M: (M,) int64 groups of like pictures among them.
+    """
+    best_first_M = np.lexsort((accepted.id_N.astype(str), accepted.score_N))
     # Of equal images under several classes at most one label is right: the best one stays.
-    surplus_N = surplus(exact_groups(accepted.pixels_N), best_first_N)
-    if kind == NEAR:
-        surplus_N |= surplus(near_groups_of_all(accepted), best_first_N)
-    return set(accepted.id_N[surplus_N].tolist())
+    exact_M = surplus(exact_groups(accepted.pixels_N), best_first_M)
+    return exact_M, exact_M | surplus(near_M, best_first_M)
+
+
+def among_accepted(prints: Prints, near_N: np.ndarray) -> np.ndarray:
+    """(M,) int64 groups of like pictures among the M accepted images alone.
+
+    A chain of like pictures that goes by a rejected one is none among the accepted.
+
+    Args:
+        near_N: (N,) int64 groups among all N.
+    """
+    near_M = near_N[prints.accepted_N]
+    groups = int(near_N.max(initial=-1)) + 1
+    mixed_G = np.bincount(near_M, minlength=groups) < np.bincount(near_N, minlength=groups)
+    rows = np.flatnonzero(mixed_G[near_M])
+    if rows.size:
+        near_M[rows] = groups + near_groups_of_all(prints[prints.accepted_N][rows])
+    return np.asarray(near_M)
 
 
 def near_groups_of_all(prints: Prints) -> np.ndarray:

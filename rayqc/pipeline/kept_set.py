@@ -17,7 +17,7 @@ from rayqc.images.fingerprint import HASH_BYTES, looks
 from rayqc.images.references import decode_real
 from rayqc.ledger.manifest import load_files
 from rayqc.pipeline.run import Run
-from rayqc.schema import HEIGHT, LATENT, LOOK, WIDTH, image_bytes, kept_latent_dim
+from rayqc.schema import HEIGHT, LATENT, LOOK, LOOK_BYTES, WIDTH, image_bytes, kept_latent_dim
 from rayqc.seeds import chance_of, order_by_chance
 from rayqc.selection.cues import find_cues, statistics_of
 from rayqc.selection.measures import set_facts
@@ -107,7 +107,7 @@ def _read(judged: Folder, space: Space) -> Judged:
             vectors.append(space.project(latent_matrix(table).astype(np.float32)))
         if LOOK in table.column_names:
             look = b"".join(table[LOOK].to_pylist())
-            look_NB = np.frombuffer(look, np.uint8).reshape(table.num_rows, -1)
+            look_NB = np.frombuffer(look, np.uint8).reshape(table.num_rows, LOOK_BYTES)
             colours.append(look_NB[:, HASH_BYTES:].copy())
         if WIDTH in table.column_names:
             own_size = [pc.fill_null(table[name], 0).to_numpy() for name in (WIDTH, HEIGHT)]

@@ -19,9 +19,8 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from rayqc.config import Config, Gan, MadeHere
+from rayqc.config import Config, Gan, Latent, MadeHere
 from rayqc.config.encoder import Encoder
-from rayqc.config.pool import Generator
 from rayqc.distributed.classifiers.cnn import training_of
 from rayqc.distributed.classifiers.finetune import finetuning_of
 from rayqc.distributed.machine import cpus_allowed
@@ -245,7 +244,7 @@ class Pace:
     def planned(self, entry: MadeHere, name: str, references: int) -> GeneratedSource:
         """The source of what a pool entry would make, of so many references; for its units."""
         kind, context = generator_kind(entry), self._context(name, Folder("."), references)
-        if isinstance(entry, Generator) and not kind.tried_first:
+        if isinstance(entry, Gan | Latent):
             return sampled_source(_Untrained(), entry, context)
         return kind.source(entry, context)
 

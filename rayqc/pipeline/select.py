@@ -18,7 +18,7 @@ from rayqc.errors import InputError
 from rayqc.kinds import SELECTIONS
 from rayqc.ledger.compact import reject
 from rayqc.ledger.manifest import Totals, load_files
-from rayqc.ledger.plan import MANIFEST, Work, clear, work_digest
+from rayqc.ledger.plan import MANIFEST, clear
 from rayqc.pipeline.arms import arm_inputs
 from rayqc.pipeline.duplicates import surplus_ids
 from rayqc.pipeline.rewrite import rewrite, work_of
@@ -32,17 +32,14 @@ from rayqc.selection.draw import Draw, Images
 from rayqc.selection.measures import MOST, set_facts
 from rayqc.selection.target import Space, fit_space
 from rayqc.set_results import SelectedClass, SetFacts
-from rayqc.storage import Folder, digest, read_json, read_schema, read_table, write_json
+from rayqc.storage import Folder, digest, read_schema, read_table
 from rayqc.verdicts import ACCEPTED, DUPLICATE, NONE, NOT_SELECTED
-from rayqc.work.known_images import contents_of
 from rayqc.work.latent_columns import latent_matrix
 
 logger = logging.getLogger(__name__)
 
 MEASURED = "classify"
 """Folder of the records of classifiers that a set is measured by."""
-MEASURED_BY = "measured_by.json"
-"""File of all that decides these records."""
 ARMS = ("real", "all", "random", "accepted")
 """What a set is measured beside: nothing, all that was accepted, and as many of it at random."""
 MOST_OF_A_CLASS = 200_000
@@ -278,17 +275,6 @@ def _facts(
     }
 
 
-def _claim(out: Folder, measured: Folder, work: Work) -> None:
-    """Keep records of trainings that this work made; others are cleared."""
-    if out.exists(MEASURED_BY) and read_json(out, MEASURED_BY) == work:
-        return
-    names = measured.names()
-    if names:
-        logger.info("%s: measured before with other settings or images, so anew", measured)
-    measured.delete(names)
-    write_json(out, MEASURED_BY, work)
-
-
 def measure_set(run: Run, out: Folder) -> ClassifyResult:
     """Accuracies with a chosen set, as many accepted images at random, all of them, and none.
 
@@ -300,18 +286,5 @@ def measure_set(run: Run, out: Folder) -> ClassifyResult:
         raise InputError(f"{run.folder} has no `test` images, which measuring needs")
     classify = run.config.classify.model_copy(update={"arms": list(ARMS)})
     config = run.config.model_copy(update={"classify": classify})
-    measured = out.sub(MEASURED)
-    _claim(
-        out,
-        measured,
-        {
-            "classify": classify.model_dump(mode="json"),
-            "seed": config.seed,
-            "encoder_digest": run.encoder.digest,
-            "references": digest("".join(contents_of(run.references)).encode()),
-            "test": digest("".join(contents_of(test)).encode()),
-            "set": work_digest(out),
-        },
-    )
-    records = run_arms(arm_inputs(run, test, out, config), measured)
+    records = run_arms(arm_inputs(run, test, out, config), out.sub(MEASURED))
     return {**summarise(records), "test_images": test.num_rows}

@@ -75,7 +75,7 @@ def detect(path: str) -> str:
         )
     for name, kind in sorted(kinds.items(), key=lambda item: not item[1].specific):
         if kind.shows is not None and any(map(kind.shows, file_names)):
-            beside = [one for one in file_names if is_image(one)]
+            beside = [one for one in file_names if is_image(one) and not kind.shows(one)]
             say_left_out(Folder(path), f"images beside what is read as kind {name}", beside)
             return name
     if not any(is_image(name) for name in file_names):

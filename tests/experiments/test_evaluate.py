@@ -6,12 +6,12 @@ import pytest
 import rayqc
 from rayqc.config import load_evaluation
 from rayqc.config.base import Data
-from rayqc.config.evaluation import Accuracy, DataSet, Evaluation
+from rayqc.config.evaluation import Accuracy, DataSet, Detection, Evaluation
 from rayqc.config.regions import Regions
-from rayqc.errors import ConfigError, ConflictError
+from rayqc.errors import ConfigError, ConflictError, InputError
 from rayqc.experiments import evaluate as module
 from rayqc.experiments.accuracy import choose_arms, make_pool
-from rayqc.experiments.detection import EVENS
+from rayqc.experiments.detection import EVENS, fresh_of
 from rayqc.experiments.evaluate import load
 from rayqc.experiments.plan import plan
 from rayqc.experiments.pools import KnownPool
@@ -188,3 +188,50 @@ def test_regions_asked_for_are_those_measured():
     for job in plan(settings):
         assert isinstance(job.arguments[-1], Regions)
         assert job.arguments[-1].folds == 2
+
+
+def test_faults_leave_genuine_images_or_that_is_said():
+    assert fresh_of(10_000, Detection(fresh=8000, faulty=500), "a") == 8000
+    assert fresh_of(1_000, Detection(fresh=8000, faulty=500), "a") == 500
+    with pytest.raises(InputError, match="a has 500 test images, and detection.faulty"):
+        fresh_of(500, Detection(fresh=8000, faulty=500), "a")
+
+
+def test_the_defaults_have_test_images_enough_and_say_what_is_fewer(caplog):
+    settings = Evaluation()
+    assert module._loaded(settings.data[0], settings).test.label_N.size == 1000
+    assert "bundled: 500 test images stay genuine beside the faulty ones, of 8,000" in caplog.text
+
+
+def test_arms_without_the_accepted_are_summed_up():
+    record = {
+        "data": "a", "pool": "faults", "draw": 100, "per_class": 3, "statistic": "joint",
+        "accepted": 0.5, "arms": {"real": 0.5, "random": 0.5, "oracle": 0.6},
+        "sound": 0.7, "sound_accepted": 0.9,
+    }  # fmt: skip
+    records = [{**record, "draw": 100 + number} for number in range(3)]
+    assert "share_of_oracle" not in module.summarise(records, 100)["accuracy"][0]
+
+
+def test_draws_without_networks_stay_without(tmp_path, caplog):
+    cell = {"data": "bundled", "per_class": 5, "pool": 50}
+
+    def settings(compared, path="data/a.parquet"):
+        return Evaluation.model_validate(
+            {
+                "data": [{"name": "bundled", "references": {"path": path}, "test": {"path": path}}],
+                "detection": None,
+                "accuracy": None,
+                "table3": {"cells": [{**cell, "compared": compared}]},
+            }
+        )
+
+    folder = Folder(str(tmp_path / "out"))
+    module._claim(folder, settings(3))
+    module._claim(folder, settings(1))
+    assert "bundled" not in caplog.text
+    for more in (5, None):
+        with pytest.raises(ConflictError, match=f"compared: 1 -> {more}"):
+            module._claim(folder, settings(more))
+    module._claim(folder, settings(1, "data/b.parquet"))
+    assert "data bundled.references.path: 'data/a.parquet' -> 'data/b.parquet'" in caplog.text

@@ -92,6 +92,14 @@ def test_a_budget_is_never_passed():
     assert not next_draws(found, wanted, np.ones(1), np.array([1])).any()
 
 
+@pytest.mark.parametrize(("until", "budget"), [(1, 5), (3, 17), (100, 999)])
+def test_a_budget_below_the_number_of_cells_is_drawn_whole(until, budget):
+    wanted = Wanted(until=until, budget=budget, floor=0.01)
+    draws = next_draws(tally(np.zeros((2, 10)), np.zeros((2, 10))), wanted, np.ones(2), np.ones(2))
+    assert draws.sum() == budget
+    assert np.ptp(draws) <= 1
+
+
 def test_the_loop_ends_for_any_shares():
     rng = np.random.default_rng(0)
     share = np.array([[0.9, 0.2, 0.0], [0.5, 0.0, 0.0]])

@@ -11,8 +11,16 @@ from PIL import Image, ImageEnhance
 
 import rayqc
 from rayqc.errors import ConfigError
-from rayqc.pipeline.duplicates import duplicate_facts
+from rayqc.images.fingerprint import HASH_BYTES
+from rayqc.pipeline.duplicates import (
+    Prints,
+    among_accepted,
+    duplicate_facts,
+    near_groups_of_all,
+)
+from rayqc.schema import LOOK_BYTES, PIXELS_BYTES
 from rayqc.storage import Folder
+from rayqc.work.duplicates import near_groups
 
 
 def encoded(image, kind):
@@ -74,7 +82,9 @@ def test_they_are_counted_of_all_and_of_the_accepted(judged):
     assert facts["exact"] == 4 + 4
     assert facts["near"] == 4 + 4 + 4
     assert facts["under_several_classes"] == 2
-    assert facts["accepted_exact"] <= facts["accepted_near"] <= facts["near"]
+    # Of the accepted, copies under another class are left out by `select`, too, and so counted.
+    several = facts["under_several_classes"]
+    assert facts["accepted_exact"] <= facts["accepted_near"] <= facts["near"] + several
 
 
 def test_one_of_each_group_is_left_where_they_are_dropped(judged, tiny_run, tmp_path):
@@ -122,3 +132,46 @@ def test_measures_of_the_set_are_in_the_result(tiny_run, tmp_path):
         assert 0 <= row["precision"] <= 1 <= row["different"]
     assert set(facts["cues"]) == {"brightness"}
     assert np.isfinite(facts["cues"]["brightness"]["accepted"])
+
+
+def prints_of(looks, accepted, labels=None):
+    rows = len(looks)
+    return Prints(
+        id_N=np.array([None] * rows, object),
+        label_N=np.zeros(rows, np.int64) if labels is None else np.array(labels),
+        accepted_N=np.array(accepted),
+        score_N=np.linspace(0, 1, rows).astype(np.float32),
+        pixels_N=np.arange(rows * PIXELS_BYTES, dtype=np.uint8).view(f"V{PIXELS_BYTES}"),
+        look_NB=np.array(looks, np.uint8),
+    )
+
+
+def looks_of(bits):
+    """Looks of hashes that have so many of their first bits set: they lie in a chain."""
+    look = np.zeros(LOOK_BYTES, np.uint8)
+    look[:HASH_BYTES] = np.packbits(np.arange(8 * HASH_BYTES) < bits)
+    return look
+
+
+def test_a_chain_by_a_rejected_image_is_none_among_the_accepted():
+    """What is counted of the accepted is what `select --drop-duplicates` leaves out."""
+    step = next(
+        bits
+        for bits in range(64, 0, -1)
+        if len({*near_groups(np.stack([looks_of(0), looks_of(bits)])).tolist()}) == 1
+    )
+    chain = [looks_of(0), looks_of(step), looks_of(2 * step), looks_of(0)]
+    for accepted in ([1, 0, 1, 1], [1, 1, 1, 1], [1, 0, 1, 0], [0, 0, 0, 0]):
+        prints = prints_of(chain, np.array(accepted, bool))
+        alone = near_groups_of_all(prints[prints.accepted_N])
+        found = among_accepted(prints, near_groups_of_all(prints))
+        np.testing.assert_array_equal(found[:, None] == found, alone[:, None] == alone)
+
+
+def test_the_counts_are_those_that_select_leaves_out(judged, tiny_run, tmp_path):
+    facts = duplicate_facts(Folder(str(judged)))
+    for kind in ("exact", "near"):
+        out = tmp_path / kind
+        rayqc.select(str(judged), str(out), drop_duplicates=kind, run=str(tiny_run))
+        dropped = [row for row in scores(out) if row["reason"] == "duplicate"]
+        assert len(dropped) == facts[f"accepted_{kind}"] > 0

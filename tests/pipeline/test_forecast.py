@@ -182,6 +182,11 @@ spec:
     ("text", "expected"),
     [
         (LAUNCHER, [("head", 1, 8, 0), ("gpu", 4, 16, 2), ("cpu", 1, 64, 0)]),
+        # What is left out is Ray's: no more heads, and of workers as many as there may be.
+        (
+            LAUNCHER.replace(", max_workers: 0", "").replace("max_workers: 4", "min_workers: 1"),
+            [("head", 1, 8, 0), ("gpu", 5, 16, 2), ("cpu", 0, 64, 0)],
+        ),
         (KUBERAY, [("head", 1, 0, 0), ("gpu", 4, 3, 1)]),
     ],
 )

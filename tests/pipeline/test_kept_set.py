@@ -4,9 +4,11 @@ import io
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 from PIL import Image
 
 import rayqc
+from rayqc.errors import ErrorBudgetExceeded
 from rayqc.ledger.manifest import load_files
 from rayqc.storage import Folder
 
@@ -62,3 +64,15 @@ def test_scores_of_before_have_no_sizes_and_no_such_cue(tiny_run, tmp_path):
     assert set(found["acceptance"]["kept_set"]["cues"]) == {"brightness"}
     (part, *_) = load_files(Folder(str(again)))["scores"]
     assert "width" not in pq.read_schema(again / part.path).names
+
+
+def test_a_shard_of_errors_alone_is_no_fault(tiny_run, tmp_path):
+    rows = pq.read_table(next((tiny_run / "pool").rglob("*.parquet"))).slice(0, 40).to_pylist()
+    table = pa.table({"image": [b"no image"] * 40, "label": [row["label"] for row in rows]})
+    pq.write_table(table, tmp_path / "pool.parquet")
+    out = tmp_path / "judged"
+    for _ in range(2):
+        with pytest.raises(ErrorBudgetExceeded, match="40 of 40 images could not be judged"):
+            rayqc.filter_pool(str(tiny_run), str(tmp_path / "pool.parquet"), str(out))
+    assert (out / "_SUCCESS").exists()
+    assert (out / "report.html").exists()

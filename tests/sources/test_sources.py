@@ -384,6 +384,14 @@ def test_parquet_in_capital_letters_and_images_beside_it(tmp_path, rng, caplog):
     assert "left out 1 images beside what is read as kind parquet, cat/1.png first" in caplog.text
 
 
+def test_of_class_folders_nothing_is_left_out(tmp_path, rng, caplog):
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "1.png").write_bytes(encode_png(pixels(rng, 1)[0]))
+    assert read_all(open_source(Data(path=str(tmp_path)))).num_rows == 2
+    assert "left out" not in caplog.text
+
+
 def test_a_name_like_cifars_is_no_cifar(tmp_path, rng):
     images = [{"bytes": encode_png(one), "path": None} for one in pixels(rng, 2)]
     pq.write_table(
