@@ -52,21 +52,21 @@ def load_without_head(
         raise ConfigError(f"encoder.weights: {path} is no {name}: {first}") from error
     if missing:
         raise ConfigError(f"encoder.weights: {path} is no {name}: it lacks {missing[:3]}")
-    more = [key for key in unexpected if _is_of_a_layer(key, network)]
+    modules = dict(network.named_modules())
+    more = [key for key in unexpected if _is_of_a_layer(key, modules)]
     if more:
         raise ConfigError(
             f"encoder.weights: {path} is no {name}, but of a network with more layers: {more[:3]}"
         )
 
 
-def _is_of_a_layer(key: str, network: nn.Module) -> bool:
+def _is_of_a_layer(key: str, modules: Mapping[str, nn.Module]) -> bool:
     """Are these the weights of a layer beside the network's own, and not of its head?
 
     A head that was taken off has left an identity in its place, or nothing at all.
     """
     if not key.endswith((".weight", ".bias")):
         return False  # masks and indexes that older versions of a network kept
-    modules = dict(network.named_modules())
     names = key.split(".")
     above = [".".join(names[:depth]) for depth in range(1, len(names))]
     return above[0] in modules and not any(

@@ -83,7 +83,9 @@ def duplicate_facts(judged: Folder) -> DuplicateFacts | None:
     exact_N = exact_N.reshape(-1)
     near_N = near_groups_of_all(prints)
     accepted = prints[prints.accepted_N]
-    surplus_exact_M, surplus_near_M = _surplus_of_accepted(accepted, among_accepted(prints, near_N))
+    best_first_M = np.argsort(accepted.score_N, kind="stable")  # a count needs no ids
+    near_M = among_accepted(prints, near_N)
+    surplus_exact_M, surplus_near_M = _surplus_of_accepted(accepted, near_M, best_first_M)
     return {
         "exact": exact_N.size - np.unique(exact_N).size,
         "near": near_N.size - np.unique(near_N).size,
@@ -109,18 +111,22 @@ def surplus_ids(judged: Folder, kind: str) -> set[str]:
             "are found by; filter the pool again"
         )
     accepted = prints[prints.accepted_N]
-    exact_M, near_M = _surplus_of_accepted(accepted, near_groups_of_all(accepted))
+    best_first_M = np.lexsort((accepted.id_N.astype(str), accepted.score_N))
+    near_groups_M = near_groups_of_all(accepted)
+    exact_M, near_M = _surplus_of_accepted(accepted, near_groups_M, best_first_M)
     return set(accepted.id_N[near_M if kind == NEAR else exact_M].tolist())
 
 
-def _surplus_of_accepted(accepted: Prints, near_M: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _surplus_of_accepted(
+    accepted: Prints, near_M: np.ndarray, best_first_M: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Which of M accepted images have a better exact copy, and which a better near one, too.
 
     Args:
-        accepted: M accepted images; of equal scores the first in the order of ids is the better.
+        accepted: M accepted images.
         near_M: (M,) int64 groups of like pictures among them.
+        best_first_M: (M,) int64, row numbers from the best to the worst.
     """
-    best_first_M = np.lexsort((accepted.id_N.astype(str), accepted.score_N))
     # Of equal images under several classes at most one label is right: the best one stays.
     exact_M = surplus(exact_groups(accepted.pixels_N), best_first_M)
     return exact_M, exact_M | surplus(near_M, best_first_M)
@@ -139,7 +145,7 @@ def among_accepted(prints: Prints, near_N: np.ndarray) -> np.ndarray:
     mixed_G = np.bincount(near_M, minlength=groups) < np.bincount(near_N, minlength=groups)
     rows = np.flatnonzero(mixed_G[near_M])
     if rows.size:
-        near_M[rows] = groups + near_groups_of_all(prints[prints.accepted_N][rows])
+        near_M[rows] = groups + near_groups_of_all(prints[np.flatnonzero(prints.accepted_N)[rows]])
     return np.asarray(near_M)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -21,7 +20,13 @@ from rayqc.sources.listing_file import LIST_ENDINGS, Listed, read_listing
 from rayqc.sources.places import find_files, is_one_file, is_pattern, say_left_out
 from rayqc.sources.problems import with_problems
 from rayqc.sources.reading import read_file, read_whole
-from rayqc.sources.splits import SPLIT_OF_WORD, files_of_split, split_of_path, take_split
+from rayqc.sources.splits import (
+    SPLIT_OF_WORD,
+    files_of_split,
+    split_of_path,
+    split_of_word,
+    take_split,
+)
 from rayqc.storage import Folder, canonical_json, digest, is_url
 from rayqc.units import Unit
 
@@ -213,18 +218,15 @@ def _listing(folder: Folder, file: str, asked: SourceAsked) -> tuple[str, Listed
 
 def _split_of_rows(listings: list[Listed], asked: SourceAsked, where: str) -> str | None:
     """The split whose rows are taken; None where no column tells each row's split."""
-    splits = {_split_of(value) for listed in listings for value in listed.splits or ()} - {None}
+    splits = {
+        split_of_word(str(value).strip()) for listed in listings for value in listed.splits or ()
+    } - {None}
     if splits and any(listed.splits is None for listed in listings):
         raise InputError(
             f"{where} and others: some have a column `split` and some have none; give each its own "
             "entry, or all of them the column"
         )
     return take_split(splits or [None], asked, where)
-
-
-def _split_of(value: Any) -> str | None:
-    """The split that a value of a column `split` names; None where it is none."""
-    return SPLIT_OF_WORD.get(str(value).strip().lower())
 
 
 def _images(folder: Folder, file: str, identity: str, listed: Listed, split: str | None) -> _Images:
@@ -234,7 +236,10 @@ def _images(folder: Folder, file: str, identity: str, listed: Listed, split: str
     of_no_split: list[str] = []
     own_folder = _folder_of(folder.location, file)
     for row, (path, class_text) in enumerate(zip(listed.paths, listed.class_texts, strict=True)):
-        if split is not None and (own := _split_of((listed.splits or ())[row])) != split:
+        if (
+            split is not None
+            and (own := split_of_word(str((listed.splits or ())[row]).strip())) != split
+        ):
             of_no_split += [] if own else [path]
             continue
         name = _name(path, own_folder)

@@ -26,15 +26,15 @@ IN_PATH = re.compile(
 """A split's word in a path, between separators."""
 
 
-def split_of_folder(name: str) -> str | None:
-    """The split that a folder's name names; None where it names none."""
-    return SPLIT_OF_WORD.get(name.lower())
+def split_of_word(word: str) -> str | None:
+    """The split that a word, such as a folder's name, names; None where it names none."""
+    return SPLIT_OF_WORD.get(word.lower())
 
 
 def split_of_path(path: str) -> str | None:
     """The split that a path names: one of its folders first, else the file's name."""
     for component in path.split("/")[:-1]:
-        split = split_of_folder(component)
+        split = split_of_word(component)
         if split is not None:
             return split
     match = IN_PATH.search(path)
@@ -70,7 +70,7 @@ def class_folders(names: Sequence[str], asked: SourceAsked, where: str) -> Class
         InputError: the split asked for is not there, or splits hold images without class folders.
     """
     tops = sorted({class_of(name) for name in names} - {""})
-    split_by_top = {top: split_of_folder(top) for top in tops}
+    split_by_top = {top: split_of_word(top) for top in tops}
     nested = any(name.count("/") > 1 for name in names)
     splits = [split for split in split_by_top.values() if split is not None]
     if not splits or len(splits) < len(split_by_top) or not (nested or len({*splits}) > 1):
