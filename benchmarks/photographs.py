@@ -31,7 +31,7 @@ from rayqc.config.settings import POOL_IMAGES
 from rayqc.encoders.batches import LatentEncoder
 from rayqc.encoders.timm import KIND_INSTALLED
 from rayqc.experiments.table3.looks import pretrained
-from rayqc.images.detail import Detail, Tiles
+from rayqc.images.detail import Detail, OwnSize
 from rayqc.images.look import ImageShape
 from rayqc.regions import Candidates
 from rayqc.regions.fitting import fit_calibrated, settings_of
@@ -47,7 +47,7 @@ from rayqc.sources.select import match_labels, of_present_classes, read_all
 
 SIZE = 64
 """Pixels of the run's images at most: what `image.size` becomes for photographs."""
-NO_TEXTURE = ["label", "quality", "detail", "nearness"]
+NO_TEXTURE = ["label", "quality", "detail", "seams", "nearness"]
 WAYS: dict[str, tuple[bool, Regions]] = {
     "none": (True, Regions()),
     "references alone": (False, Regions()),
@@ -109,21 +109,22 @@ class Looker:
         self.encoder = LatentEncoder(encoder.network, 32)
         self.input = KIND_INSTALLED.input(encoder.shape) or self.small
         larger = side > SIZE
-        self.detail = Detail(tiles=Tiles(channels=3), levels=(0, 255)) if larger else None
+        self.detail = Detail(channels=3) if larger else None
 
     def __call__(self, images: list[Image.Image], label_N: np.ndarray) -> Candidates:
         """Candidates of N images."""
         inputs = np.stack([self.input.cut(image) for image in images])
         latent_ND, inner = self.encoder.split(self.encoder.encode_all(inputs))
-        detail_NTS = None
+        own_size = OwnSize()
         if self.detail is not None:
-            tiles = np.stack([self.detail.tiles.cut(image) for image in images])
-            detail_NTS = self.detail.statistics(tiles)
+            looks = self.detail.looks
+            taken = [np.stack([look.cut(image) for image in images]) for look in looks]
+            own_size = self.detail.measured(taken)
         return Candidates(
             images_NHWC=np.stack([self.small.cut(image) for image in images]),
             latent_ND=latent_ND,
             label_N=label_N.astype(np.int64),
-            detail_NTS=detail_NTS,
+            own_size=own_size,
             inner=inner,
         )
 

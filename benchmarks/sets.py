@@ -172,7 +172,7 @@ def measure(
     candidates = look(images.images, images.label_N)
     settings = settings_of(Regions(), references.images_NHWC.shape[3], look.seen, references.inner)
     run = in_turn(references, classes, settings.scorer, draw)
-    detail = look.detail if references.detail_NTS is not None else None
+    detail = look.detail if references.own_size.detail_NTS is not None else None
     regions, _ = fit_calibrated(references, train.classes, settings, draw, "", run, detail)
     statistic = "label" if pool == "augment" else "joint"
     accepted_N = regions.judge(candidates, statistic).score_N <= 1

@@ -134,6 +134,10 @@ SCORES = Kinds(
         "rayqc.regions.scores.detail:KIND",
         says="is not made like images of {own}, seen at its own size: noise, blur or compression",
     ),
+    seams=Entry(
+        "rayqc.regions.scores.seams:KIND",
+        says="has straight edges, as of parts put together, that images of {own} do not have",
+    ),
     nearness=Entry(
         "rayqc.regions.scores.nearness:KIND",
         says="shows what no reference of {own} shows",

@@ -49,6 +49,7 @@ class MeasuredCoverage(TypedDict):
     label: NotRequired[MeasuredShare]
     quality: NotRequired[MeasuredShare]
     detail: NotRequired[MeasuredShare]
+    seams: NotRequired[MeasuredShare]
     nearness: NotRequired[MeasuredShare]
     texture: NotRequired[MeasuredShare]
     distance: NotRequired[MeasuredShare]

@@ -15,7 +15,7 @@ import pyarrow as pa
 from rayqc.kinds import SCORES
 from rayqc.verdicts import OF_EVIDENCE
 
-SCHEMA_VERSION = 7
+SCHEMA_VERSION = 8
 NO_LABEL = -1
 
 IMAGE_TYPE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])

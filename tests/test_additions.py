@@ -109,7 +109,7 @@ def test_a_score_is_part_of_the_evidence(added):
     assert len({row["brightness_evidence"] for row in rows}) > 10
     thresholds = json.loads((added / "run" / "result.json").read_text())["regions"]["thresholds"]
     assert set(thresholds) == {"label", "quality", "nearness", "brightness", "joint"}
-    assert "label, quality, detail, nearness, texture, brightness or joint" in " ".join(
+    assert "label, quality, detail, seams, nearness, texture, brightness or joint" in " ".join(
         rayqc_in(added, "-m", "rayqc", "refilter", "--help").split()
     )
 

@@ -45,12 +45,12 @@ class Regions(Settings):
     encoder was trained elsewhere, else 0."""
     scores: list[Annotated[str, one_of(*SCORES.names)]] | None = None
     """Which parts the evidence has, `label` among them. Null takes all that can be fitted: `label`
-    and `quality`; `detail` where the references are larger than `image.size`; `nearness` where the
-    encoder was trained elsewhere, and `texture` where it is of timm, too."""
+    and `quality`; `detail` and `seams` where the references are larger than `image.size`;
+    `nearness` where the encoder was trained elsewhere, and `texture` where it is of timm, too."""
     detail_side: Annotated[int, Field(ge=64)] | None = None
-    """Pixels that an image's shorter side is brought to before `detail` looks at it. Null looks at
-    each image's own size; where references and pool differ in size by their making, give one that
-    both have."""
+    """Pixels that an image's shorter side is brought to before `detail` and `seams` look at it.
+    Null looks at each image's own size; where references and pool differ in size by their making,
+    give one that both have."""
     augment: Literal["none", "affine"] = "affine"
     """Copies of references that the label's classifiers are trained on, too."""
     flip: bool | None = None

@@ -27,6 +27,7 @@ from rayqc.regions.fitting import fit_calibrated, settings_of
 from rayqc.regions.neighbours import Neighbours, find_neighbours
 from rayqc.regions.scorer_tasks import FittedScorer, ScorerTask, fit_task
 from rayqc.regions.scores.detail import NAME as DETAIL
+from rayqc.regions.scores.seams import NAME as SEAMS
 from rayqc.regions.thinning import thinned
 from rayqc.regions.views.base import ScorerSettings
 from rayqc.regions.views.edges import NAME as EDGES
@@ -86,7 +87,8 @@ def fit_regions(
     scored_table = references.take(pa.array(rows))
     limits = limits_of(config.image)
     scores = region_settings.scores
-    wanted = not made_in_the_runs_size(config.pool) if scores is None else DETAIL in scores
+    at_own_size = {DETAIL, SEAMS}
+    wanted = not made_in_the_runs_size(config.pool) if scores is None else at_own_size & {*scores}
     detail = detail_of(scored_table, image, limits, region_settings.detail_side) if wanted else None
     scored_inner = {name: value_NF[rows] for name, value_NF in inner.items()}
     scored_references = real_candidates(

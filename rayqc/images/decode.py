@@ -97,7 +97,7 @@ def decode(data: bytes | None, shape: ImageShape, limits: Limits) -> np.ndarray:
 
 
 def decode_looks(data: bytes | None, looks: Sequence[Look], limits: Limits) -> list[np.ndarray]:
-    """Pixels of an encoded image for each of several looks; it is decoded once.
+    """What each of several looks takes of an encoded image; it is decoded once.
 
     A JPEG is scaled while it is decoded where that is enough for all looks.
 
@@ -140,7 +140,7 @@ def decode_batch_looks(
     data: Sequence[bytes | None], looks: Sequence[Look], limits: Limits
 ) -> tuple[list[np.ndarray], list[Wrong | None]]:
     """Pixels of many encoded images for each of several looks; see `decode_batch`."""
-    images = [np.zeros((len(data), *look.pixels), np.uint8) for look in looks]
+    images = [np.zeros((len(data), *look.pixels), look.dtype) for look in looks]
     failures: list[Wrong | None] = [None] * len(data)
     for row, encoded in enumerate(data):
         try:

@@ -1,4 +1,4 @@
-"""What is taken of a decoded image: a square of all of it, or tiles of it.
+"""What is taken of a decoded image: a square of all of it, tiles of it, or measures of it.
 
 Shape suffixes: H W C pixels.
 """
@@ -13,7 +13,7 @@ from PIL import Image
 
 
 class Look(Protocol):
-    """What is taken of a decoded image: a square of all of it, or tiles of it."""
+    """What is taken of a decoded image: a square of all of it, tiles of it, or measures of it."""
 
     @property
     def channels(self) -> int:
@@ -26,6 +26,11 @@ class Look(Protocol):
         ...
 
     @property
+    def dtype(self) -> type[np.generic]:
+        """Of the array that `cut` returns: uint8 where it holds pixels."""
+        ...
+
+    @property
     def enough(self) -> int | None:
         """Pixels of a shorter side that are enough: more of them hardly change what is taken.
 
@@ -34,7 +39,7 @@ class Look(Protocol):
         ...
 
     def cut(self, image: Image.Image) -> np.ndarray:
-        """uint8 pixels of an image in the mode that `channels` asks for."""
+        """What is taken of an image in the mode that `channels` asks for."""
         ...
 
 
@@ -66,6 +71,11 @@ class ImageShape:
         return (self.size, self.size, self.channels)
 
     @property
+    def dtype(self) -> type[np.generic]:
+        """See `Look`."""
+        return np.uint8
+
+    @property
     def enough(self) -> int:
         """See `Look`."""
         return int(np.ceil(ENOUGH * self.size / (self.kept_share or 1.0)))
@@ -82,3 +92,12 @@ class ImageShape:
             gap = REDUCING_GAP if min(image.size) >= MUCH_LARGER * self.size else None
             image = image.resize((self.size, self.size), resampling, box=box, reducing_gap=gap)
         return np.asarray(image, dtype=np.uint8).reshape(self.pixels)
+
+
+def to_shorter(image: Image.Image, shorter: int | None) -> Image.Image:
+    """An image whose shorter side has so many pixels; None leaves it as it is."""
+    if shorter is None or shorter == min(image.size):
+        return image
+    factor = shorter / min(image.size)
+    size = (max(1, round(image.width * factor)), max(1, round(image.height * factor)))
+    return image.resize(size, Image.Resampling.BILINEAR)

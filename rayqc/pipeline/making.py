@@ -1,8 +1,8 @@
 """How references and a pool are made: their sizes and file formats, compared before judging.
 
-The score `detail` looks at images at their own size. Where a pool differs from the references in
-size or format by its making alone, as a generator's 512-pixel PNG from photographs in JPEG, every
-image of it is unusual, and the score says nothing of its quality.
+The scores `detail` and `seams` look at images at their own size. Where a pool differs from the
+references in size or format by its making alone, as a generator's 512-pixel PNG from photographs in
+JPEG, every image of it is unusual, and these scores say nothing of its quality.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from rayqc.images.facts import header_of
 from rayqc.pipeline.run import Run
 from rayqc.regions.calibrated import CalibratedRegions
 from rayqc.regions.scores.detail import NAME as DETAIL
+from rayqc.regions.scores.seams import NAME as SEAMS
 from rayqc.schema import image_bytes
 from rayqc.sources.base import Source
 from rayqc.storage import read_json, write_json
@@ -70,7 +71,7 @@ def differences(references: Making, pool: Making) -> list[str]:
 
 
 def compare_making(run: Run, name: str, source: Source, units: Sequence[Unit]) -> list[str]:
-    """Warn where a pool's images are made unlike the references, and detail would decide by that.
+    """Warn where a pool's images are made unlike the references, and that would decide by itself.
 
     Args:
         name: of the pool, for the warning.
@@ -91,16 +92,17 @@ def compare_making(run: Run, name: str, source: Source, units: Sequence[Unit]) -
     if references is None or pool is None:
         return []
     found = differences(references, pool)
-    if found and regions.detail.tiles.shorter is None:
+    if found and regions.detail.shorter is None:
         scale = max(SIDE, min(references.shorter_side, pool.shorter_side))
         logger.warning(
-            "%s is made unlike the references (%s), which the score detail may take for a fault in "
-            "every image of it; if that is only their making, compare them at one scale: "
-            "`regions: {detail_side: %d}`, or leave it out: `regions: {scores: [%s]}`",
+            "%s is made unlike the references (%s), which the scores that look at images at their "
+            "own size may take for a fault in every image of it; if that is only their making, "
+            "compare them at one scale: `regions: {detail_side: %d}`, or leave these scores out: "
+            "`regions: {scores: [%s]}`",
             name,
             "; ".join(found),
             scale,
-            ", ".join(score for score in regions.scores if score != DETAIL),
+            ", ".join(score for score in regions.scores if score not in (DETAIL, SEAMS)),
         )
     return found
 

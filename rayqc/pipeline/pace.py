@@ -210,7 +210,7 @@ class Pace:
         scored = scored and self._config.regions.kind == "calibrated"
         detail = self._detail if scored else None
         if detail is not None:
-            looks.append(detail.tiles)
+            looks += detail.looks
         data = image_bytes(some)
         on_cpus, on_either = 0.0, self.encoded
         if data:
@@ -218,7 +218,8 @@ class Pace:
             on_cpus += decoding / len(data)
             if detail is not None:
                 found, _ = decode_batch_looks(data, looks, self._limits)
-                on_either += seconds_of(lambda: detail.statistics(found[-1])) / len(data)
+                taken = found[len(looks) - len(detail.looks) :]
+                on_either += seconds_of(lambda: detail.measured(taken)) / len(data)
         if scored:
             on_cpus += SCORING_STEPS * self._network_step / BATCH_SIZE
         return on_cpus, on_either

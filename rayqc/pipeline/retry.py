@@ -166,7 +166,7 @@ def _merge(
             here = retried.slice(taken, int(failed_N.sum()))
             taken += here.num_rows
             schema = like_scores(table.schema, classes)
-            whole = pa.concat_tables([table.cast(schema), cast_to(here, schema)])
+            whole = pa.concat_tables([cast_to(table, schema), cast_to(here, schema)])
             place_N = np.arange(table.num_rows)
             place_N[failed_N] = table.num_rows + np.arange(here.num_rows)
             table = whole.take(pa.array(place_N))

@@ -14,7 +14,7 @@ from rayqc.ledger.commit import Part, write_part
 from rayqc.ledger.manifest import Totals, is_finished, load_files, load_totals, publish
 from rayqc.ledger.plan import LEDGER, Work, start_or_resume
 from rayqc.regions import FittedRegions
-from rayqc.schema import like_scores, score_schema, verdict_schema
+from rayqc.schema import cast_to, like_scores, score_schema, verdict_schema
 from rayqc.storage import Folder, read_json, read_table
 from rayqc.verdicts import ACCEPTED, REJECTED, VERDICTS
 
@@ -85,7 +85,7 @@ def _scores(
     tables = []
     for shard_number, part in enumerate(parts):
         table = judge(read_table(source, part.path))
-        table = table.cast(like_scores(table.schema, classes))
+        table = cast_to(table, like_scores(table.schema, classes))
         shard_name = f"train-{shard_number:05d}-of-{len(parts):05d}.parquet"
         new_parts.append(write_part(out, "scores", shard_name, table))
         tables.append(table.select(["label", "verdict", "reason"]))
@@ -157,7 +157,7 @@ def _images(
             shard_names[kind, move.part.path] = f"train-{shard_number:05d}-of-{total:05d}.parquet"
     new_parts = {}
     for move in moves:
-        table = judge(read_table(source, move.part.path)).cast(schema)
+        table = cast_to(judge(read_table(source, move.part.path)), schema)
         for kind in move.kinds:
             shard_name = shard_names[kind, move.part.path]
             rows_of_kind = table.filter(pc.equal(table["verdict"], kind))

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from rayqc.config.base import Statistic
-from rayqc.images.detail import Detail
+from rayqc.images.detail import Detail, OwnSize
 from rayqc.storage.artefact import Facts
 from rayqc.verdicts import ACCEPTED, INSIDE, REJECTED
 
@@ -31,9 +31,8 @@ class Candidates:
     """(N, D) float32."""
     label_N: np.ndarray
     """(N,) int64, each image's own class, an index into the regions' classes."""
-    detail_NTS: np.ndarray | None = None
-    """(N, T, S) float32, statistics of T tiles at the images' own size (`images.detail`); None
-    where the regions do not look at them."""
+    own_size: OwnSize = field(default_factory=OwnSize)
+    """What was measured at the images' own size, where the regions look at it."""
     inner: Mapping[str, np.ndarray] = field(default_factory=dict)
     """(N, F) float32 features of the encoder's inner layers, by name (`models.latent`); empty where
     it gives none."""
@@ -43,7 +42,7 @@ class Candidates:
             images_NHWC=self.images_NHWC[rows],
             latent_ND=self.latent_ND[rows],
             label_N=self.label_N[rows],
-            detail_NTS=None if self.detail_NTS is None else self.detail_NTS[rows],
+            own_size=self.own_size[rows],
             inner={name: value_NF[rows] for name, value_NF in self.inner.items()},
         )
 
@@ -52,12 +51,11 @@ class Candidates:
 
     def blank(self) -> Candidates:
         """As many candidates of the same labels, all zero."""
-        detail_NTS = self.detail_NTS
         return Candidates(
             images_NHWC=np.zeros_like(self.images_NHWC),
             latent_ND=np.zeros_like(self.latent_ND),
             label_N=self.label_N,
-            detail_NTS=None if detail_NTS is None else np.zeros_like(detail_NTS),
+            own_size=self.own_size.blank(),
             inner={name: np.zeros_like(value_NF) for name, value_NF in self.inner.items()},
         )
 
@@ -118,7 +116,7 @@ class Regions(Protocol):
 
     @property
     def detail(self) -> Detail | None:
-        """How candidates' detail is looked at; None where it is not."""
+        """How candidates are looked at at their own size; None where they are not."""
         ...
 
     def judge(self, candidates: Candidates, statistic: Statistic) -> Verdicts:

@@ -69,7 +69,7 @@ class CalibratedRegions:
     folds: int
     encoder_digest: str
     detail: Detail | None = None
-    """How candidates' detail is looked at; None where no score looks at it."""
+    """How candidates are looked at at their own size; None where no score does."""
     kind: str = NAME
 
     def judge(self, candidates: Candidates, statistic: Statistic) -> Verdicts:
@@ -167,8 +167,8 @@ class CalibratedRegions:
         if statistic not in (*self.scores, JOINT):
             raise ConfigError(
                 f"these regions have no score {statistic!r}, only {', '.join(self.scores)} and "
-                f"{JOINT}; detail needs references larger than image.size, nearness an encoder "
-                "that was trained elsewhere, texture one of timm (docs/regions.md)"
+                f"{JOINT}; detail and seams need references larger than image.size, nearness an "
+                "encoder that was trained elsewhere, texture one of timm (docs/regions.md)"
             )
 
     def _p_values(self, evidence_JN: np.ndarray, statistic: Statistic) -> np.ndarray:

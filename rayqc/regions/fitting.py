@@ -6,6 +6,7 @@ Shape suffixes: N references, K classes.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from rayqc.regions.calibrated import CalibratedRegions
 from rayqc.regions.promises.base import CalibrationSettings, PromiseKind
 from rayqc.regions.scorer_tasks import RunTasks
 from rayqc.regions.scores.detail import NAME as DETAIL
+from rayqc.regions.scores.seams import NAME as SEAMS
 from rayqc.regions.separation import separation
 from rayqc.regions.views.base import FittedView, ScorerSettings
 from rayqc.regions.views.latent import NAME as LATENT
@@ -175,6 +177,13 @@ def fit_calibrated(
         guarantee=kind.guarantee(scores, settings.coverage, fit.folds),
         folds=fit.folds,
         encoder_digest=encoder_digest,
-        detail=detail if DETAIL in fit.joins[0].scales else None,
+        detail=_looked_at(detail, fit.joins[0].scales),
     )
     return regions, separation(fit.raw, fit.joins[0], classes)
+
+
+def _looked_at(detail: Detail | None, scores: Collection[str]) -> Detail | None:
+    """As much of `detail` as scores look at; None where none does."""
+    if detail is None or not {DETAIL, SEAMS} & set(scores):
+        return None
+    return replace(detail, tiles=DETAIL in scores, seams=SEAMS in scores)

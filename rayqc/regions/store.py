@@ -15,10 +15,11 @@ ARRAYS = "regions.safetensors"
 FACTS = "regions.json"
 MEND = "run `rayqc fit` again with --redo"
 FITTED = Artefact(
-    arrays=ARRAYS, record=FACTS, format_version=8, digest_key="regions_digest", mend=MEND
+    arrays=ARRAYS, record=FACTS, format_version=9, digest_key="regions_digest", mend=MEND
 )
-READ = (6, 8)
-"""Format versions that are read. In 8 the label may have the view `pool`; 7 was never released."""
+READ = (6, 8, 9)
+"""Format versions that are read. In 8 the label may have the view `pool`, in 9 there may be the
+score `seams`; 7 was never released."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +59,7 @@ def load_regions(folder: Folder, encoder_digest: str, latent_dim: int) -> Fitted
     if version not in READ or kind not in REGIONS.names:
         raise ArtefactError(
             f"{folder.path(FACTS)} holds {kind} regions of format version {version}, this rayqc "
-            f"reads {', '.join(REGIONS.names)} of {' and '.join(map(str, READ))}; {MEND}"
+            f"reads {', '.join(REGIONS.names)} of {', '.join(map(str, READ))}; {MEND}"
         )
     with FITTED.restoring(folder):
         fitted_with = record["regions"]["encoder_digest"]

@@ -35,9 +35,14 @@ MOST_NAMED = 10
 
 
 def stored_scores(table: pa.Table, statistics: StatisticChoice) -> Stored:
-    """Stored scores of a table's rows, as regions take them; the table must hold no errors."""
+    """Stored scores of a table's rows, as regions take them; the table must hold no errors.
+
+    Evidence by a score that an earlier version did not have is NaN, as of one that was not fitted.
+    """
 
     def floats(name: str) -> np.ndarray:
+        if name not in table.column_names:
+            return np.full(len(table), np.nan, np.float32)
         return np.asarray(table[name].fill_null(np.nan), dtype=np.float32)
 
     return Stored(

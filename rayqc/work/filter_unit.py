@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from rayqc.encoders.batches import LatentEncoder
 from rayqc.encoders.store import load_encoder
 from rayqc.images.decode import Limits, Wrong, decode_batch_looks
+from rayqc.images.detail import OwnSize
 from rayqc.images.guarded import POISON
 from rayqc.images.look import Look
 from rayqc.ledger.commit import Commit, commit_unit
@@ -83,8 +84,8 @@ class _Decoded:
     """uint8, in the run's size."""
     input_NHWC: np.ndarray
     """uint8, as the encoder takes them."""
-    tiles_NTHWC: np.ndarray | None
-    """uint8, see `images.detail`; None where the regions do not look at detail."""
+    own_size: list[np.ndarray]
+    """What is taken of the images at their own size (`images.detail`)."""
     errors: list[Wrong | None]
 
 
@@ -103,7 +104,7 @@ class FilterWorker:
             self.looks.append(trained.input)
         self.input_number = len(self.looks) - 1
         if self.detail is not None:
-            self.looks.append(self.detail.tiles)
+            self.looks += self.detail.looks
         self.work = work_digest(spec.out)
         self.known = KnownImages(spec.run)
         self.threads = ThreadPoolExecutor(spec.threads) if spec.threads > 1 else None
@@ -217,7 +218,7 @@ class FilterWorker:
         untried = [None if error else image for image, error in zip(data, known_N, strict=True)]
         size = self.spec.micro_batch
         chunks = [untried[start : start + size] for start in range(0, len(untried), size)]
-        images, features, details, errors = [], [], [], []
+        images, features, own_size, errors = [], [], [], []
         # Threads decode later chunks while this thread encodes.
         given_ND = given_latents(table)
         first = 0
@@ -229,8 +230,8 @@ class FilterWorker:
                 first += len(decoded.errors)
             images.append(decoded.images_NHWC)
             features.append(features_NF)
-            if self.detail is not None and decoded.tiles_NTHWC is not None:
-                details.append(self.detail.statistics(decoded.tiles_NTHWC, self.spec.device))
+            if self.detail is not None:
+                own_size.append(self.detail.measured(decoded.own_size, self.spec.device))
             errors += [
                 error or ((ENCODER_ERROR, words_of(failures[row])) if row in failures else None)
                 for row, error in enumerate(decoded.errors)
@@ -244,7 +245,7 @@ class FilterWorker:
             images_NHWC=np.concatenate(images),
             latent_ND=latent_ND,
             label_N=label_N,
-            detail_NTS=np.concatenate(details) if details else None,
+            own_size=OwnSize.concatenated(own_size),
             inner=inner,
         )
         return candidates, error_N
@@ -288,7 +289,7 @@ class FilterWorker:
         return _Decoded(
             images_NHWC=found[0],
             input_NHWC=found[self.input_number],
-            tiles_NTHWC=None if self.detail is None else found[-1],
+            own_size=found[self.input_number + 1 :],
             errors=errors,
         )
 

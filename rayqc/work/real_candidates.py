@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from rayqc.images.decode import Limits
-from rayqc.images.detail import SIDE, Detail, Tiles
+from rayqc.images.detail import SIDE, Detail, OwnSize
 from rayqc.images.facts import header_of
 from rayqc.images.look import ImageShape
 from rayqc.images.references import decode_real_looks
@@ -46,19 +46,19 @@ def real_candidates(
     """
     ids, data = table["id"].to_pylist(), image_bytes(table)
     images = [np.zeros((0, *image.pixels), np.uint8)]
-    details: list[np.ndarray] = []
-    looks = (image,) if detail is None else (image, detail.tiles)
+    own_size: list[OwnSize] = []
+    looks = (image,) if detail is None else (image, *detail.looks)
     for start in range(0, len(ids), BATCH):
         rows = slice(start, start + BATCH)
         in_looks = decode_real_looks(ids[rows], data[rows], looks, limits)
         images.append(in_looks[0])
         if detail is not None:
-            details.append(detail.statistics(in_looks[1]))
+            own_size.append(detail.measured(in_looks[1:]))
     return Candidates(
         images_NHWC=np.concatenate(images),
         latent_ND=latent_ND,
         label_N=np.asarray(table["label"]),
-        detail_NTS=np.concatenate(details) if details else None,
+        own_size=OwnSize.concatenated(own_size),
         inner=inner,
     )
 
@@ -86,6 +86,4 @@ def detail_of(
     ids, sample = table["id"].take(rows).to_pylist(), [data[row] for row in rows]
     images = decode_real_looks(ids, sample, (image,), limits)
     low, high = told_apart(images[0])
-    return Detail(
-        tiles=Tiles(channels=image.channels, shorter=shorter), levels=(int(low), int(high))
-    )
+    return Detail(channels=image.channels, shorter=shorter, levels=(int(low), int(high)))

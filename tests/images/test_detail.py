@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from rayqc.images.decode import Limits, decode_looks
-from rayqc.images.detail import GRID, SIDE, Detail, Tiles
+from rayqc.images.detail import GRID, SIDE, Detail, OwnSize, Tiles
 from rayqc.images.look import ImageShape
 from rayqc.images.statistics import image_statistics
 
@@ -69,19 +69,45 @@ def test_detail_sees_noise_that_the_small_size_does_not(rng):
         Image.fromarray(noisy.astype(np.uint8)).save(sink, "PNG")
         return sink.getvalue()
 
-    detail = Detail(tiles=Tiles(channels=3), levels=(0, 255))
-    looks = (ImageShape(size=64, channels=3), detail.tiles)
+    detail = Detail(channels=3)
+    looks = (ImageShape(size=64, channels=3), *detail.looks)
     clean, grainy = (decode_looks(encoded(sigma), looks, Limits()) for sigma in (2, 12))
     small = [image_statistics(found[0][None])[0] for found in (clean, grainy)]
-    tiles = [detail.statistics(found[1][None])[0].mean(0) for found in (clean, grainy)]
+    own_size = [detail.measured([taken[None] for taken in found[1:]]) for found in (clean, grainy)]
+    tiles = [found.detail_NTS[0].mean(0) for found in own_size]
     assert np.abs(tiles[1] - tiles[0]).max() > 3 * np.abs(small[1] - small[0]).max()
 
 
 def test_levels_that_count_as_one_are_one(rng):
     tiles = rng.integers(0, 30, (2, 9, 8, 8, 1), np.uint8)
-    clipped = Detail(tiles=Tiles(channels=1), levels=(12, 255))
-    np.testing.assert_array_equal(
-        clipped.statistics(tiles), clipped.statistics(np.maximum(tiles, 12))
+    clipped = Detail(channels=1, levels=(12, 255), seams=False)
+    as_they_are, raised = (
+        clipped.measured([pixels]).detail_NTS for pixels in (tiles, np.maximum(tiles, 12))
     )
+    np.testing.assert_array_equal(as_they_are, raised)
     again = Detail.restore(clipped.facts())
     assert again == clipped
+
+
+def test_regions_of_earlier_versions_look_at_tiles_alone():
+    old = Detail.restore({"channels": 3, "shorter": 256, "levels": [0, 243]})
+    assert old == Detail(channels=3, shorter=256, levels=(0, 243), tiles=True, seams=False)
+    assert old.looks == (Tiles(channels=3, shorter=256),)
+
+
+def test_what_is_measured_at_own_size_is_cut_and_put_together_by_rows(rng):
+    detail = Detail(channels=1)
+    images = [picture(80, 70, 1, rng)[1] for _ in range(5)]
+    taken = [np.stack([look.cut(image) for image in images]) for look in detail.looks]
+    whole = detail.measured(taken)
+    assert whole.detail_NTS.shape[:2] == (5, 9)
+    assert whole.seams_NS.shape == (5, 6)
+    parts = [whole[:2], whole[np.array([2, 3, 4])]]
+    again = OwnSize.concatenated(parts)
+    np.testing.assert_array_equal(again.detail_NTS, whole.detail_NTS)
+    np.testing.assert_array_equal(again.seams_NS, whole.seams_NS)
+    assert not whole.blank().seams_NS.any()
+    assert OwnSize.concatenated([]) == OwnSize()
+    seams_alone = Detail(channels=1, tiles=False).measured(taken[1:])
+    assert seams_alone.detail_NTS is None
+    np.testing.assert_array_equal(seams_alone.seams_NS, whole.seams_NS)

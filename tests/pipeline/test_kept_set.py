@@ -66,6 +66,27 @@ def test_scores_of_before_have_no_sizes_and_no_such_cue(tiny_run, tmp_path):
     assert "width" not in pq.read_schema(again / part.path).names
 
 
+def test_shards_of_before_a_score_was_there_are_judged_again(tiny_run, tmp_path):
+    old = tmp_path / "old"
+    rayqc.refilter(str(tiny_run), str(old), coverage=1.0)
+    parts = [part for shards in load_files(Folder(str(old))).values() for part in shards]
+    for part in parts:
+        table = pq.read_table(old / part.path).drop_columns(["seams_evidence"])
+        pq.write_table(table, old / part.path)
+
+    def judged_again(source, name):
+        out = tmp_path / name
+        rayqc.refilter(str(source), str(out), coverage=0.8, run=str(tiny_run))
+        return {
+            kind: pa.concat_tables(pq.read_table(out / part.path) for part in shards).sort_by("id")
+            for kind, shards in load_files(Folder(str(out))).items()
+        }
+
+    expected = judged_again(tiny_run / "filtered", "from_new")
+    assert judged_again(old, "from_old") == expected
+    assert expected["scores"]["seams_evidence"].null_count == len(expected["scores"])
+
+
 def test_a_shard_of_errors_alone_is_no_fault(tiny_run, tmp_path):
     rows = pq.read_table(next((tiny_run / "pool").rglob("*.parquet"))).slice(0, 40).to_pylist()
     table = pa.table({"image": [b"no image"] * 40, "label": [row["label"] for row in rows]})

@@ -100,6 +100,7 @@ def test_detail_sees_at_full_size_what_the_small_size_does_not(run):
     assert np.mean([row["verdict"] == "accepted" for row in sharp]) > 0.8
     assert {row["reason"] for row in blurred if row["verdict"] == "rejected"} <= {
         "detail_outside_region",
+        "seams_outside_region",
         "quality_outside_region",
         "label_outside_region",
     }
@@ -126,7 +127,9 @@ def test_a_pool_of_other_size_and_format_is_told(run, tmp_path, caplog):
 
 
 def test_a_statistic_that_the_regions_have_not_is_refused_before_any_work(run, tmp_path):
-    with pytest.raises(ConfigError, match="no score 'nearness', only label, quality, detail and"):
+    with pytest.raises(
+        ConfigError, match="no score 'nearness', only label, quality, detail, seams and"
+    ):
         rayqc.filter_pool(str(run), str(run.parent / "pool"), str(tmp_path), statistic="nearness")
     assert not list(tmp_path.glob("commits/*"))
 

@@ -9,6 +9,7 @@ from sklearn.covariance import LedoitWolf
 
 from rayqc.config.regions import Regions
 from rayqc.errors import ConfigError
+from rayqc.images.detail import OwnSize
 from rayqc.regions.base import Candidates
 from rayqc.regions.fitting import settings_of
 from rayqc.regions.joint import Odds, RawScores, combine, fit_join
@@ -28,6 +29,7 @@ from rayqc.regions.scores.label import (
     softened,
 )
 from rayqc.regions.scores.nearness import fit_nearness, restore_nearness
+from rayqc.regions.scores.seams import fit_seams, restore_seams
 from rayqc.regions.scores.texture import fit_texture, restore_texture
 from rayqc.regions.separation import auroc
 from rayqc.regions.usual import BEND, LEAST_SPREAD, SHRINK_MEANS, fit_usual
@@ -150,10 +152,10 @@ def test_evidence_is_the_log_of_one_and_the_odds(rng):
 
 
 def test_what_is_measured_twice_is_one_term_of_the_joint(rng):
-    names = ("label", "quality", "detail", "nearness", "texture")
+    names = ("label", "quality", "detail", "seams", "nearness", "texture")
     odds = Odds(by_score={name: rng.normal(size=30) * 3 for name in names})
-    label, quality, detail, nearness, texture = np.exp(list(odds.by_score.values()))
-    expected = (1 + label) * (1 + quality + detail) * (1 + nearness + texture)
+    label, quality, detail, seams, nearness, texture = np.exp(list(odds.by_score.values()))
+    expected = (1 + label) * (1 + quality + detail + seams) * (1 + nearness + texture)
     np.testing.assert_allclose(odds.evidence("joint"), np.log(expected))
 
 
@@ -370,7 +372,8 @@ def with_detail(candidates, rng, spread=1.0):
     """The same, with statistics of nine tiles; one tile of each image is far off."""
     detail = rng.normal(scale=spread, size=(len(candidates), 9, 5))
     detail[:, 4] += 40.0
-    return dataclasses.replace(candidates, detail_NTS=detail.astype(np.float32))
+    own_size = OwnSize(detail_NTS=detail.astype(np.float32))
+    return dataclasses.replace(candidates, own_size=own_size)
 
 
 def test_detail_looks_at_the_usual_half_of_the_tiles(rng):
@@ -381,12 +384,35 @@ def test_detail_looks_at_the_usual_half_of_the_tiles(rng):
     noisy = with_detail(shapes(50, rng), rng, spread=4.0)
     found, far = (score.raw(part)["distance_N"] for part in (fresh, noisy))
     assert auroc(found, far) > 0.99
-    tiles = fresh.detail_NTS[3]
+    tiles = fresh.own_size.detail_NTS[3]
     alone = np.sort(score.usual.distance(tiles, np.repeat(fresh.label_N[3], 9)))[:5]
     assert found[3] == pytest.approx(np.exp(np.log(alone + 1e-3).mean()), rel=1e-6)
     restored = restore_detail(score.arrays(), 2, 1)
     np.testing.assert_array_equal(restored.raw(fresh)["distance_N"], found)
     assert fit_detail(shapes(40, rng), 2, settings, seed=0) is None
+
+
+def with_seams(candidates, rng, pasted=0.0):
+    """The same, with statistics of straight edges; what is pasted has one along a whole row."""
+    seams = rng.normal(scale=0.3, size=(len(candidates), 6))
+    seams[:, :3] += pasted
+    return dataclasses.replace(candidates, own_size=OwnSize(seams_NS=seams.astype(np.float32)))
+
+
+def test_seams_are_told_in_both_directions(rng):
+    """Straighter edges than those of the class, and none where the class has some."""
+    settings = ScorerSettings()
+    score = fit_seams(with_seams(shapes(40, rng), rng), 2, settings, seed=0)
+    fresh = with_seams(shapes(50, rng), rng)
+    found = score.raw(fresh)["distance_N"]
+    for pasted in (-2.0, 2.0):
+        odd = with_seams(shapes(50, rng), rng, pasted)
+        assert auroc(found, score.raw(odd)["distance_N"]) > 0.99
+    restored = restore_seams(score.arrays(), 2, 1)
+    np.testing.assert_array_equal(restored.raw(fresh)["distance_N"], found)
+    assert fit_seams(shapes(40, rng), 2, settings, seed=0) is None
+    with pytest.raises(ValueError, match="come without seams"):
+        score.raw(shapes(3, rng))
 
 
 def with_middle(candidates, rng, shift=0.0):

@@ -38,10 +38,11 @@ class DetailScore:
 
     def raw(self, candidates: Candidates) -> RawScore:
         """See `FittedScore.raw`. One array: the (N,) float64 distances of the images."""
-        if candidates.detail_NTS is None:
+        detail_NTS = candidates.own_size.detail_NTS
+        if detail_NTS is None:
             raise ValueError("the candidates come without detail, and the regions ask for it")
-        count, tiles, statistics = candidates.detail_NTS.shape
-        flat = candidates.detail_NTS.reshape(count * tiles, statistics)
+        count, tiles, statistics = detail_NTS.shape
+        flat = detail_NTS.reshape(count * tiles, statistics)
         distance = self.usual.distance(flat, np.repeat(candidates.label_N, tiles))
         ordered_NT = np.sort(np.log(distance + TINY).reshape(count, tiles), axis=1)
         return {DISTANCE: np.exp(ordered_NT[:, : (tiles + 1) // 2].mean(1))}
@@ -62,10 +63,11 @@ def fit_detail(
         settings: not used.
         seed: not used.
     """
-    if references.detail_NTS is None:
+    detail_NTS = references.own_size.detail_NTS
+    if detail_NTS is None:
         return None
-    count, tiles, statistics = references.detail_NTS.shape
-    flat = references.detail_NTS.reshape(count * tiles, statistics)
+    count, tiles, statistics = detail_NTS.shape
+    flat = detail_NTS.reshape(count * tiles, statistics)
     return DetailScore(usual=fit_usual(flat, np.repeat(references.label_N, tiles), classes))
 
 
