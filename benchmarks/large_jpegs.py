@@ -14,13 +14,14 @@ import argparse
 import io
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from PIL import Image
 
 from benchmarks.photographs import read
 from rayqc.images.decode import Limits, decode_looks
-from rayqc.images.detail import Tiles
+from rayqc.images.detail import Detail
 from rayqc.images.look import ImageShape
 from rayqc.images.plain import plain_pixels
 
@@ -29,7 +30,7 @@ VIEWS = (
     ImageShape(size=64, channels=3),
     ImageShape(size=224, channels=3, kept_share=0.875, interpolation="bicubic"),
 )
-TILES = Tiles(channels=3)
+DETAIL = Detail(channels=3)
 LIMITS = Limits()
 
 
@@ -78,8 +79,11 @@ def main() -> None:
     data = [enlarged(image, rng) for image in read(options.data, "train").images[: options.images]]
     ways: dict[str, Callable[[bytes], list[np.ndarray]]] = {
         "all pixels, resized to each view": whole,
-        "views and tiles at full size (default)": lambda encoded: decode_looks(
-            encoded, (*VIEWS, TILES), LIMITS
+        "views, tiles and seams (default)": lambda encoded: decode_looks(
+            encoded, (*VIEWS, *DETAIL.looks), LIMITS
+        ),
+        "views and tiles": lambda encoded: decode_looks(
+            encoded, (*VIEWS, *replace(DETAIL, seams=False).looks), LIMITS
         ),
         "views only": lambda encoded: decode_looks(encoded, VIEWS, LIMITS),
     }

@@ -247,7 +247,7 @@ def tables(out: Path, names: list[str]) -> list[str]:
     ]
     columns: dict[str, dict[str, float]] = {}
     for name in names:
-        draws = [json.loads(path.read_text()) for path in sorted(out.glob(f"{name}-*.json"))]
+        draws = [json.loads(path.read_text()) for path in paths_of(out, name)]
         for encoder in WAYS:
             found = [draw[encoder] for draw in draws]
             kinds = list(found[0]["auroc"])
@@ -278,6 +278,16 @@ def tables(out: Path, names: list[str]) -> list[str]:
         values = " | ".join(f"{column[kind]:.2f}" for column in columns.values())
         lines.append(f"| {kind} | {values} |")
     return lines
+
+
+def paths_of(out: Path, name: str) -> list[Path]:
+    """The records of a data set's draws, in order; names of others may begin with its own."""
+    found = {
+        int(path.stem.removeprefix(f"{name}-")): path
+        for path in out.glob(f"{name}-*.json")
+        if path.stem.removeprefix(f"{name}-").isdecimal()
+    }
+    return [found[draw] for draw in sorted(found)]
 
 
 def _mean(values: Any) -> float:

@@ -74,15 +74,24 @@ if [[ ${#nodes[@]} -gt 1 ]]; then
   done
 fi
 
+again() {
+  echo "slurm.sh: out of time; queued again to go on" >&2
+  scontrol requeue "$SLURM_JOB_ID"
+}
+
+if [[ $stopped -eq 1 ]]; then
+  again
+  exit 4
+fi
 rayqc run "$settings" --out "$out" --address "$address" "$@" &
 run=$!
+if [[ $stopped -eq 1 ]]; then kill -TERM "$run" 2> /dev/null || true; fi  # it came in between
 code=0
 wait "$run" || code=$?
 # A signal ends the first wait early; the run itself still commits what is in progress.
 while kill -0 "$run" 2> /dev/null; do wait "$run" && code=0 || code=$?; done
 
 if [[ $stopped -eq 1 && $code -ne 0 ]]; then
-  echo "slurm.sh: out of time; queued again to go on" >&2
-  scontrol requeue "$SLURM_JOB_ID"
+  again
 fi
 exit "$code"

@@ -136,7 +136,7 @@ SCORES = Kinds(
     ),
     seams=Entry(
         "rayqc.regions.scores.seams:KIND",
-        says="has straight edges, as of parts put together, that images of {own} do not have",
+        says="has other edges than images of {own}: put together of parts, blurred or compressed",
     ),
     nearness=Entry(
         "rayqc.regions.scores.nearness:KIND",

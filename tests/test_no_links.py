@@ -6,8 +6,12 @@ import time
 from pathlib import Path
 
 import pytest
+from obstore.exceptions import GenericError
 
+from rayqc.errors import ConflictError
+from rayqc.ledger.plan import start_or_resume
 from rayqc.storage import Folder, no_links
+from rayqc.storage import folder as folder_module
 from rayqc.storage.no_links import create_without_links, lacks_links, rename_once
 
 
@@ -47,6 +51,22 @@ def test_one_of_many_creates_and_no_reader_sees_a_part(way, tmp_path):
     assert path.read_bytes() == b"%d" % winners[0] * whole
     assert seen <= {whole}
     assert [entry.name for entry in path.parent.iterdir()] == ["b.json"]
+
+
+def test_a_folder_without_links_is_claimed_once(monkeypatch, tmp_path):
+    def without_links(name, data, store):
+        raise GenericError(
+            "Generic LocalFileSystem error: ... Operation not supported (os error 95)"
+        )
+
+    monkeypatch.setattr(folder_module, "_create", without_links)
+    folder = Folder(str(tmp_path / "run"))
+    assert folder.create("claim.json", b"first")
+    assert not folder.create("claim.json", b"second")
+    assert folder.create("claim.json", b"first")  # the same bytes: its own answer was lost
+    start_or_resume(Folder(str(tmp_path / "work")), {"a": 1}, [])
+    with pytest.raises(ConflictError, match="a: 1 -> 2"):
+        start_or_resume(Folder(str(tmp_path / "work")), {"a": 2}, [])
 
 
 def test_a_lock_that_a_dead_writer_left_is_replaced(monkeypatch, tmp_path):

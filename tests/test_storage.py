@@ -257,3 +257,10 @@ def test_damage_is_named(folder):
     for reader in (read_table, read_arrays, read_json):
         with pytest.raises(ArtefactError, match="/x is not"):
             reader(folder, "x")
+
+
+@pytest.mark.parametrize("location", ["", "  ", "s3://", "gs:///", "az://"])
+def test_a_place_whose_variable_was_unset_is_refused(location):
+    """Else it would be the working directory, or a folder named `s3:` in it."""
+    with pytest.raises(InputError, match="is a variable unset"):
+        Folder(location)

@@ -22,14 +22,20 @@ DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 STEPS = {"light": 2000, "eighth": 600, "paper": 60 if DEVICE == "cpu" else 600}
 
 
+STAGE = "train"
+"""Name of the stage whose steps are timed; others, as of comparing test images, come first."""
+
+
 class _Clock(Progress):
-    """When which step had been reached."""
+    """When which step of the training had been reached."""
 
     def __init__(self) -> None:
         self.seen: list[tuple[float, int]] = []
 
     def stage(self, name: str, total: int, unit: str = "images") -> Stage:
-        """A stage that notes each of its steps' times."""
+        """A stage that notes each of its steps' times, if it is the training."""
+        if name != STAGE:
+            return Stage(name, total, unit)
         seen = self.seen
 
         class Noting(Stage):
@@ -42,6 +48,7 @@ class _Clock(Progress):
     def seconds_a_step(self) -> float:
         """From the first to the last report, of every tenth step."""
         (begun, first), (ended, last) = self.seen[0], self.seen[-1]
+        assert last > first, "the training ended before its second report"
         return (ended - begun) / (last - first)
 
 

@@ -11,8 +11,8 @@ from rayqc.exports.images import AcceptedImages
 from rayqc.kinds import EXPORTS
 from rayqc.ledger.commit import Part
 from rayqc.ledger.judged import classes_of, judged_folder
-from rayqc.ledger.manifest import load_files
-from rayqc.ledger.owner import own
+from rayqc.ledger.manifest import load_files, load_totals
+from rayqc.ledger.owner import OWNER, own, refuse_inside
 from rayqc.ledger.plan import MANIFEST
 from rayqc.live import usual_progress
 from rayqc.progress import Progress
@@ -58,15 +58,17 @@ def export(
     if to not in EXPORTS.names:
         raise ConfigError(f"no layout {to!r}; there are {', '.join(EXPORTS.names)}")
     judged, target = judged_folder(source), Folder(out)
+    refuse_inside(target, {"the run": Folder(source), "what was judged": judged})
     shards = _shards(judged, verdicts)
+    verdicts = [verdict for verdict in VERDICTS if verdict in verdicts]
     kind: ExportKind = EXPORTS[to]
     if kind.images_a_file and not target.is_local:
         raise ConfigError(f"--to {to} writes a file for each image, to a local folder only: {out}")
-    work = {"to": to, "of": digest(judged.read(MANIFEST)), "verdicts": sorted(verdicts)}
+    work = {"to": to, "of": digest(judged.read(MANIFEST)), "verdicts": verdicts}
     if target.exists(EXPORT):
         if read_json(target, EXPORT) != work:
             raise ConflictError(f"{out} holds another export; give this one a folder of its own")
-    elif target.names():
+    elif [name for name in target.names() if name != OWNER]:  # a killed export leaves its mark
         raise ConflictError(f"{out} holds files already; give the export a folder of its own")
     count = sum(shard.rows for shard in shards)
     with own(target), (progress or usual_progress()).stage("export", count) as stage:
@@ -125,12 +127,13 @@ def _shards(judged: Folder, verdicts: Sequence[str]) -> list[Part]:
     unknown = set(verdicts) - set(VERDICTS)
     if unknown:
         raise ConfigError(f"no verdict {sorted(unknown)[0]!r}; there are {', '.join(VERDICTS)}")
-    files = load_files(judged)
-    kept = [verdict for verdict in verdicts if verdict in files]
-    if not kept:
+    files, found = load_files(judged), load_totals(judged).outcomes
+    kept = [verdict for verdict in VERDICTS if verdict in verdicts and verdict in files]
+    lacking = [verdict for verdict in verdicts if verdict not in files and found.get(verdict)]
+    if lacking or not kept:
         raise InputError(
-            f"{judged} keeps no images that are {' or '.join(verdicts)}: settings filter.keep_pool "
-            "and filter.keep_rejected, or --scores-only, left them out"
+            f"{judged} keeps no images that are {' or '.join(lacking or verdicts)}: settings "
+            "filter.keep_pool and filter.keep_rejected, or --scores-only, left them out"
         )
     return [shard for verdict in kept for shard in files[verdict]]
 

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+from rayqc.errors import ConflictError
 from rayqc.ledger.judged import Picked, judged_folder, judged_tables, write_csv
 from rayqc.shown.commands import listed
 from rayqc.shown.displayed import shown_by
 from rayqc.tool_results import ListResult
+
+CSV_SUFFIXES = (".csv", ".tsv", ".txt")
+"""Of files that a list may replace."""
 
 
 @shown_by(listed)
@@ -37,8 +42,11 @@ def list_images(
 
     Raises:
         InputError: nothing was judged there, or no class or reason of that name.
+        ConflictError: `csv` names another kind of file, which is there already.
     """
     filtered = judged_folder(source)
+    if csv and Path(csv).suffix.lower() not in CSV_SUFFIXES and Path(csv).exists():
+        raise ConflictError(f"{csv} exists and is no CSV by its name; name another file")
     picked = Picked(verdicts=tuple(verdicts), classes=tuple(classes), reasons=tuple(reasons))
     rows: list[dict[str, Any]] = []
     count = 0

@@ -14,7 +14,7 @@ from rayqc.pipeline.judging import judge_sources, refuse_many_errors
 from rayqc.pipeline.levels import warn_of_other_levels
 from rayqc.pipeline.outputs import conclude
 from rayqc.pipeline.records import is_done
-from rayqc.pipeline.retry import refuse_both
+from rayqc.pipeline.retry import forget, refuse_both
 from rayqc.pipeline.retry import retry_errors as again
 from rayqc.pipeline.run import Run
 from rayqc.pipeline.run_folder import Trust, open_run
@@ -73,11 +73,10 @@ def generate_until(
     fitted_run = _fitted(folder, "generate", trust, progress)
     refuse_mixing(folder, folder.sub("pool"), target)
     wanted = Wanted(until=until, budget=budget, floor=floor)
-    with own(folder), own(target):
+    with own(folder), own(target), session(address, num_cpus):
         if redo:
             clear(target)
-        with session(address, num_cpus):
-            result = draw_until(fitted_run, target, wanted)
+        result = draw_until(fitted_run, target, wanted)
     refuse_many_errors(load_totals(target), fitted_run)
     return result
 
@@ -141,9 +140,10 @@ def filter_pool(
     units = plan_units([source.source], fitted_run.config.filter, fitted_run.encoder.input)
     warn_of_other_levels(pool, source.source, units, fitted_run.limits)
     with own(target):
-        if redo:
-            clear(target)
         with session(address, num_cpus):
+            if redo:
+                clear(target)
+                forget(target)
             statistics = StatisticChoice(default=statistic)
             totals = (
                 again(fitted_run, target, [source], units)

@@ -9,7 +9,7 @@ from typing import Any, cast
 from rayqc.config import Config
 from rayqc.distributed.nodes import nodes_up
 from rayqc.distributed.resources import gpus_wanted
-from rayqc.distributed.session import session
+from rayqc.distributed.session import reach, session
 from rayqc.errors import InputError
 from rayqc.kinds import STAGES
 from rayqc.ledger.manifest import load_totals
@@ -79,6 +79,7 @@ def run(
     settings = settings_of_run(config)
     folder, progress = Folder(out), progress or usual_progress()
     looked = look_at_inputs(settings, table=redo or not folder.exists(CONFIG))
+    reach(address)  # before anything is cleared
     with own(folder):
         same = _same_sections(folder, progress)
         config_in_force = open_run(
@@ -141,6 +142,7 @@ def train(
     settings = settings_of_run(config)
     folder, progress = Folder(out), progress or usual_progress()
     looked = look_at_inputs(settings, table=redo or not folder.exists(CONFIG))
+    reach(address)
     with own(folder):
         same = _same_sections(folder, progress)
         open_run(folder, settings, redo, looked.digests, same_sections=same)
@@ -309,9 +311,15 @@ def do_one_stage(
     if actors is not None:
         opened_run = opened_run.with_filter(actors=actors)
     with own(folder):
-        if redo:
-            clear_stages(folder, downstream(name))
-        with _session_for(opened_run, (name,), address, num_cpus), tracked(opened_run):
+        stages = downstream(name) if redo else (name,)
+        begun = (
+            session(address, num_cpus)
+            if redo
+            else _session_for(opened_run, stages, address, num_cpus)
+        )
+        with begun, tracked(opened_run):
+            if redo:
+                clear_stages(folder, stages)  # not before Ray is there
             summary = do_stage(opened_run, name)
     return displayed(summary, stage(name).show, run)
 

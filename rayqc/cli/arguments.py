@@ -223,6 +223,9 @@ def add_common(parser: argparse.ArgumentParser, address: str, takes: Sequence[st
     if "address" in takes:
         text = "local: a Ray of its own; auto: the cluster this machine is part of; or an address"
         parser.add_argument("--address", default=address, help=f"{text} (default: {address})")
+    if "dashboard" in takes:
+        text = "of the cluster's dashboard (default: RAY_ADDRESS, else http://127.0.0.1:8265)"
+        parser.add_argument("--address", metavar="URL", help=text)
     if "num-cpus" in takes:
         text = "CPUs of a local Ray (default: all)"
         parser.add_argument("--num-cpus", type=_positive, metavar="N", help=text)

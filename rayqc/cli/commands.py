@@ -39,7 +39,7 @@ def _submit(arguments: Arguments, common: Common) -> Any:
     return rayqc.submit(
         arguments.config,
         arguments.out,
-        address=None if common["address"] == "local" else common["address"],
+        address=common["address"],
         arguments=[*settings, *(["--redo"] if common["redo"] else [])],
         variables=arguments.env,
         packages=arguments.pip,
@@ -194,7 +194,7 @@ COMMANDS: dict[str, Command] = {
     "submit": Command(
         help="do a run as a job on a cluster, and follow it; --address is the dashboard's",
         arguments=("config", "out", "set", "limit", "env", "pip", "working-dir", "no-wait"),
-        takes=("redo", "address"),
+        takes=("redo", "dashboard"),
         work=_submit,
     ),
     **{stage.name: of_stage(stage) for stage in all_stages()},

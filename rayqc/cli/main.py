@@ -99,7 +99,8 @@ def _place_of(arguments: argparse.Namespace) -> str | None:
 
 def _resume_command() -> str:
     program = Path(sys.argv[0]).name
-    return shlex.join([program, *(argument for argument in sys.argv[1:] if argument != "--redo")])
+    words = ["python", "-m", "rayqc"] if program == "__main__.py" else [program]
+    return shlex.join([*words, *(argument for argument in sys.argv[1:] if argument != "--redo")])
 
 
 class _Parser(argparse.ArgumentParser):

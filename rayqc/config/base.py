@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from rayqc.kinds import PROMISES, SCORES, SOURCES, TRACKERS, VIEWS
@@ -43,9 +43,17 @@ FILES = "files"
 JOINT = "joint"
 """The statistic that joins the evidence of all scores."""
 
+
+def _no_truth(value: Any) -> Any:
+    """Refuse `yes` and `true`, which Python takes for 1."""
+    if isinstance(value, bool):
+        raise PydanticCustomError("int_type", "Input should be a whole number")
+    return value
+
+
 Share = Annotated[float, Field(ge=0, le=1)]
-PositiveInt = Annotated[int, Field(ge=1)]
-Seed = Annotated[int, Field(ge=0)]
+PositiveInt = Annotated[int, BeforeValidator(_no_truth), Field(ge=1, le=10**12)]
+Seed = Annotated[int, BeforeValidator(_no_truth), Field(ge=0, lt=2**63)]
 Policy = Literal["mild", "moderate", "strong"]
 Arm = Literal["real", "all", "random", "accepted", "rejected", "each"]
 View = Annotated[str, one_of(*VIEWS.names)]
@@ -57,7 +65,9 @@ PromiseAsked = Annotated[str, one_of("auto", *PROMISES.names)]
 class Settings(BaseModel):
     """Base: frozen, and a setting nobody knows is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False
+    )
 
 
 class NamesCode(Settings):

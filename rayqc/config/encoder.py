@@ -46,9 +46,9 @@ class Encoder(NamesCode):
     [0, 1] to latents (N, D), tensors both."""
     options: dict[str, Any] = {}
     """Keyword arguments of `target`."""
-    width: Annotated[float, Field(gt=0)] = 0.125
+    width: Annotated[float, Field(gt=0, le=64)] = 0.125
     """Factor on the paper's channel counts (512, 1024) and hidden units (400). 1.0 is the paper."""
-    latent_dim: PositiveInt = 100
+    latent_dim: Annotated[PositiveInt, Field(le=65536)] = 100
     """Latent dimensions D; the paper's 100 at every width."""
     steps: PositiveInt | None = None
     """Optimiser steps; the paper names no figure. Null takes 2000, and 60 of a VAE of images above

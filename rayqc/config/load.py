@@ -46,7 +46,9 @@ def _read(path: str) -> str:
         return Path(path).read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise ConfigError(f"there is no file {path} to read settings from") from error
-    except (OSError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not UTF-8 text: {error}; save it as UTF-8") from error
+    except OSError as error:
         raise ConfigError(f"cannot read configuration {path}: {error}") from error
 
 

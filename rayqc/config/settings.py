@@ -43,12 +43,13 @@ class References(Data):
 
 
 Format = Literal["PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF"]
+Formats = Annotated[tuple[Format, ...], Field(min_length=1)]
 
 
 class Image(Settings):
     """What the encoder sees."""
 
-    size: Annotated[int, Field(ge=8)] | None = None
+    size: Annotated[int, Field(ge=8, le=4096)] | None = None
     """Height and width in pixels, a multiple of 4. Null takes the references' most common larger
     side, rounded up to a multiple of 4, at most 64. Other images are resized (bilinear with
     antialiasing, sides scaled independently)."""
@@ -58,7 +59,7 @@ class Image(Settings):
     """An image of more pixels is an error row (`too_large`), found before it is decoded."""
     max_bytes: PositiveInt = 64_000_000
     """The same for encoded bytes."""
-    formats: tuple[Format, ...] = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
+    formats: Formats = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
     """What is decoded, told by an image's bytes, never by its name; others are error rows
     (`unsupported_format`)."""
 
@@ -93,9 +94,9 @@ class Filter(Settings):
     """Encoding actors; auto is one a CPU or, beside GPUs, one for every four CPUs, at most four a
     GPU, which share it. One where a generator makes the pool on that GPU."""
     unit_rows: Annotated[PositiveInt | None, WorkOnly] = None
-    """Images a unit of work at most; a unit is what is redone after a crash. Null cuts the pool
-    into 64 or more: of 256 to 2,048 images where the encoder sees at most 32 pixels, of 64 to 512
-    where it sees more."""
+    """Images a unit of work at most; a unit is what is redone after a crash. Null makes 64 units or
+    more where the pool is large enough for that: each has 256 to 2,048 images where the encoder
+    sees at most 32 pixels, 64 to 512 where it sees more."""
     unit_minutes: Annotated[Annotated[float, Field(gt=0)] | None, WorkOnly] = 30.0
     """A unit that takes longer hangs: its worker is ended, the unit is done again, and the image
     that did it is found. null waits for ever."""

@@ -23,7 +23,7 @@ from rayqc.ledger.plan import MANIFEST
 from rayqc.results import TrainingRecord
 from rayqc.storage import Folder, digest, read_json, write_json
 from rayqc.training.arms import Judged, arm_rows
-from rayqc.work.known_images import contents_of, digests_of
+from rayqc.work.known_images import content_of, contents_of, digests_of
 
 logger = logging.getLogger(__name__)
 
@@ -107,9 +107,12 @@ def _work_of(inputs: ArmInputs, name: str) -> dict[str, Any]:
 
 
 def _content(table: pa.Table, config: Config) -> str:
-    """Digest of images, and of latents that came with them; those of an encoder are its own."""
+    """Digest of images, their ids and labels, and of latents that came with them.
+
+    Latents of an encoder are its own.
+    """
     of_row = contents_of if config.encoder.kind == COLUMN else digests_of
-    return digest("".join(of_row(table)).encode())
+    return content_of(table["id"].to_pylist(), table["label"].to_pylist(), of_row(table))
 
 
 def _claim(results: Folder, work: dict[str, Any]) -> None:

@@ -12,8 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rayqc.config import Config
+from rayqc.errors import InputError
 from rayqc.ledger.commit import Part
-from rayqc.ledger.manifest import load_files
+from rayqc.ledger.manifest import load_files, load_totals
 from rayqc.ledger.plan import LEDGER
 from rayqc.schema import LATENT, kept_latent_dim
 from rayqc.seeds import POOL_DRAW
@@ -27,8 +28,18 @@ def pool_tables(filtered: Folder, config: Config) -> Iterator[pa.Table]:
 
     Yields:
         A table for each shard: columns id, image, label, verdict.
+
+    Raises:
+        InputError: images were accepted and not kept, and the settings name other arms than `real`.
     """
     files = load_files(filtered)
+    accepted = load_totals(filtered).outcomes.get(ACCEPTED, 0)
+    if accepted and ACCEPTED not in files and set(config.classify.arms) != {"real"}:
+        raise InputError(
+            f"{filtered} accepted {accepted:,} images and kept none of them (--scores-only, or "
+            "filter.keep_pool: none), so there is nothing to train on beside the references; "
+            "judge again and keep the images"
+        )
     shards = files.get(ACCEPTED, []) + files.get(REJECTED, [])
     columns = ["id", "image", "label", "verdict"]
     yield from _drawn(filtered, shards, columns, config)

@@ -54,8 +54,7 @@ def session(address: str = "local", num_cpus: int | None = None) -> Iterator[Non
     # Else a thread that outlives an interrupted session would join any cluster of this machine.
     joins_by_itself = auto_init_hook.enable_auto_connect
     auto_init_hook.enable_auto_connect = False
-    target = os.environ.get("RAY_ADDRESS", "") if address == "auto" else address
-    _reach(target)
+    target = reach(address)
     local = address == "local"
     private = local or target.startswith(("127.", "localhost:"))  # only this machine can join it
     fresh_options = _fresh_options(num_cpus) if local else {}
@@ -68,7 +67,7 @@ def session(address: str = "local", num_cpus: int | None = None) -> Iterator[Non
                 logging_config=ray.LoggingConfig(encoding="JSON") if wants_json() else None,
                 **fresh_options,
             )
-    except (OSError, RuntimeError, ValueError, RayError) as error:
+    except Exception as error:  # Ray raises a bare one where it does not start in time
         reason = str(error).splitlines()[0]
         raise UserError(f"cannot start or join Ray at address {address!r}: {reason}") from error
     _keep_token()
@@ -126,11 +125,20 @@ def _is_a_loss(error: BaseException) -> bool:
     return isinstance(error, RayError) and not isinstance(error, RayTaskError)
 
 
-def _reach(address: str) -> None:
-    """Fail at once where nothing listens; Ray itself would try for minutes."""
+def reach(address: str) -> str:
+    """The address that is meant; fails at once where nothing listens, Ray would try for minutes.
+
+    Args:
+        address: as for `session`.
+
+    Raises:
+        UserError: no cluster at this address.
+    """
+    if address == "auto":
+        address = os.environ.get("RAY_ADDRESS", "")
     host, _, port = address.rpartition(":")
     if "/" in address or not host or not port.isdecimal():
-        return  # `local`, empty, or a scheme that Ray resolves
+        return address  # `local`, empty, or a scheme that Ray resolves
     try:
         socket.create_connection((host, int(port)), timeout=SECONDS_TO_REACH).close()
     except OSError as error:
@@ -138,6 +146,7 @@ def _reach(address: str) -> None:
             f"no Ray cluster answers at {address}: {error}; check --address and RAY_ADDRESS, "
             "or leave --address out to run locally"
         ) from error
+    return address
 
 
 def _find_rayqc_error(error: BaseException | None) -> RayqcError | None:

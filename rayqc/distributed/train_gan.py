@@ -105,7 +105,7 @@ def gan_loop(plan: GANPlan, worker: Worker) -> None:
         facts: GANRecord = {
             "steps": state.step,
             "workers": workers.world,
-            "best": min(state.qualities, key=lambda quality: quality["loss"]),
+            "best": min(reversed(state.qualities), key=lambda quality: quality["loss"]),
             "judged_on": int(quality_N.sum()),
             "held_out": bool(held_N.any()),
             "qualities": state.qualities,

@@ -91,8 +91,13 @@ class AugmentSource:
         subject = f"pool entry {self.name}: the policy"
         try:
             image_CHW = transform(torch.from_numpy(pixels_HWC).permute(2, 0, 1))
-        except (ValueError, TypeError, RuntimeError) as error:
+        except Exception as error:  # torchvision's steps may raise any exception
             raise ConfigError(f"{subject} fails on candidate {row}: {error}") from error
+        if not isinstance(image_CHW, torch.Tensor):
+            raise ConfigError(
+                f"{subject} gives {type(image_CHW).__name__}; expected one tensor, so leave out "
+                "steps that change the type or give several images"
+            )
         if (
             image_CHW.dtype != torch.uint8
             or image_CHW.ndim != 3

@@ -6,6 +6,7 @@ Shape suffixes: B images of a batch, C H W pixels, Z noise.
 from __future__ import annotations
 
 import io
+import logging
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,6 +24,10 @@ from rayqc.generators.named import UNNAMED, named_code
 from rayqc.generators.sampled import SampledSource, normal, sampled_source
 from rayqc.storage import Folder, digest
 
+logger = logging.getLogger(__name__)
+
+MARGIN, MOST_OUTSIDE = 0.02, 0.05
+"""One is warned where more than the second share of values lies by more than the first outside."""
 DATA = Path(__file__).parent.parent / "data"
 """Where the package's own networks are."""
 
@@ -82,6 +87,7 @@ class ExportedSampler:
         self, network: Callable[..., torch.Tensor], maker: ExportedMaker, device: str
     ) -> None:
         self.network, self.maker, self.device = network, maker, device
+        self.warned = False
 
     @torch.inference_mode()
     def __call__(self, label_B: np.ndarray, seed_B: np.ndarray) -> np.ndarray:
@@ -97,7 +103,26 @@ class ExportedSampler:
             raise ConfigError(
                 f"{self.maker.path} gave {shape_or_type}; expected (N, C, H, W) pixels"
             )
-        return to_pixels((x_BCHW - self.maker.low) / (1 - self.maker.low))
+        share_BCHW = (x_BCHW - self.maker.low) / (1 - self.maker.low)
+        self._warn_of_range(x_BCHW, share_BCHW)
+        return to_pixels(share_BCHW)
+
+    def _warn_of_range(self, x_BCHW: torch.Tensor, share_BCHW: torch.Tensor) -> None:
+        """Say once that many values lie outside the range that is black to white."""
+        outside = float(((share_BCHW < -MARGIN) | (share_BCHW > 1 + MARGIN)).float().mean())
+        if outside <= MOST_OUTSIDE or self.warned:
+            return
+        self.warned = True
+        logger.warning(
+            "%s gives values from %.3g to %.3g, and %.0f%% of them lie outside %g to 1, which are "
+            "black and white, and are cut off; set the entry's `low` (-1 after tanh), or have the "
+            "network divide by 255",
+            self.maker.path,
+            float(x_BCHW.min()),
+            float(x_BCHW.max()),
+            100 * outside,
+            self.maker.low,
+        )
 
 
 def _load(path: str, file_bytes: bytes, device: str) -> Callable[..., torch.Tensor]:

@@ -14,11 +14,14 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
+import PIL.Image
 import pyarrow as pa
+import torch
 
 from rayqc.config import Generator
 from rayqc.errors import ConfigError, RayqcError
 from rayqc.generators.base import EntryContext
+from rayqc.images.decode import ImageError, to_mode
 from rayqc.images.encode import encode_png
 from rayqc.schema import candidate_table
 from rayqc.sources.problems import Problem, with_problems
@@ -215,14 +218,19 @@ def checked(made: Any, count: int, who: str) -> np.ndarray:
         ConfigError: `made` is none of these, or holds another number of images.
     """
     try:
-        pixels_NHWC = np.asarray(made.cpu() if hasattr(made, "cpu") else made)
+        pixels_NHWC = _pixels(made)
         if pixels_NHWC.dtype == object or isinstance(made, (list, tuple)):
-            pixels_NHWC = np.stack([_image_pixels(image) for image in made])
-    except (TypeError, ValueError) as error:
+            pixels_NHWC = np.stack([_pixels(image) for image in made])
+    except (TypeError, ValueError, RuntimeError, ImageError) as error:
         raise ConfigError(f"{who} gave {type(made).__name__} that is no images: {error}") from error
     if pixels_NHWC.ndim == 3:
         pixels_NHWC = pixels_NHWC[..., None]
-    if pixels_NHWC.dtype != np.uint8 or pixels_NHWC.ndim != 4 or pixels_NHWC.shape[3] not in (1, 3):
+    if (
+        pixels_NHWC.dtype != np.uint8
+        or pixels_NHWC.ndim != 4
+        or pixels_NHWC.shape[3] not in (1, 3)
+        or not all(pixels_NHWC.shape[1:])
+    ):
         raise ConfigError(
             f"{who} gave {pixels_NHWC.dtype} of shape {pixels_NHWC.shape}; expected uint8 of shape "
             f"({count}, height, width, 1 or 3)"
@@ -232,10 +240,19 @@ def checked(made: Any, count: int, who: str) -> np.ndarray:
     return pixels_NHWC
 
 
-def _image_pixels(image: Any) -> np.ndarray:
-    """Pixels of one image; a Pillow image that is neither gray nor RGB becomes RGB."""
-    mode = getattr(image, "mode", None)
-    return np.asarray(image if mode in (None, "L", "RGB") else image.convert("RGB"))
+def _pixels(made: Any) -> np.ndarray:
+    """Pixels of an array, a tensor or one Pillow image, converted as those of files are.
+
+    Raises:
+        TypeError: a Pillow image of more than 8 bits.
+    """
+    if isinstance(made, torch.Tensor):
+        return np.asarray(made.detach().cpu())
+    if isinstance(made, PIL.Image.Image):
+        if made.mode.startswith(("I", "F")):
+            raise TypeError(f"Pillow images of mode {made.mode}; expected 8 bits, as L or RGB")
+        return np.asarray(made if made.mode == "L" else to_mode(made, 3))
+    return np.asarray(made)
 
 
 def normal(seed_B: np.ndarray, width: int) -> np.ndarray:

@@ -21,6 +21,9 @@ FREQUENCIES = 16
 """Of each direction."""
 BANDS = 16
 HASH_BYTES = FREQUENCIES**2 // 8
+FAINTEST = 2.5e-4
+"""Least coefficient that counts, a pixel: that of a wave of a thousandth of a level; what is less
+is rounding."""
 
 
 def pixel_digests(images_NHWC: np.ndarray) -> list[bytes]:
@@ -48,6 +51,8 @@ def looks(images_NHWC: np.ndarray) -> np.ndarray:
     transform_NFF = wave_FS @ gray_NSS @ wave_FS.T
     value_NF = transform_NFF.reshape(count, -1)
     value_NF[:, 0] = 0  # the brightness, which the colour has
+    # Of a flat or symmetric image rounding alone would decide the sign.
+    value_NF[np.abs(value_NF) < FAINTEST * side**2] = 0
     bit_NF = value_NF > np.median(value_NF, axis=1, keepdims=True)
     hash_NB = np.packbits(bit_NF[:, _order()], axis=1)
     colour_NC = np.stack([plane.reshape(count, -1).mean(1) for plane in planes], axis=1)

@@ -12,7 +12,7 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -80,9 +80,7 @@ def refuse_mixing(run: Folder, pool: Folder, out: Folder) -> None:
     Raises:
         ConflictError: `out` is or lies in the run or the pool, or holds other files.
     """
-    for what, place in (("the run", run), ("the pool", pool)):
-        if f"{out}/".startswith(f"{place}/"):
-            raise ConflictError(f"--out {out} lies in {what} {place}; give it a folder of its own")
+    refuse_inside(out, {"the run": run, "the pool": pool})
     # A plan alone, or an owner's mark, is what a start that was cut off leaves behind.
     left = (PLAN, OWNER)
     strange = [] if out.exists(LEDGER) else [name for name in out.names() if name not in left]
@@ -91,6 +89,17 @@ def refuse_mixing(run: Folder, pool: Folder, out: Folder) -> None:
             f"--out {out} holds files that are not this command's, such as {strange[0]}; "
             "give it a folder of its own"
         )
+
+
+def refuse_inside(out: Folder, places: Mapping[str, Folder]) -> None:
+    """Refuse an output folder that is or lies in one of these places, which words name.
+
+    Raises:
+        ConflictError: it does.
+    """
+    for what, place in places.items():
+        if f"{out}/".startswith(f"{place}/"):
+            raise ConflictError(f"--out {out} lies in {what} {place}; give it a folder of its own")
 
 
 def _claim(folder: Folder, mine: dict[str, Any]) -> None:

@@ -129,7 +129,12 @@ def _surplus_of_accepted(
     """
     # Of equal images under several classes at most one label is right: the best one stays.
     exact_M = surplus(exact_groups(accepted.pixels_N), best_first_M)
-    return exact_M, exact_M | surplus(near_M, best_first_M)
+    # A like picture stays unless a better one does: an exact copy that goes leaves none behind.
+    rows = np.flatnonzero(~exact_M)
+    best_first = best_first_M[~exact_M[best_first_M]]
+    either_M = exact_M.copy()
+    either_M[rows] = surplus(near_M[rows], np.searchsorted(rows, best_first))
+    return exact_M, either_M
 
 
 def among_accepted(prints: Prints, near_N: np.ndarray) -> np.ndarray:

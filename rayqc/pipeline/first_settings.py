@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from rayqc.schema import image_bytes
 from rayqc.sources import open_source
 from rayqc.sources.base import Split
 from rayqc.sources.classes import described, labels_of
+from rayqc.sources.splits import split_of_word
 from rayqc.units import WHOLE, Unit, single_rows
 
 REAL = ("real", "reference", "references", "original", "originals", "train", "training")
@@ -83,25 +85,36 @@ def first_settings(folder: str, pool: str | None, test: str | None) -> tuple[str
         InputError: no labelled images there.
     """
     inside = _inside(folder)
-    real_path = inside.get("references", folder)
-    pool, test = pool or inside.get("pool"), test or inside.get("test")
-    references = _part(real_path, "train")
+    test = test or (inside.test if inside else None)
+    references = _part(inside.references if inside else folder, "train")
     tests = _part(test, "test") if test else _test_split(references)
-    candidates = _part(pool, "train") if pool else None
-    for what, part in (("references", references), ("pool", candidates)):
-        if part is not None and not part.count_by_class:
+    pool_paths = [pool] if pool else list(inside.pools) if inside else []
+    pools = {_pool_name(path, pool_paths): _part(path, "train") for path in pool_paths}
+    for what, part in (("references", references), *pools.items()):
+        if not part.count_by_class:
             raise InputError(f"{part.path}: no labelled images to take as {what}")
-    text = _text(references, tests, candidates)
+    text = _text(references, tests, pools)
     parse_config(text, origin="init")
     found = [f"references: {references.said}"]
     found += [f"test: {tests.said}"] if tests else ["test: none found; whether it helps stays open"]
-    found += [f"pool: {candidates.said}"] if candidates else ["pool: augmented copies"]
-    found += _without_references(references, {"test": tests, "pool": candidates})
-    size = sum(candidates.count_by_class.values()) if candidates else MOST_IN_SAMPLE * 10
+    found += [f"{name}: {part.said}" for name, part in pools.items()] or ["pool: augmented copies"]
+    found += _without_references(references, {"test": tests, **pools})
+    if inside and inside.others:
+        found.append(
+            f"left out: {described(inside.others)}, whose names say neither references nor pool "
+            "nor test; add a pool entry for each that is one"
+        )
+    size = sum(sum(part.count_by_class.values()) for part in pools.values())
+    size = size or MOST_IN_SAMPLE * 10
     return text, found, min(MOST_IN_SAMPLE, max(LEAST_IN_SAMPLE, size // 10))
 
 
-def _without_references(references: Part, others: dict[str, Part | None]) -> list[str]:
+def _pool_name(path: str, paths: list[str]) -> str:
+    """What a pool entry is called: `pool`, or its folder's name where there are several."""
+    return "pool" if len(paths) == 1 else Path(path).name
+
+
+def _without_references(references: Part, others: Mapping[str, Part | None]) -> list[str]:
     """A line for each part with classes that the references lack."""
     classes = tuple(references.count_by_class)
     lines = []
@@ -114,18 +127,40 @@ def _without_references(references: Part, others: dict[str, Part | None]) -> lis
     return lines
 
 
-def _inside(folder: str) -> dict[str, str]:
-    """Parts that a folder holds by their usual names; none where it holds no references so."""
+@dataclass(frozen=True, kw_only=True)
+class _Inside:
+    """Folders of references, pools and test images that lie beside each other."""
+
+    references: str
+    pools: tuple[str, ...]
+    test: str | None
+    others: tuple[str, ...]
+    """Names of folders that are none of these."""
+
+
+def _inside(folder: str) -> _Inside | None:
+    """Parts that a folder holds by their usual names; None where it holds no references so."""
     root = Path(folder)
-    names = {path.name.lower(): path for path in root.iterdir()} if root.is_dir() else {}
-    found = {
-        part: str(names[name])
-        for part, usual in (("references", REAL), ("pool", POOL), ("test", TEST))
-        for name in reversed(usual)
-        if name in names and names[name].is_dir()
-    }
+    folders = [path for path in root.iterdir() if path.is_dir()] if root.is_dir() else []
+    by_name = {path.name.lower(): path for path in sorted(folders) if path.name[0] != "."}
+
+    def named(usual: Sequence[str]) -> list[str]:
+        return [str(by_name.pop(name)) for name in usual if name in by_name]
+
+    references, pools, tests = named(REAL), named(POOL), named(TEST)
+    if not references or not (pools or tests):
+        return None
     # `train` and `test` alone are splits of one data set, which its source tells.
-    return found if "references" in found and "pool" in found else {}
+    if all(split_of_word(Path(path).name) for path in (*references, *pools, *tests)):
+        return None
+    others = [Path(path).name for path in (*references[1:], *tests[1:])]
+    others += [path.name for path in by_name.values()]
+    return _Inside(
+        references=references[0],
+        pools=tuple(pools),
+        test=tests[0] if tests else None,
+        others=tuple(sorted(others)),
+    )
 
 
 def _test_split(references: Part) -> Part | None:
@@ -152,7 +187,7 @@ def _part(path: str, split: Split) -> Part:
     )
 
 
-def _text(references: Part, tests: Part | None, pool: Part | None) -> str:
+def _text(references: Part, tests: Part | None, pools: Mapping[str, Part]) -> str:
     counts = references.count_by_class.values()
     fewer = "" if min(counts) < MANY else "  # per_class: 20   # the others can be test images\n"
     test_lines = (
@@ -161,14 +196,18 @@ def _text(references: Part, tests: Part | None, pool: Part | None) -> str:
         else "# test: {path: ...}   # real images held back: is coverage kept, and does it help?\n"
     )
     pool_lines = (
-        f"pool:\n  - path: {_quoted(pool.path)}   # {pool.said}\n    name: pool\n"
-        if pool
+        "pool:\n"
+        + "".join(
+            f"  - path: {_quoted(part.path)}   # {part.said}\n    name: {_quoted(name)}\n"
+            for name, part in pools.items()
+        )
+        if pools
         else "pool:\n  - {kind: augment, policy: moderate, per_reference: 50}\n"
         "# - {path: ..., name: theirs}   # images of a generator: folders, Parquet, tars, a CSV\n"
     )
     return (
         f"# yaml-language-server: $schema={SCHEMA}\n"
-        "# Every setting, its default and its meaning: docs/settings.md.\n\n"
+        "# What a setting means: rayqc explain encoder.kind. All of them: docs/settings.md.\n\n"
         f"references:\n  path: {_quoted(references.path)}   # {references.said}\n{fewer}"
         f"{test_lines}{pool_lines}{_encoder_lines(references)}"
         "# regions: {coverage: 0.95}   # of fresh real images; 0.9 turns away more, good and bad\n"

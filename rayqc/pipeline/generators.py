@@ -78,13 +78,16 @@ def train_generators(run: Run) -> dict[str, float]:
         if facts is None or facts["made_of"] != identity:
             facts = _train(run, entry, folder, identity)
         best_checkpoint = facts["record"]["best"]
-        logger.info(
-            "%s: best at step %d, %.1f%% of %s references told by a classifier of its samples",
-            name,
-            best_checkpoint["step"],
-            100 * best_checkpoint["accuracy"],
-            "held-out" if facts["record"]["held_out"] else "its own",
-        )
+        if len(run.encoder.classes) == 1:
+            logger.info("%s: of one class nothing tells checkpoints apart, the last is kept", name)
+        else:
+            logger.info(
+                "%s: best at step %d, %.1f%% of %s references told by a classifier of its samples",
+                name,
+                best_checkpoint["step"],
+                100 * best_checkpoint["accuracy"],
+                "held-out" if facts["record"]["held_out"] else "its own",
+            )
         accuracy_by_name[name] = best_checkpoint["accuracy"]
     return accuracy_by_name
 

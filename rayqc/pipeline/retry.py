@@ -90,10 +90,16 @@ def retry_errors(
     judge_sources(run, again, sources, retried, statistics)
     before_change()
     new_totals = _merge(out, again, ids, run.regions.regions.classes, totals)
-    clear(again)
-    again.delete(again.names())
+    forget(out)
     logger.info("filter: %s", new_totals)
     return new_totals
+
+
+def forget(out: Folder) -> None:
+    """Delete what a retry that did not end has left in a filter's folder."""
+    again = out.sub(RETRY)
+    clear(again)
+    again.delete(again.names())
 
 
 def _failed(out: Folder) -> tuple[list[str], np.ndarray]:

@@ -6,16 +6,14 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
-import yaml
-
-from rayqc.config import Config, differences, dump_config
+from rayqc.config import Config, Data, differences, dump_config
 from rayqc.config.base import FILES, NamesCode
 from rayqc.config.pool import BUNDLED
-from rayqc.errors import ConflictError, InputError
+from rayqc.errors import ArtefactError, ConfigError, ConflictError, InputError
 from rayqc.kinds import SOURCES, STAGES
 from rayqc.pipeline.records import clear_stages, is_done, status
-from rayqc.pipeline.settings import make_config
-from rayqc.pipeline.stage import affected
+from rayqc.pipeline.settings import parse_config
+from rayqc.pipeline.stage import affected, all_stages
 from rayqc.storage import Folder, read_json, write_json
 
 CONFIG = "config.yaml"
@@ -67,7 +65,9 @@ def open_run(
 
     Raises:
         InputError: no settings were given, and the folder is no run.
-        ConflictError: changed settings enter stages that have begun.
+        ConflictError: changed settings enter stages that have begun, or a new run's folder holds
+            files that a stage would delete, or lies in the data.
+        ArtefactError: the run's own settings are damaged.
     """
     if not run.exists(CONFIG):
         if config is None:
@@ -75,9 +75,10 @@ def open_run(
                 f"{run} is no run: found no {CONFIG}; "
                 f"start with `rayqc train CONFIG.yaml --out {run}`"
             )
+        _refuse_foreign(run, config)
         _write(run, config, inputs)
         return config
-    run_config = make_config(yaml.safe_load(run.read(CONFIG)), run.path(CONFIG))
+    run_config = _recorded_config(run)
     if config is None:
         return _trusting(run_config, trust)
     new_inputs = dict(inputs or {})
@@ -115,6 +116,46 @@ def open_run(
     clear_stages(run, undone_stages)
     _write(run, config, inputs)
     return config
+
+
+def _refuse_foreign(run: Folder, config: Config) -> None:
+    """Refuse to begin a run where a stage would delete files that no stage wrote.
+
+    Raises:
+        ConflictError: see `open_run`.
+    """
+    for record in all_stages():
+        for output in record.outputs:
+            held = run.sub(output).names() if "." not in output else []
+            if held:
+                raise ConflictError(
+                    f"{run} holds {output}/{held[0]}, which no run wrote, and a run would write to "
+                    f"{output}/ and delete what is there; give --out a folder of its own"
+                )
+    files = [entry for entry in config.pool if isinstance(entry, Data)]
+    for data in (config.references, config.test, *files):
+        place = Folder(data.path) if data is not None and data.path else None
+        if place is not None and f"{run}/".startswith(f"{place}/"):
+            raise ConflictError(
+                f"--out {run} lies in the images at {place}, so that what is written would be read "
+                "as some of them; give it a folder of its own"
+            )
+
+
+def _recorded_config(run: Folder) -> Config:
+    """The settings that a run was begun with.
+
+    Raises:
+        ArtefactError: they are damaged.
+    """
+    place = run.path(CONFIG)
+    mend = "put back the settings that the run was begun with, or begin anew in another folder"
+    try:
+        return parse_config(run.read(CONFIG).decode(), origin=place)
+    except UnicodeDecodeError as error:
+        raise ArtefactError(f"{place} is no text: {error}; {mend}") from error
+    except ConfigError as error:
+        raise ArtefactError(f"the run's own settings are damaged: {error}; {mend}") from error
 
 
 def _said(changes: list[str], old: dict[str, Any], new: dict[str, Any]) -> list[str]:

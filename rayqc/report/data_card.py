@@ -58,7 +58,7 @@ def data_card(pool: JudgedPool) -> str:
         f"# {accepted:,} accepted images of {len(pool.classes)} classes",
         "",
         "Synthetic images that were judged, one by one, by what a few real images of each class "
-        f"look like ([rayqc](https://pypi.org/project/rayqc/) {__version__}). `license` above is "
+        f"look like (rayqc {__version__}). `license` above is "
         "to be filled in: it is that of the generator's output, not of this program.",
         "",
         "## Source",
@@ -67,6 +67,7 @@ def data_card(pool: JudgedPool) -> str:
             f"* {_cell(name)}: {row['judged']:,} images judged, {row['accepted']:,} accepted"
             for name, row in acceptance["by_entry"].items()
         ],
+        "",
         "Column `source` says of each image which file or generator it is of.",
         "",
         "## Filter",

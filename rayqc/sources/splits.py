@@ -90,21 +90,28 @@ def class_folders(names: Sequence[str], asked: SourceAsked, where: str) -> Class
 def warn_of_wrapper(
     images: Sequence[str], classes: Sequence[str], layout: ClassFolders, where: str, advice: str
 ) -> None:
-    """Warn of one class whose images all lie in folders below it: these may be the classes.
+    """Warn of classes whose images all lie in folders below them: these may be the classes.
+
+    So it is where there is one class, and where all hold folders of the same names, as references
+    and test images that lie beside each other do.
 
     Args:
         advice: what to do if they are.
     """
-    if len(classes) != 1:
-        return
     above = 2 if layout.tops else 1
-    rests = [name.split("/", above)[above] for name in images if layout.class_of(name)]
-    folders = sorted({class_of(rest) for rest in rests})
-    if len(folders) > 1 and "" not in folders:
-        say_once(
-            f"{where}: found one class, {classes[0]}, and below it {len(folders)} folders: "
-            f"{described(folders)}; if these are the classes, {advice}"
-        )
+    folders_by_class: dict[str, set[str]] = {}
+    for name in images:
+        if own := layout.class_of(name):
+            folders_by_class.setdefault(own, set()).add(class_of(name.split("/", above)[above]))
+    first, *others = folders_by_class.values() or [set()]
+    if len(first) < 2 or "" in first or any(folders != first for folders in others):
+        return
+    found = f"one class, {classes[0]}" if len(classes) == 1 else f"the classes {described(classes)}"
+    below = "below it" if len(classes) == 1 else "below each"
+    say_once(
+        f"{where}: found {found}, and {below} {len(first)} folders: {described(sorted(first))}; "
+        f"if these are the classes, {advice}"
+    )
 
 
 def files_of_split(folder: Folder, names: list[str], asked: SourceAsked) -> list[str]:

@@ -20,7 +20,7 @@ import pyarrow as pa
 from obstore.exceptions import AlreadyExistsError, BaseError, GenericError
 from obstore.store import LocalStore, ObjectStore
 
-from rayqc.errors import StorageError
+from rayqc.errors import InputError, StorageError
 from rayqc.storage.failpoints import reach
 from rayqc.storage.no_links import create_without_links, lacks_links
 from rayqc.storage.remote import (
@@ -60,11 +60,17 @@ class Folder:
     Failed reads and writes raise `StorageError`, a missing name `FileNotFoundError`.
 
     Raises:
-        InputError: the URL has a user name, a password or a query in it.
+        InputError: the location is empty, or the URL names no bucket, or has a user name, a
+            password or a query in it.
     """
 
     def __init__(self, location: str) -> None:
+        if not location.strip():
+            raise InputError("a folder's name is empty; is a variable unset?")
         if is_url(location):
+            scheme, _, rest = location.partition("://")
+            if not rest.strip("/") and scheme != "file":
+                raise InputError(f"{location} names no bucket; is a variable unset?")
             refuse_credentials(location)
         self.location = (
             location.rstrip("/")

@@ -158,7 +158,9 @@ def train_gan(
 
 
 def keep_if_best(state: GANState, quality: dict[str, float]) -> None:
-    """Record a checkpoint's quality, and copy its average to `best` if its loss is the lowest.
+    """Record a checkpoint's quality, and copy its average to `best` if no earlier loss is lower.
+
+    Of equal losses the last is the best: with one class there is nothing to tell, and all are 0.
 
     Args:
         state: changed in place.
@@ -172,7 +174,7 @@ def keep_if_best(state: GANState, quality: dict[str, float]) -> None:
             f"a classifier of the GAN's samples has loss {quality['loss']} at step {state.step}; "
             "lower the entry's learning_rate"
         )
-    if all(quality["loss"] < earlier["loss"] for earlier in state.qualities):
+    if all(quality["loss"] <= earlier["loss"] for earlier in state.qualities):
         state.best.load_state_dict(state.average.state_dict())
     state.qualities.append({"step": state.step, **quality})
 

@@ -89,6 +89,15 @@ def test_settings_are_frozen():
             "`filter` stands twice, in lines 2 and 4",
         ),
         (BUNDLED + "filter: {limit: 2, limit: 3}", "`limit` stands twice, in lines 2 and 2"),
+        (BUNDLED + "encoder: {width: .inf}", "`encoder.width`: .* found inf"),
+        (BUNDLED + "encoder: {learning_rate: .nan}", "`encoder.learning_rate`: .* found nan"),
+        (BUNDLED + "pool: [{kind: vae, spread: .inf}]", "`pool.0.spread`: .* found inf"),
+        (BUNDLED + "image: {range: [0, .inf]}", "`image.range.*found inf"),
+        (BUNDLED + "seed: 99999999999999999999", "`seed`: .* found 99999999999999999999"),
+        (BUNDLED + "encoder: {steps: yes}", "`encoder.steps`: .*whole number.* found True"),
+        (BUNDLED + "encoder: {latent_dim: 1000000000000}", "`encoder.latent_dim`: .* found 1000"),
+        (BUNDLED + "image: {size: 100000000}", "`image.size`: .* found 100000000"),
+        (BUNDLED + "image: {formats: []}", "`image.formats`: .* at least 1"),
     ],
 )
 def test_a_mistake_is_one_line(text: str, message: str):

@@ -23,9 +23,11 @@ from torchvision.datasets import ImageFolder
 from torchvision.transforms.functional import to_tensor
 
 import rayqc
+from rayqc.distributed.judged_pool import pool_tables
 from rayqc.errors import ConfigError, ConflictError, InputError
 from rayqc.exports.files import safe_name
 from rayqc.ledger.manifest import load_files
+from rayqc.ledger.owner import OWNER
 from rayqc.storage import Folder
 
 TURNED_AWAY = ("rejected",)
@@ -131,8 +133,13 @@ def test_an_export_goes_on_where_it_was_stopped_and_mixes_with_nothing(tiny_run,
     assert not list(out.rglob("*.part"))
     with pytest.raises(ConflictError, match="holds another export"):
         rayqc.export(str(tiny_run), str(out), to="csv", verdicts=TURNED_AWAY)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine").touch()
     with pytest.raises(ConflictError, match="holds files already"):
-        rayqc.export(str(tiny_run), str(tiny_run / "filtered"), to="hf")
+        rayqc.export(str(tiny_run), str(tmp_path / "full"), to="hf")
+    for inside in ("filtered", "filtered/accepted/kept", "kept"):
+        with pytest.raises(ConflictError, match="lies in the run"):
+            rayqc.export(str(tiny_run), str(tiny_run / inside), to="hf")
 
 
 def test_tars_are_what_webdataset_reads(tiny_run, expected, tmp_path):
@@ -240,6 +247,38 @@ def test_what_cannot_be_exported_is_said(tiny_run, tmp_path):
     rayqc.refilter(str(tiny_run), str(tmp_path / "bare"), scores_only=True)
     with pytest.raises(InputError, match="keeps no images that are accepted"):
         rayqc.export(str(tmp_path / "bare"), str(tmp_path / "out"), to="hf")
+    with pytest.raises(InputError, match="accepted [0-9]+ images and kept none of them"):
+        list(
+            pool_tables(
+                Folder(str(tmp_path / "bare")), rayqc.load_config(str(tiny_run / "config.yaml"))
+            )
+        )
+    rayqc.refilter(str(tiny_run), str(tmp_path / "half"), coverage=0.9)
+    manifest = json.loads((tmp_path / "half" / "manifest.json").read_text())
+    del manifest["files"]["rejected"]  # as filter.keep_rejected: none leaves it
+    (tmp_path / "half" / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(InputError, match="keeps no images that are rejected: settings"):
+        rayqc.export(str(tmp_path / "half"), str(tmp_path / "out"), to="hf", verdicts=TURNED_AWAY)
+
+
+def test_each_verdict_is_written_once_whatever_its_place(tiny_run, tmp_path):
+    """The same command in another order goes on with the same export."""
+    out = tmp_path / "out"
+    rayqc.export(str(tiny_run), str(out), to="hf", verdicts=("accepted", "rejected"))
+    files = {path: path.read_bytes() for path in sorted(out.rglob("*.parquet"))}
+    found = rayqc.export(
+        str(tiny_run), str(out), to="hf", verdicts=("rejected", "accepted", "rejected")
+    )
+    assert {path: path.read_bytes() for path in sorted(out.rglob("*.parquet"))} == files
+    rows = pa.concat_tables([pq.read_table(path) for path in files])
+    assert found["images"] == rows.num_rows == len(set(rows["id"].to_pylist()))
+
+
+def test_an_export_that_was_killed_at_its_beginning_goes_on(tiny_run, tmp_path):
+    (tmp_path / OWNER).write_text(
+        json.dumps({"host": "elsewhere", "boot": "b", "pid": 7, "token": "a", "beat": 0})
+    )
+    assert rayqc.export(str(tiny_run), str(tmp_path), to="hf")["images"] > 0
 
 
 @pytest.mark.parametrize(

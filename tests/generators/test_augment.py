@@ -76,6 +76,8 @@ def test_other_seeds_and_names_make_other_images(source):
     [
         ({"name": "RandomCrop", "size": 64}, "fails on candidate 0"),
         ({"name": "ConvertImageDtype"}, "gives torch.float32 of shape"),
+        ({"name": "ToPILImage"}, "gives Image; expected one tensor"),
+        ({"name": "FiveCrop", "size": 4}, "gives tuple; expected one tensor"),
     ],
 )
 def test_a_policy_that_does_not_fit_the_images_is_refused(source, step, message):

@@ -104,6 +104,9 @@ def test_a_loaded_generator_is_not_sent_along():
         (np.zeros((3, 8, 8, 1), np.uint8), "gave 3 images, 2 were asked for"),
         ([np.zeros((8, 8), np.uint8), np.zeros((9, 8), np.uint8)], "no images"),
         (None, "NoneType that is no images"),
+        (np.zeros((2, 0, 8, 1), np.uint8), r"expected uint8 of shape \(2, height, width"),
+        ([Image.new("I;16", (8, 8), 30_000)] * 2, "mode I;16; expected 8 bits"),
+        ([Image.new("F", (8, 8), 0.5)] * 2, "mode F; expected 8 bits"),
     ],
 )
 def test_what_is_no_image_is_refused(made, says):
@@ -114,8 +117,20 @@ def test_what_is_no_image_is_refused(made, says):
 def test_arrays_tensors_and_pictures_are_taken():
     pixels = np.arange(2 * 8 * 8, dtype=np.uint8).reshape(2, 8, 8)
     pictures = [Image.fromarray(one) for one in pixels]
-    for made in (pixels, pixels[..., None], torch.from_numpy(pixels), pictures, list(pixels)):
+    tensor = torch.from_numpy(pixels)
+    for made in (pixels, pixels[..., None], tensor, pictures, list(pixels), list(tensor)):
         np.testing.assert_array_equal(checked(made, 2, "it"), pixels[..., None])
+
+
+def test_a_forgotten_no_grad_is_told_by_its_type():
+    with pytest.raises(ConfigError, match="gave float32 of shape"):
+        checked(torch.zeros(2, 8, 8, 1, requires_grad=True), 2, "it")
+
+
+def test_two_entries_of_one_generator_draw_different_noise():
+    one, other = source(name="one"), source(name="other")
+    assert one._seed(0, 0) != other._seed(0, 0)
+    assert one._seed(0, 0) == source(name="one")._seed(0, 0)
 
 
 def test_python_code(tmp_path):
@@ -183,6 +198,8 @@ def test_pictures_of_other_modes_become_rgb():
     palette = Image.new("P", (8, 8), 1)
     palette.putpalette([0, 0, 0, 200, 10, 20])
     assert checked([palette], 1, "it")[0, 0, 0].tolist() == [200, 10, 20]
+    transparent = Image.new("RGBA", (8, 8), (0, 0, 0, 0))  # laid on white, as that of a file
+    assert checked([transparent], 1, "it")[0, 0, 0].tolist() == [255, 255, 255]
 
 
 class Decoder(nn.Module):
@@ -217,6 +234,21 @@ def test_exported_networks(tmp_path, name):
         whole(source(maker=maker), 100)
     with pytest.raises(UntrustedCodeError, match="--trust"):
         ExportedMaker.of(None, 5, 0).open("cpu")
+
+
+def test_a_range_that_does_not_fit_is_said_once(tmp_path, caplog):
+    """Of a network that ends in tanh, with `low: 0`, half of the pixels would be cut to black."""
+    path = str(tmp_path / "g.pt2")
+    example = (torch.zeros(4, 5), torch.zeros(4, dtype=torch.int64))
+    torch.export.save(torch.export.export(Decoder().eval(), example), path)
+    label_B, seed_B = np.zeros(4, np.int64), np.arange(4, dtype=np.uint64)
+    for low, lines in ((-1, 0), (0, 1)):
+        caplog.clear()
+        sampler = ExportedMaker.of(path, 5, low).open("cpu")
+        for _ in range(2):
+            sampler(label_B, seed_B)
+        assert sum("lie outside 0 to 1" in line for line in caplog.messages) == lines
+        assert len(caplog.messages) == lines
 
 
 def test_files_that_are_no_networks(tmp_path):

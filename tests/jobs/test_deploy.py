@@ -36,7 +36,7 @@ echo "{name} $* token=${{RAY_AUTH_TOKEN:+yes}}" >> "$CALLS"
 FAKES = {
     "scontrol": 'if [[ $1 == show ]]; then printf "n1\\nn2\\nn3\\n"; fi',
     "srun": "exec sleep 600",
-    "ray": 'printf " 1 node_a\\n 1 node_b\\n 1 node_c\\n"',
+    "ray": 'sleep "${SLOW:-0}"; printf " 1 node_a\\n 1 node_b\\n 1 node_c\\n"',
     "rayqc": "trap 'echo committed >> \"$CALLS\"; exit 4' TERM\n"
     'if [[ -n ${LONG:-} ]]; then while true; do sleep 0.1; done; fi\nexit "${CODE:-0}"',
 }
@@ -135,6 +135,19 @@ def test_slurm_told_to_stop_lets_the_run_commit_and_queues_it_again(slurm):
     assert started.returncode == 4, said
     assert "queued again" in said
     assert calls.read_text().splitlines()[-2:] == ["committed", "scontrol requeue 7 token=yes"]
+
+
+def test_slurm_told_to_stop_before_the_run_begins_does_not_begin_it(slurm):
+    started, calls = slurm(SLOW="2")
+    while "srun" not in calls.read_text():
+        assert started.poll() is None
+        time.sleep(0.05)
+    started.send_signal(signal.SIGTERM)
+    _, said = started.communicate(timeout=60)
+    assert started.returncode == 4, said
+    assert "queued again" in said
+    assert "scontrol requeue 7 token=yes" in calls.read_text()
+    assert "rayqc run" not in calls.read_text()
 
 
 def test_the_dashboard_asks_for_metrics_that_there_are():

@@ -55,6 +55,9 @@ def test_another_machine_is_believed_while_it_is_heard_of(folder):
     write_json(folder, OWNER, there)
     with pytest.raises(ConflictError, match="in use by process 7 on elsewhere"), own(folder):
         pass
+    write_json(folder, OWNER, {**there, "beat": time.time() - 3 * owner.BEAT_SECONDS})
+    with pytest.raises(ConflictError, match="in use by process 7 on elsewhere"), own(folder):
+        pass
     write_json(folder, OWNER, {**there, "beat": time.time() - 1000})
     with own(folder):
         assert read_json(folder, OWNER)["pid"] == os.getpid()
@@ -76,6 +79,14 @@ def test_one_that_was_taken_over_leaves_the_other_alone(folder, monkeypatch, cap
         while "taken over" not in caplog.text:
             assert time.monotonic() < limit, "nothing was said"
             time.sleep(0.01)
+    assert read_json(folder, OWNER)["token"] == "other"
+
+
+def test_the_mark_of_another_is_not_taken_away_at_the_end(folder, monkeypatch):
+    """One that was taken over between two beats ends without having heard of it."""
+    monkeypatch.setattr(owner, "BEAT_SECONDS", 1000)
+    with own(folder):
+        write_json(folder, OWNER, {**read_json(folder, OWNER), "token": "other"})
     assert read_json(folder, OWNER)["token"] == "other"
 
 

@@ -14,6 +14,7 @@ from rayqc.errors import ConfigError
 from rayqc.images.fingerprint import HASH_BYTES
 from rayqc.pipeline.duplicates import (
     Prints,
+    _surplus_of_accepted,
     among_accepted,
     duplicate_facts,
     near_groups_of_all,
@@ -166,6 +167,15 @@ def test_a_chain_by_a_rejected_image_is_none_among_the_accepted():
         alone = near_groups_of_all(prints[prints.accepted_N])
         found = among_accepted(prints, near_groups_of_all(prints))
         np.testing.assert_array_equal(found[:, None] == found, alone[:, None] == alone)
+
+
+def test_of_like_pictures_one_stays_though_the_best_goes_as_an_exact_copy():
+    """The best of class 0 has the pixels of a better image of class 1; its like is then best."""
+    prints = prints_of([looks_of(0)] * 3, np.ones(3, bool), labels=[1, 0, 0])
+    prints.pixels_N[1] = prints.pixels_N[0]
+    exact_M, near_M = _surplus_of_accepted(prints, near_groups_of_all(prints), np.arange(3))
+    assert exact_M.tolist() == [False, True, False]
+    assert near_M.tolist() == [False, True, False]
 
 
 def test_the_counts_are_those_that_select_leaves_out(judged, tiny_run, tmp_path):

@@ -45,6 +45,34 @@ def test_a_folder_of_parts_becomes_settings(tmp_path):
     assert place.read_text().startswith(f"# yaml-language-server: $schema={SCHEMA}\n")
 
 
+def test_test_images_are_no_class_where_there_is_no_pool_yet(tmp_path):
+    photographs(tmp_path / "my" / "real", {"cat": 4, "dog": 6}, 90)
+    photographs(tmp_path / "my" / "test", {"cat": 3, "dog": 3}, 90)
+    place = tmp_path / "my.yaml"
+    found = rayqc.init(str(tmp_path / "my"), settings=str(place))["found"]
+    assert found[0].startswith("references: 10 images of 2 classes")
+    assert found[1].startswith("test: 6 images of 2 classes")
+    assert found[2:] == ["pool: augmented copies"]
+    config = rayqc.load_config(str(place))
+    assert (config.references.path, config.test.path) == (
+        str(tmp_path / "my" / "real"),
+        str(tmp_path / "my" / "test"),
+    )
+
+
+def test_each_pool_becomes_an_entry_and_what_is_left_out_is_said(tmp_path):
+    for name in ("real", "generated", "GAN", "sketches", ".cache"):
+        photographs(tmp_path / "my" / name, {"cat": 4, "dog": 6}, 90)
+    place = tmp_path / "my.yaml"
+    found = rayqc.init(str(tmp_path / "my"), settings=str(place))["found"]
+    entries = rayqc.load_config(str(place)).pool
+    assert [(entry.name, Path(entry.path).name) for entry in entries] == [
+        ("generated", "generated"),
+        ("GAN", "GAN"),
+    ]
+    assert found[-1].startswith("left out: sketches, whose names say neither")
+
+
 def test_classes_without_references_are_told_at_once(tmp_path):
     photographs(tmp_path / "my" / "real", {"cat": 4, "dog": 6}, 90)
     photographs(tmp_path / "my" / "generated", {"Cat": 200, "dog": 200}, 90)

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 import rayqc
-from rayqc.errors import ErrorBudgetExceeded, InputError
+from rayqc.errors import ConflictError, ErrorBudgetExceeded, InputError
 from rayqc.ledger.judged import LISTED, why
 from rayqc.ledger.manifest import load_files
 from rayqc.storage import Folder
@@ -68,6 +68,10 @@ def test_every_image_of_a_verdict_is_listed_with_its_class_and_why(tiny_run, tmp
     assert [line["id"] for line in lines] == expected
     assert list(lines[0]) == LISTED.names
     assert [path.name for path in tmp_path.iterdir()] == ["r.csv"]
+    (tmp_path / "config.yaml").write_text("mine")
+    with pytest.raises(ConflictError, match="exists and is no CSV by its name"):
+        rayqc.list_images(str(tiny_run), csv=str(tmp_path / "config.yaml"))
+    assert (tmp_path / "config.yaml").read_text() == "mine"
 
 
 def test_a_list_is_picked_by_class_and_reason(tiny_run):

@@ -11,6 +11,8 @@ import rayqc
 from rayqc.cli.main import main
 from rayqc.errors import ConfigError, ConflictError, ErrorBudgetExceeded, InputError
 from rayqc.pipeline import retry
+from rayqc.schema import candidate_schema
+from rayqc.storage import Folder
 
 
 def rows_of(judged, kind="scores"):
@@ -152,6 +154,23 @@ def test_what_cannot_be_retried_is_said(tiny_run, pool, tmp_path, capsys):
     with pytest.raises((InputError, ConflictError, ErrorBudgetExceeded)):
         rayqc.filter_pool(str(tiny_run), str(folder), str(out), retry_errors=True)
     assert (out / "_SUCCESS").exists()
+
+
+def test_verdicts_of_other_rows_do_not_take_the_place_of_what_failed(tiny_run, tmp_path):
+    """The pool's file has its rows in another order by now; --redo then judges all of it."""
+    rows = pq.read_table(next((tiny_run / "pool").glob("train-*.parquet"))).slice(0, 20).to_pylist()
+    for number in (3, 11):
+        rows[number]["image"]["bytes"] = b"damaged"
+    pool, out = tmp_path / "pool.parquet", tmp_path / "out"
+    pq.write_table(pa.Table.from_pylist(rows, schema=candidate_schema(("0", "1"))), pool)
+    filtered(tiny_run, pool, out)
+    manifest = (out / "manifest.json").read_text()
+    pq.write_table(pa.Table.from_pylist(rows[::-1], schema=candidate_schema(("0", "1"))), pool)
+    with pytest.raises((InputError, ConflictError), match="are others now|changed"):
+        rayqc.filter_pool(str(tiny_run), str(pool), str(out), retry_errors=True)
+    assert (out / "manifest.json").read_text() == manifest
+    filtered(tiny_run, pool, out, redo=True)
+    assert not (out / "retry").exists() or not Folder(str(out / "retry")).names()
 
 
 @pytest.mark.long

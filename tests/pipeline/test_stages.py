@@ -1,13 +1,15 @@
 """Which stages a changed setting undoes, and what a run folder refuses."""
 
+import contextlib
 import logging
 
 import pytest
 
+from rayqc.api import runs
 from rayqc.config import make_config
 from rayqc.config.reach import enters, stages_entered
 from rayqc.config.settings import Config
-from rayqc.errors import ConflictError, InputError
+from rayqc.errors import ArtefactError, ConflictError, InputError, UserError
 from rayqc.kinds import STAGES as REGISTER
 from rayqc.pipeline.records import begin, clear_stages, done, is_done
 from rayqc.pipeline.run_folder import code_of, open_run
@@ -100,6 +102,59 @@ def test_a_folder_that_is_no_run_says_how_to_start(tmp_path):
         InputError, match="is no run: found no config.yaml; start with `rayqc train"
     ):
         open_run(Folder(str(tmp_path)), None, redo=False)
+
+
+@pytest.mark.parametrize("name", ["pool/mine.png", "model/net.py", "regions/notes.txt"])
+def test_a_run_does_not_begin_where_a_stage_would_delete_files(name, tmp_path):
+    """They would go with the first `--redo`, or with a first stage that fails."""
+    place = tmp_path / name
+    place.parent.mkdir()
+    place.write_text("mine")
+    with pytest.raises(ConflictError, match=f"holds {name}, which no run wrote"):
+        open_run(Folder(str(tmp_path)), config(), redo=True)
+    assert place.read_text() == "mine"
+    assert not (tmp_path / "config.yaml").exists()
+    (tmp_path / name).rename(tmp_path / "mine")
+    open_run(Folder(str(tmp_path)), config(), redo=False)  # what no stage touches may be there
+
+
+@pytest.mark.parametrize("section", ["references", "test", "pool"])
+def test_a_run_does_not_begin_in_the_images(section, tmp_path):
+    data = {"path": str(tmp_path / "images")}
+    sections = {section: [data] if section == "pool" else data}
+    for out in ("images", "images/run"):
+        with pytest.raises(ConflictError, match="lies in the images at"):
+            open_run(Folder(str(tmp_path / out)), config(**sections), redo=False)
+    open_run(Folder(str(tmp_path / "imagesrun")), config(**sections), redo=False)
+
+
+@pytest.mark.parametrize("damage", [b"references: [", b"", b"\xff\xfe", b"encoder: {steps: 3}"])
+def test_damaged_settings_of_a_run_are_told_as_such(damage, run):
+    run.write("config.yaml", damage)
+    with pytest.raises(ArtefactError, match="begin anew in another folder"):
+        open_run(run, None, redo=False)
+
+
+def test_nothing_is_cleared_where_ray_does_not_start(run, monkeypatch):
+    for name in STAGES:
+        begin(run, name)
+        done(run, name, 1.0, {})
+    run.write("filtered/_SUCCESS", b"")
+
+    @contextlib.contextmanager
+    def no_ray(address, num_cpus):
+        raise UserError("cannot start or join Ray")
+        yield
+
+    monkeypatch.setattr(runs, "session", no_ray)
+    with pytest.raises(UserError, match="cannot start"):
+        runs.do_one_stage("filter", str(run), redo=True)
+    assert run.exists("filtered/_SUCCESS")
+    assert all(is_done(run, name) for name in STAGES)
+    with pytest.raises(UserError, match=r"no Ray cluster answers at 127.0.0.1:1:"):
+        runs.run(config(encoder={"steps": 3}), str(run), redo=True, address="127.0.0.1:1")
+    assert run.exists("filtered/_SUCCESS")
+    assert all(is_done(run, name) for name in STAGES)
 
 
 def test_stages_go_in_order(run):

@@ -92,6 +92,29 @@ def test_split_holds_its_promise_over_draws():
     assert np.mean(covered) >= 0.8 - 4 * error
 
 
+def test_the_p_value_of_cv_plus_compares_each_score_with_that_of_its_own_scorer(known, fresh):
+    """Barber et al. 2021: a reference counts against the scorer that had not learned from it."""
+    regions, _, _ = fit(known, "cv+")
+    assert len(regions.scorers) > 1
+    some = fresh[:20]
+    calibration = regions.calibration
+    of_references_M = calibration.odds.evidence(JOINT)
+    found = regions.judge(some, JOINT).p_value_N
+    of_candidates_JN = np.stack(
+        [
+            join.odds(scorer(some)).evidence(JOINT)
+            for scorer, join in zip(regions.scorers, regions.joins, strict=True)
+        ]
+    )
+    for row in range(len(some)):
+        larger = sum(
+            of_references_M[m] >= of_candidates_JN[calibration.scorer_M[m], row]
+            for m in range(of_references_M.size)
+        )
+        assert found[row] == pytest.approx((1 + larger) / (of_references_M.size + 1), abs=1e-6)
+    assert found.max() <= 1
+
+
 @pytest.mark.parametrize("promise", ["split", "cv+", "empirical"])
 def test_regions_come_back_from_facts_and_arrays(promise, known, fresh):
     regions, _, _ = fit(known, promise)

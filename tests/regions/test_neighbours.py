@@ -39,3 +39,6 @@ def test_edges(rng, monkeypatch):
     )
     assert many.ids[-2:] == ("98", "99")
     assert len(many.ids) == 10
+    between = np.linalg.norm(many.latent_RD[:, None] - many.latent_RD[None], axis=2)
+    np.fill_diagonal(between, np.inf)  # of more references than are compared at once
+    assert many.copy_distance == pytest.approx(np.quantile(between.min(1), 0.05), rel=1e-4)

@@ -132,6 +132,17 @@ def test_a_wrapper_is_said(tmp_path, caplog):
     assert "one class, a, and below it 2 folders: cat, dog" in caplog.text
 
 
+def test_references_and_test_images_that_would_be_classes_are_said(tmp_path, caplog):
+    fill(tmp_path, *(f"{top}/{name}/{top}.png" for top in ("mine", "held") for name in CLASSES))
+    assert open_source(Data(path=str(tmp_path))).classes == ("held", "mine")
+    assert "the classes held, mine, and below each 2 folders: cat, dog" in caplog.text
+    caplog.clear()
+    other = tmp_path / "other"
+    fill(other, "cat/indoors/1.png", "cat/outdoors/1.png", "dog/indoors/1.png", "dog/1.png")
+    assert open_source(Data(path=str(other))).classes == ("cat", "dog")
+    assert "below each" not in caplog.text
+
+
 def test_what_systems_leave_is_no_image_and_no_class(tmp_path, caplog):
     fill(
         tmp_path,

@@ -116,6 +116,16 @@ def test_it_learns_and_the_best_is_kept(rng):
     assert gan_quality(state.best, images, label) == kept
 
 
+def test_of_equal_losses_the_last_checkpoint_is_kept():
+    """With one class nothing is told apart, and each loss is 0."""
+    state = fresh_gan(SHAPE, 2e-3, 0, "cpu")
+    for level in (1.0, 2.0):
+        with torch.no_grad():
+            state.average.output.bias.fill_(level)
+        keep_if_best(state, {"loss": 0.0, "accuracy": 1.0})
+    assert state.best.output.bias.unique().tolist() == [2.0]
+
+
 def test_divergence_is_said(rng):
     images, label = data(rng)
     state = fresh_gan(SHAPE, 1e-3, 0, "cpu")

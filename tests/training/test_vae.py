@@ -11,7 +11,7 @@ from rayqc.images.look import ImageShape
 from rayqc.models.vae import VAE, VAEShape
 from rayqc.storage import Folder, read_json, write_json
 from rayqc.training.checkpoint import load_checkpoint, save_checkpoint
-from rayqc.training.vae import TrainingState, VAESettings, Workers, train_vae
+from rayqc.training.vae import TrainingState, VAESettings, Workers, _draw_batch, train_vae
 
 SETTINGS = VAESettings(
     steps=30,
@@ -79,6 +79,15 @@ def test_shares_of_workers_add_up_to_one_workers_gradient(images, world):
     whole = gradient(Workers())
     mean = sum(gradient(Workers(rank=rank, world=world)) for rank in range(world)) / world
     torch.testing.assert_close(mean, whole, rtol=1e-4, atol=1e-5)
+
+
+def test_each_step_draws_its_own_batch(images):
+    state, drawn = fresh(), []
+    settings = VAESettings(**SETTINGS.__dict__)
+    for state.step in range(60):
+        _, noise = _draw_batch(state, images, settings)
+        drawn.append(noise.numpy().tobytes())
+    assert len(set(drawn)) == 60
 
 
 def test_a_training_that_leaves_the_numbers_stops(images):

@@ -1,7 +1,9 @@
-"""Score `seams`: does an image have straight edges that images of its class do not have?
+"""Score `seams`: are an image's straightest edges like those of its class?
 
 It is the Mahalanobis distance of the statistics of straight edges (`images.seams`), measured at the
-image's own size, from those usual for its class. It is there where `detail` is.
+image's own size, from those usual for its class. It looks both ways: what is put together of parts
+has edges too straight and too sharp, what is blurred or enlarged has none of a photograph's. It is
+there where `detail` is.
 
 Shape suffixes: N images, S statistics, K classes.
 """
