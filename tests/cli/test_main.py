@@ -60,9 +60,9 @@ def test_wrong_settings(capsys, config, tmp_path):
     )
     assert "is not valid YAML" in mistake(capsys, "train", config("a: ["), "--out", out)
     (tmp_path / "config.yaml").write_bytes(b"\xff\xfe\x00")
-    assert "cannot read configuration" in mistake(
-        capsys, "train", str(tmp_path / "config.yaml"), "--out", out
-    )
+    said = mistake(capsys, "train", str(tmp_path / "config.yaml"), "--out", out)
+    assert "config.yaml is not UTF-8 text" in said
+    assert "save it as UTF-8" in said
     fine = config(BUNDLED)
     assert "`encoder.steps`" in mistake(
         capsys, "run", fine, "--out", out, "--set", "encoder.steps=many"
