@@ -23,11 +23,9 @@ from rayqc.kinds import REGIONS
 from rayqc.progress import Progress
 from rayqc.regions import Candidates, Regions
 from rayqc.regions.base import RegionKind
-from rayqc.regions.fitting import fit_calibrated, settings_of
+from rayqc.regions.fitting import AT_OWN_SIZE, fit_calibrated, settings_of
 from rayqc.regions.neighbours import Neighbours, find_neighbours
 from rayqc.regions.scorer_tasks import FittedScorer, ScorerTask, fit_task
-from rayqc.regions.scores.detail import NAME as DETAIL
-from rayqc.regions.scores.seams import NAME as SEAMS
 from rayqc.regions.thinning import thinned
 from rayqc.regions.views.base import ScorerSettings
 from rayqc.regions.views.edges import NAME as EDGES
@@ -87,8 +85,9 @@ def fit_regions(
     scored_table = references.take(pa.array(rows))
     limits = limits_of(config.image)
     scores = region_settings.scores
-    at_own_size = {DETAIL, SEAMS}
-    wanted = not made_in_the_runs_size(config.pool) if scores is None else at_own_size & {*scores}
+    wanted = (
+        not made_in_the_runs_size(config.pool) if scores is None else set(AT_OWN_SIZE) & {*scores}
+    )
     detail = detail_of(scored_table, image, limits, region_settings.detail_side) if wanted else None
     scored_inner = {name: value_NF[rows] for name, value_NF in inner.items()}
     scored_references = real_candidates(

@@ -109,8 +109,10 @@ class ExportedSampler:
 
     def _warn_of_range(self, x_BCHW: torch.Tensor, share_BCHW: torch.Tensor) -> None:
         """Say once that many values lie outside the range that is black to white."""
+        if self.warned:
+            return
         outside = float(((share_BCHW < -MARGIN) | (share_BCHW > 1 + MARGIN)).float().mean())
-        if outside <= MOST_OUTSIDE or self.warned:
+        if outside <= MOST_OUTSIDE:
             return
         self.warned = True
         logger.warning(

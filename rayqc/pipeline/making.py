@@ -19,8 +19,7 @@ from rayqc.images.detail import SIDE
 from rayqc.images.facts import header_of
 from rayqc.pipeline.run import Run
 from rayqc.regions.calibrated import CalibratedRegions
-from rayqc.regions.scores.detail import NAME as DETAIL
-from rayqc.regions.scores.seams import NAME as SEAMS
+from rayqc.regions.fitting import AT_OWN_SIZE
 from rayqc.schema import image_bytes
 from rayqc.sources.base import Source
 from rayqc.storage import read_json, write_json
@@ -102,7 +101,7 @@ def compare_making(run: Run, name: str, source: Source, units: Sequence[Unit]) -
             name,
             "; ".join(found),
             scale,
-            ", ".join(score for score in regions.scores if score not in (DETAIL, SEAMS)),
+            ", ".join(score for score in regions.scores if score not in AT_OWN_SIZE),
         )
     return found
 

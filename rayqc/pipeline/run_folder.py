@@ -11,6 +11,7 @@ from rayqc.config.base import FILES, NamesCode
 from rayqc.config.pool import BUNDLED
 from rayqc.errors import ArtefactError, ConfigError, ConflictError, InputError
 from rayqc.kinds import SOURCES, STAGES
+from rayqc.ledger.owner import refuse_inside
 from rayqc.pipeline.records import clear_stages, is_done, status
 from rayqc.pipeline.settings import parse_config
 from rayqc.pipeline.stage import affected, all_stages
@@ -134,12 +135,8 @@ def _refuse_foreign(run: Folder, config: Config) -> None:
                 )
     files = [entry for entry in config.pool if isinstance(entry, Data)]
     for data in (config.references, config.test, *files):
-        place = Folder(data.path) if data is not None and data.path else None
-        if place is not None and f"{run}/".startswith(f"{place}/"):
-            raise ConflictError(
-                f"--out {run} lies in the images at {place}, so that what is written would be read "
-                "as some of them; give it a folder of its own"
-            )
+        if data is not None and data.path:  # else what is written would be read as images of it
+            refuse_inside(run, {"the images at": Folder(data.path)})
 
 
 def _recorded_config(run: Folder) -> Config:

@@ -28,6 +28,8 @@ from rayqc.regions.views.latent import NAME as LATENT
 from rayqc.regions.views.places import NAME as PLACES
 from rayqc.regions.views.pool import NAME as POOL
 
+AT_OWN_SIZE = (DETAIL, SEAMS)
+"""The scores that look at images at their own size."""
 OWN_VIEWS = ("edges", "patches", "network")
 """The default views that look at the image alone, not at its latent."""
 
@@ -184,6 +186,6 @@ def fit_calibrated(
 
 def _looked_at(detail: Detail | None, scores: Collection[str]) -> Detail | None:
     """As much of `detail` as scores look at; None where none does."""
-    if detail is None or not {DETAIL, SEAMS} & set(scores):
+    if detail is None or not set(AT_OWN_SIZE) & set(scores):
         return None
     return replace(detail, tiles=DETAIL in scores, seams=SEAMS in scores)

@@ -125,27 +125,26 @@ def test_slurm_starts_a_ray_on_all_nodes_and_returns_the_runs_code(slurm):
     assert not any("requeue" in line for line in lines)
 
 
-def test_slurm_told_to_stop_lets_the_run_commit_and_queues_it_again(slurm):
-    started, calls = slurm(LONG="yes")
-    while "rayqc run" not in calls.read_text():
+def stopped_after(call, started, calls):
+    """Tell slurm.sh to stop once it has made a call; it queues the job again."""
+    while call not in calls.read_text():
         assert started.poll() is None
         time.sleep(0.05)
     started.send_signal(signal.SIGTERM)
     _, said = started.communicate(timeout=60)
     assert started.returncode == 4, said
     assert "queued again" in said
+
+
+def test_slurm_told_to_stop_lets_the_run_commit_and_queues_it_again(slurm):
+    started, calls = slurm(LONG="yes")
+    stopped_after("rayqc run", started, calls)
     assert calls.read_text().splitlines()[-2:] == ["committed", "scontrol requeue 7 token=yes"]
 
 
 def test_slurm_told_to_stop_before_the_run_begins_does_not_begin_it(slurm):
     started, calls = slurm(SLOW="2")
-    while "srun" not in calls.read_text():
-        assert started.poll() is None
-        time.sleep(0.05)
-    started.send_signal(signal.SIGTERM)
-    _, said = started.communicate(timeout=60)
-    assert started.returncode == 4, said
-    assert "queued again" in said
+    stopped_after("srun", started, calls)
     assert "scontrol requeue 7 token=yes" in calls.read_text()
     assert "rayqc run" not in calls.read_text()
 
