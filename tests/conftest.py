@@ -14,6 +14,9 @@ import pytest
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
+MEANS = "tests.models.test_features:Means"
+"""Target of an encoder that needs no training, for runs whose encoder is not what is tested."""
+
 TINY: dict[str, Any] = {
     "references": {"kind": "bundled", "per_class": 5},
     "pool": [{"kind": "augment", "policy": "strong", "per_reference": 6, "statistic": "joint"}],

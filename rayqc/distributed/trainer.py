@@ -20,6 +20,7 @@ from ray.train import Checkpoint, CheckpointConfig, FailureConfig, RunConfig, Sc
 from ray.train.torch import TorchTrainer, get_device
 
 from rayqc.config import Config
+from rayqc.distributed.board import STEP, Board, Measured
 from rayqc.distributed.metrics import StageMetrics
 from rayqc.distributed.register import on_this_node
 from rayqc.distributed.resources import gpus_wanted, require_seen, seen_by_all, training_cpus
@@ -38,39 +39,8 @@ Plan = TypeVar("Plan")
 """A frozen dataclass of a loop's own."""
 
 
-Measured = dict[str, float]
-"""What a training measured at a step, by name; among them the step itself."""
-STEP = "step"
-
 SECONDS_TO_LOOK = 60.0
 """How often an elastic training looks whether there is room for more workers."""
-
-
-class Board:
-    """An actor that holds what the first worker said last, and whether the driver has left."""
-
-    def __init__(self) -> None:
-        self.step = 0
-        self.unread: list[Measured] = []
-        self.over = False
-
-    def write(self, measured: Measured) -> None:
-        """Keep what was measured at a step."""
-        self.step = int(measured[STEP])
-        self.unread.append(measured)
-
-    def read(self) -> tuple[int, list[Measured]]:
-        """The last step written, and what has not been read yet."""
-        unread, self.unread = self.unread, []
-        return self.step, unread
-
-    def close(self) -> None:
-        """Note that the driver has left."""
-        self.over = True
-
-    def closed(self) -> bool:
-        """Has the driver left?"""
-        return self.over
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,6 @@ from tests.distributed.test_end_to_end import pool_file, rows
 
 
 @pytest.mark.long
-@pytest.mark.ci
 def test_stage_by_stage_with_several_workers_and_pools(ray_session, tmp_path, caplog):
     images, fresh, labels = [], [], []
     rng = np.random.default_rng(0)

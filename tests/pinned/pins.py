@@ -400,9 +400,14 @@ def cleaned(value: Any, tmp: Path) -> Any:
     return json.loads(text)
 
 
-def collect(tmp: Path) -> dict[str, Any]:
-    """All sections, as they are kept."""
-    return {name: cleaned(value, tmp) for name, value in sections(tmp)}
+def collect(tmp: Path, wanted: set[str] | None = None) -> dict[str, Any]:
+    """Sections as they are kept: all of them, or up to the last that is wanted."""
+    found: dict[str, Any] = {}
+    for name, value in sections(tmp):
+        found[name] = cleaned(value, tmp)
+        if wanted is not None and wanted <= found.keys():
+            break
+    return found
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from rayqc.images.encode import encode_png
 from rayqc.pipeline.pool_sample import pool_sample
 from rayqc.pipeline.run import Run
 from rayqc.storage import Folder
+from tests.conftest import MEANS
 
 CLASSES = ("level", "up")
 
@@ -36,7 +37,7 @@ def settings(root, **regions):
         {
             "references": {"path": str(root / "references")},
             "pool": [{"path": str(root / "pool"), "name": "made"}],
-            "encoder": {"width": 0.02, "steps": 4, "latent_dim": 4, "allow_collapse": True},
+            "encoder": {"kind": "python", "target": MEANS},
             "regions": {"views": ["edges", "pool"], "folds": 3, "pool_images": 60, **regions},
             "filter": {"max_error_share": 0.1},
             "classify": {"arms": []},
@@ -98,7 +99,7 @@ def test_too_few_images_to_learn_from_are_said(done, caplog):
 
 def test_verdicts_are_taken_again_from_it(done, tmp_path):
     root, result = done
-    again = rayqc.refilter(str(root / "run"), str(tmp_path / "again"), coverage=0.95)
+    again = rayqc.refilter(str(root / "run"), str(tmp_path / "again"), coverage=0.95, trust=MEANS)
     assert again["outcomes"] == result["ledger"]["outcomes"]
 
 

@@ -23,6 +23,7 @@ from rayqc.sources import open_source
 from rayqc.storage import Folder
 from rayqc.work.filter_unit import FilterSpec, FilterWorker
 from rayqc.work.match_classes import PoolSource
+from tests.conftest import MEANS
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (40, 28, 28, 1), dtype=np.uint8)
 
@@ -42,7 +43,7 @@ def settings(root, **places):
             "references": {"path": place["references"]},
             "test": {"path": place["test"]},
             "pool": [{"path": place["pool"], "name": "made"}],
-            "encoder": {"width": 0.02, "steps": 4, "latent_dim": 4, "allow_collapse": True},
+            "encoder": {"kind": "python", "target": MEANS},
             "regions": {"kind": "sphere"},
             "classify": {"arms": []},
         }
