@@ -3,7 +3,7 @@
 import json
 
 import rayqc
-from rayqc.shown.base import Table
+from rayqc.shown.base import Table, few_tests_lines
 from rayqc.shown.displayed import displayed, html
 
 
@@ -40,3 +40,18 @@ def test_functions_say_what_the_command_says(tiny_run, capsys):
     assert f"{tiny_run}/report.html" in result._repr_html_()
     assert rayqc.run.__name__ == "run"
     assert "Do all stages of a run" in rayqc.run.__doc__
+
+
+def test_what_few_test_images_leave_open_is_told():
+    def classified(accuracy, images):
+        arm = {"accuracy": {"mean": accuracy, "half_width": 0.001}, "seeds": 5, "added": 0}
+        return {"arms": {"real": arm}, "test_images": images}
+
+    (line,) = few_tests_lines(classified(0.9, 100))
+    assert line.startswith(
+        "100 test images: of all images like them an accuracy may differ by 6.1 points"
+    )
+    assert "2.6 points" in few_tests_lines(classified(1.0, 100))[0]  # all right: not sure of it
+    assert "1.9 points" in few_tests_lines(classified(0.9, 1000))[0]
+    assert few_tests_lines(classified(0.9, 10_000)) == []
+    assert few_tests_lines({}) == []

@@ -115,7 +115,7 @@ def filter_pool(
         latent_column: the pool's column of latents, where the run's encoder is of kind `column`;
             None takes the run's own.
         retry_errors: judge again only the images that could not be judged in `out`, which is
-            finished.
+            finished, by the statistic that judged the rest.
         trust: as for `fit`.
         redo: clear `out` first when it holds other work.
 
@@ -146,7 +146,7 @@ def filter_pool(
                 forget(target)
             statistics = StatisticChoice(default=statistic)
             totals = (
-                again(fitted_run, target, [source], units)
+                again(fitted_run, target, [source], units, asked=statistic)
                 if retry_errors
                 else judge_sources(fitted_run, target, [source], units, statistics)
             )

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from rayqc.config.base import JOINT, Statistic
 from rayqc.errors import ConfigError, ConflictError, InputError
 from rayqc.ledger.commit import Part, write_part
 from rayqc.ledger.manifest import Totals, finish, is_finished, load_files, load_totals, publish
@@ -54,25 +55,33 @@ def retry_errors(
     sources: list[PoolSource],
     units: Sequence[Unit],
     before_change: Callable[[], None] = lambda: None,
+    asked: Statistic = JOINT,
 ) -> Totals:
-    """Judge again what could not be judged in a finished output.
+    """Judge again what could not be judged in a finished output, by the statistic of the rest.
 
     Args:
         out: a finished filter's output.
         sources: those that it judged.
         units: of all their images as they are now; whole files, in any division.
         before_change: called once all is judged, before the output changes.
+        asked: the statistic that was asked for; the default stands for that of the rest.
 
     Returns:
         Totals of the whole output.
 
     Raises:
+        ConfigError: another statistic judged the rest.
         InputError: `out` is not finished, or the pool no longer holds what failed.
         ConflictError: other regions judged `out`.
     """
     if out.exists(MANIFEST) and not is_finished(out):  # an earlier retry stopped while it merged
         finish(out)
     statistics = StatisticChoice(**work_of(out, run.regions)["statistics"])
+    if asked not in (JOINT, statistics.default):
+        raise ConfigError(
+            f"the statistic {statistics.default} judged {out}, and judges what failed there, too, "
+            f"not {asked}; leave --statistic out, or judge all of it anew by {asked} with --redo"
+        )
     totals = load_totals(out)
     failed = totals.outcomes.get(ERROR, 0)
     if not failed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from rayqc.verdicts import VERDICTS
 if TYPE_CHECKING:
     from rayqc.results import (
         Acceptance,
+        ClassifyResult,
         FilterResult,
         FitResult,
         Interval,
@@ -31,6 +33,9 @@ class Table:
 
 
 Shown = list[str | Table]
+
+LEAST_TOLD = 0.01
+"""What few test images leave open is told from here on, as a share of the answers."""
 
 
 def plain_lines(result: Mapping[str, Any], folder: str) -> Shown:
@@ -98,6 +103,25 @@ def coverage_lines(fitted: FitResult) -> list[str]:
     else:
         asked += f"; {fitted['expected_coverage']:.1%} to be expected at most"
     return [asked, *measured_lines(fitted["measured"])]
+
+
+def few_tests_lines(classified: ClassifyResult) -> list[str]:
+    """By how much accuracies of all such images may differ; none where that is below a point.
+
+    Of the first arm, normal, with two successes and two failures added (Agresti & Coull 1998).
+    """
+    arms, images = classified.get("arms"), classified.get("test_images")
+    accuracy = next(iter(arms.values()))["accuracy"]["mean"] if arms else None
+    if accuracy is None or not images:
+        return []
+    share = (images * accuracy + 2) / (images + 4)
+    half_width = 1.96 * math.sqrt(share * (1 - share) / (images + 4))
+    if half_width < LEAST_TOLD:
+        return []
+    return [
+        f"{images:,} test images: of all images like them an accuracy may differ by "
+        f"{100 * half_width:.1f} points (95%), which intervals over seeds do not hold"
+    ]
 
 
 def measured_lines(measured: MeasuredCoverage | None) -> list[str]:

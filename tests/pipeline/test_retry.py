@@ -142,6 +142,10 @@ def test_what_cannot_be_retried_is_said(tiny_run, pool, tmp_path, capsys):
     with pytest.raises(ConfigError, match="give one of them"):
         rayqc.filter_pool(str(tiny_run), str(folder), str(out), redo=True, retry_errors=True)
     assert (out / "_SUCCESS").exists()
+    with pytest.raises(ConfigError, match="the statistic joint judged .* too, not label"):
+        rayqc.filter_pool(
+            str(tiny_run), str(folder), str(out), statistic="label", retry_errors=True
+        )
     for path in sound:
         path.unlink()
     with pytest.raises(ErrorBudgetExceeded, match="3 of 40"):

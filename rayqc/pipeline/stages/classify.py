@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rayqc.pipeline.stage import Stage
-from rayqc.shown.base import Shown, percent, points
+from rayqc.shown.base import Shown, few_tests_lines, percent, points
 
 if TYPE_CHECKING:
     from rayqc.pipeline.outlook import Expected, Outlook
@@ -52,6 +52,7 @@ def show(summary: ClassifyResult, folder: str) -> Shown:
             for name, arm in arms.items()
         ),
         *(f"{name}: {points(value)}" for name, value in differences.items()),
+        *few_tests_lines(summary),
     ]
 
 

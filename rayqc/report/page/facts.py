@@ -26,6 +26,7 @@ from rayqc.shown.base import (
     control_words,
     cue_lines,
     duplicate_words,
+    few_tests_lines,
     harm_words,
     measured_lines,
 )
@@ -59,6 +60,7 @@ def page_facts(pool: JudgedPool) -> dict[str, Any]:
         "promise": pool.promise,
         "measured": _measured(pool),
         "arms": _arms(pool),
+        "few_tests": few_tests_lines((pool.result or {}).get("classify", {})),
         "classes": _classes(pool),
         "coverages": acceptance["coverages"],
         "curve": acceptance["curve"],
