@@ -18,6 +18,7 @@ import ray
 from ray._private import auto_init_hook, ray_constants
 from ray._private.log import PlainRayHandler
 from ray.exceptions import ActorDiedError, RayError, RayTaskError
+from ray.train.v2._internal import constants
 from ray.train.v2._internal.exceptions import RayTrainError, UserExceptionWithTraceback
 
 from rayqc.distributed.machine import (
@@ -77,7 +78,8 @@ def session(address: str = "local", num_cpus: int | None = None) -> Iterator[Non
     if local:
         say_if_shared_memory_is_small(ray.cluster_resources().get("object_store_memory", 0))
     try:
-        yield
+        with _not_preempted() if local else nullcontext():
+            yield
         auto_init_hook.enable_auto_connect = joins_by_itself
     finally:
         ray.shutdown()
@@ -208,6 +210,22 @@ def _on_loopback() -> Iterator[None]:
         if saved_values[0] is not None:
             os.environ[name] = saved_values[0]
         ray_constants.ENABLE_RAY_CLUSTER = saved_values[1]
+
+
+@contextmanager
+def _not_preempted() -> Iterator[None]:
+    """Spare each training the process in which Ray Train waits for a notice that a node will end.
+
+    Nobody gives such a notice of a Ray that starts here.
+    """
+    if constants.ENABLE_PREEMPTION_WATCHER_ENV_VAR in os.environ:
+        yield
+        return
+    os.environ[constants.ENABLE_PREEMPTION_WATCHER_ENV_VAR] = "0"
+    try:
+        yield
+    finally:
+        os.environ.pop(constants.ENABLE_PREEMPTION_WATCHER_ENV_VAR, None)
 
 
 def _keep_token() -> None:

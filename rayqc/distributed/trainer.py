@@ -13,7 +13,6 @@ from typing import Any, TypeVar
 import numpy as np
 import pyarrow as pa
 import ray
-import ray.data
 import ray.train
 import torch
 from ray.train import Checkpoint, CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
@@ -38,6 +37,8 @@ from rayqc.training.vae import Workers
 Plan = TypeVar("Plan")
 """A frozen dataclass of a loop's own."""
 
+BATCH_TO_DECODE = 1024
+"""References whose encoded bytes are taken out of their table at once."""
 
 SECONDS_TO_LOOK = 60.0
 """How often an elastic training looks whether there is room for more workers."""
@@ -114,6 +115,8 @@ class _Orders:
     board: Any
     """The driver's `Board`, an actor."""
     cpus: int
+    references: Any
+    """The table in Ray's object store."""
 
 
 def run_trainer(
@@ -150,12 +153,12 @@ def run_trainer(
                     marker=marker,
                     board=board,
                     cpus=cpus,
+                    # Every worker gets all references and takes its share of each batch. Ray Data
+                    # would start processes to hand out one table, and its split into equal shards
+                    # would drop rows and tie the weights to the number of workers.
+                    references=ray.put(columns),
                 ),
             },
-            datasets={"references": ray.data.from_arrow(columns)},
-            # Every worker gets all references and takes its share of each batch. A split into
-            # equal shards would drop rows, and weights would depend on the number of workers.
-            dataset_config=ray.train.DataConfig(datasets_to_split=[]),
             scaling_config=ScalingConfig(
                 num_workers=_workers(config.resources.workers_range, training.elastic),
                 elastic_resize_monitor_interval_s=SECONDS_TO_LOOK,
@@ -201,7 +204,7 @@ def _begin_worker(orders: _Orders) -> Worker:
     require_seen(orders.folder, orders.marker)
     context = ray.train.get_context()
     torch.set_num_threads(orders.cpus)
-    images_NHWC, label_N = _references(orders.image, orders.config)
+    images_NHWC, label_N = _pixels_and_labels(orders)
     return Worker(
         workers=Workers(rank=context.get_world_rank(), world=context.get_world_size()),
         device=get_device(),
@@ -212,16 +215,15 @@ def _begin_worker(orders: _Orders) -> Worker:
     )
 
 
-def _references(image: ImageShape, config: Config) -> tuple[np.ndarray, np.ndarray]:
-    """Pixels and labels of all references, in order, from this worker's Ray Data shard."""
-    dataset = ray.train.get_dataset_shard("references")
-    limits = limits_of(config.image)
-    images, labels = [], []
-    for batch in dataset.iter_batches(batch_size=1024, batch_format="pyarrow"):
-        data = image_bytes(batch)
-        images.append(decode_batch(data, image, limits)[0])
-        labels.append(np.asarray(batch["label"]))
-    return np.concatenate(images), np.concatenate(labels)
+def _pixels_and_labels(orders: _Orders) -> tuple[np.ndarray, np.ndarray]:
+    """Pixels and labels of all references, in order."""
+    table = ray.get(orders.references)
+    limits = limits_of(orders.config.image)
+    images = [
+        decode_batch(image_bytes(table.slice(start, BATCH_TO_DECODE)), orders.image, limits)[0]
+        for start in range(0, len(table), BATCH_TO_DECODE)
+    ]
+    return np.concatenate(images), np.array(table["label"])
 
 
 def resume(load: Callable[[Folder], None]) -> None:

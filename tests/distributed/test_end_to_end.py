@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import ray
 import torch
 
 import rayqc
@@ -127,9 +129,17 @@ def test_a_second_call_does_nothing_anew_and_says_so(tiny_run, caplog):
     assert {path: path.stat().st_mtime_ns for path in tiny_run.rglob("*")} == before
 
 
+def test_nothing_waits_for_a_notice_of_this_machine_s_end(tiny_run):
+    """Ray writes at the top of each process's log which actor it is."""
+    logs = Path(ray._private.worker._global_node.get_logs_dir_path())
+    told = "".join(path.read_text(errors="replace") for path in logs.glob("worker-*.err"))
+    assert ":actor_name:TrainController" in told
+    assert ":actor_name:PreemptionWatcher" not in told
+
+
 @pytest.mark.parametrize(("actors", "unit_rows"), [(1, 300), (2, 41)])
 def test_the_same_ids_for_any_actors_and_units(tiny_run, tmp_path, actors, unit_rows):
-    """The run's own settings are `auto` (2 actors) and 70 rows."""
+    """The run's own settings are 1 actor and 70 rows."""
     run = copy_run(tiny_run, tmp_path)
     text = (run / "config.yaml").read_text()
     (run / "config.yaml").write_text(text.replace("unit_rows: 70", f"unit_rows: {unit_rows}"))
