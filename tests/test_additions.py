@@ -26,6 +26,7 @@ SETTINGS = {
     "pool": [{"path": "pool/digits.npz", "name": "arrays"}],
     "encoder": {"kind": "thumbnail"},
     "regions": {"views": ["edges", "coarse"], "folds": 3, "measure_images": 50},
+    "filter": {"actors": 1},
     "classify": {"kind": "probe", "arms": ["real"], "seeds": 2},
     "farthest": {"count": 3},
 }

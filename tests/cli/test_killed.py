@@ -30,7 +30,8 @@ def run(tiny_run, tmp_path_factory):
     """A fitted run whose filter has many small units."""
     place = shutil.copytree(tiny_run, tmp_path_factory.mktemp("killed") / "run")
     text = (place / "config.yaml").read_text()
-    (place / "config.yaml").write_text(text.replace("unit_rows: 70", "unit_rows: 20"))
+    text = text.replace("unit_rows: 70", "unit_rows: 20").replace("actors: 1", "actors: 2")
+    (place / "config.yaml").write_text(text)
     return place
 
 

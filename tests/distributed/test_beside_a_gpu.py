@@ -4,7 +4,10 @@ import json
 import subprocess
 import sys
 
+import pytest
 
+
+@pytest.mark.long
 def test_no_blocks_are_joined_beside_a_gpu():
     """Ray Data refuses batches of no stated size beside a GPU, and joins blocks below that size."""
     done = subprocess.run(

@@ -26,7 +26,7 @@ def filter_with(monkeypatch, worker, run, pool, out, minutes=30.0):
     """The real filter, with a worker that has a fault."""
     text = (run / "config.yaml").read_text()
     changed = text.replace("unit_minutes: 30.0", f"unit_minutes: {minutes}")
-    changed = changed.replace("unit_rows: 70", "unit_rows: 10")
+    changed = changed.replace("unit_rows: 70", "unit_rows: 10").replace("actors: 1", "actors: 2")
     with monkeypatch.context() as patch:
         patch.setattr("rayqc.distributed.filter.FilterWorker", worker)
         patch.setattr("rayqc.api.pools.open_run", lambda *a, **k: _settings(changed))

@@ -6,6 +6,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 import rayqc
 from rayqc.storage import Folder
 from tests.distributed.test_end_to_end import accepted_ids
@@ -30,6 +32,7 @@ def command(words, variables):
     )
 
 
+@pytest.mark.long
 def test_keys_stay_in_the_environment(tiny_run, tmp_path, short_folder, monkeypatch):
     with faulty_s3() as proxy:
         proxy.plan = seeded(0, 0.05)

@@ -9,11 +9,14 @@ import pytest
 
 from tests.pinned import pins
 
-pytestmark = [pytest.mark.long, pytest.mark.ci]
+pytestmark = pytest.mark.long
 
 PINS = json.loads((Path(__file__).parent / "pins.json").read_text())
 EXACT = ("help", "mistakes", "result.json keys", "files", "config", "stages", "undone by", "clean")
 """Do not depend on the last digits of this machine's arithmetic."""
+WITHOUT_A_RUN = ("help", "mistakes")
+"""Seconds, where the others take a whole run and more."""
+MARKS = dict.fromkeys(WITHOUT_A_RUN, pytest.mark.ci)
 
 
 @pytest.fixture(scope="module")
@@ -30,13 +33,19 @@ def other_arithmetic():
 
 
 @pytest.fixture(scope="module")
-def collected(ray_session, tmp_path_factory, monkeypatch_module, other_arithmetic):
+def collected(request, ray_session, tmp_path_factory, monkeypatch_module, other_arithmetic):
+    """The sections of those tests that run here, and of those before them."""
     monkeypatch_module.setenv("COLUMNS", "100")  # tables are drawn to the terminal's width
-    # With other arithmetic, what follows the exact sections could not be compared.
-    return pins.collect(tmp_path_factory.mktemp("pinned"), set(EXACT) if other_arithmetic else None)
+    of_tests = (item for item in request.session.items if item.module is request.module)
+    wanted = {item.callspec.params["name"] for item in of_tests}
+    if other_arithmetic:
+        wanted &= {*EXACT}
+    return pins.collect(tmp_path_factory.mktemp("pinned"), wanted)
 
 
-@pytest.mark.parametrize("name", [name for name in PINS if name != "probe"])
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=MARKS.get(name, ())) for name in PINS if name != "probe"]
+)
 def test_nothing_has_changed(collected, other_arithmetic, name):
     if name not in EXACT and other_arithmetic:
         pytest.skip(f"pinned with other arithmetic ({PINS['probe']}), here {other_arithmetic}")

@@ -73,6 +73,7 @@ def run(ray_session, tmp_path_factory):
             "image": {"size": 32},
             "encoder": {"steps": 10, "width": 0.03125, "allow_collapse": True},
             "regions": {"views": ["edges"], "folds": 4},
+            "filter": {"actors": 1},
             "classify": {"arms": []},
         }
     )

@@ -39,7 +39,7 @@ def settings(root, **regions):
             "pool": [{"path": str(root / "pool"), "name": "made"}],
             "encoder": {"kind": "python", "target": MEANS},
             "regions": {"views": ["edges", "pool"], "folds": 3, "pool_images": 60, **regions},
-            "filter": {"max_error_share": 0.1},
+            "filter": {"max_error_share": 0.1, "actors": 1},
             "classify": {"arms": []},
         }
     )
