@@ -18,7 +18,6 @@ import ray
 from ray._private import auto_init_hook, ray_constants
 from ray._private.log import PlainRayHandler
 from ray.exceptions import ActorDiedError, RayError, RayTaskError
-from ray.train.v2._internal import constants
 from ray.train.v2._internal.exceptions import RayTrainError, UserExceptionWithTraceback
 
 from rayqc.distributed.machine import (
@@ -33,6 +32,7 @@ from rayqc.log_lines import wants_json
 logger = logging.getLogger(__name__)
 
 SECONDS_TO_REACH = 10
+PREEMPTION_WATCHER = "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER"
 QUIET = ("ray", "ray.train", "ray.tune")
 
 
@@ -218,14 +218,14 @@ def _not_preempted() -> Iterator[None]:
 
     Nobody gives such a notice of a Ray that starts here.
     """
-    if constants.ENABLE_PREEMPTION_WATCHER_ENV_VAR in os.environ:
+    if PREEMPTION_WATCHER in os.environ:
         yield
         return
-    os.environ[constants.ENABLE_PREEMPTION_WATCHER_ENV_VAR] = "0"
+    os.environ[PREEMPTION_WATCHER] = "0"
     try:
         yield
     finally:
-        os.environ.pop(constants.ENABLE_PREEMPTION_WATCHER_ENV_VAR, None)
+        os.environ.pop(PREEMPTION_WATCHER, None)
 
 
 def _keep_token() -> None:
