@@ -26,8 +26,9 @@ from rayqc.distributed.resources import gpus_wanted, require_seen, seen_by_all, 
 from rayqc.distributed.session import plain_errors
 from rayqc.distributed.watch import Watchdog, in_thread
 from rayqc.errors import StoppedError, StorageError
-from rayqc.images.decode import decode_batch, limits_of
+from rayqc.images.decode import limits_of
 from rayqc.images.look import ImageShape
+from rayqc.images.references import decode_real
 from rayqc.progress import Progress, Stage
 from rayqc.schema import image_bytes
 from rayqc.storage import Folder
@@ -36,9 +37,6 @@ from rayqc.training.vae import Workers
 
 Plan = TypeVar("Plan")
 """A frozen dataclass of a loop's own."""
-
-BATCH_TO_DECODE = 1024
-"""References whose encoded bytes are taken out of their table at once."""
 
 SECONDS_TO_LOOK = 60.0
 """How often an elastic training looks whether there is room for more workers."""
@@ -218,12 +216,9 @@ def _begin_worker(orders: _Orders) -> Worker:
 def _pixels_and_labels(orders: _Orders) -> tuple[np.ndarray, np.ndarray]:
     """Pixels and labels of all references, in order."""
     table = ray.get(orders.references)
-    limits = limits_of(orders.config.image)
-    images = [
-        decode_batch(image_bytes(table.slice(start, BATCH_TO_DECODE)), orders.image, limits)[0]
-        for start in range(0, len(table), BATCH_TO_DECODE)
-    ]
-    return np.concatenate(images), np.array(table["label"])
+    ids, limits = table["id"].to_pylist(), limits_of(orders.config.image)
+    images_NHWC = decode_real(ids, image_bytes(table), orders.image, limits)
+    return images_NHWC, np.array(table["label"])
 
 
 def resume(load: Callable[[Folder], None]) -> None:
