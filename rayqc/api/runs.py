@@ -24,7 +24,7 @@ from rayqc.pipeline.records import clear_stages, is_done
 from rayqc.pipeline.retry import refuse_both
 from rayqc.pipeline.run import Run
 from rayqc.pipeline.run_folder import CONFIG, SameSections, Trust, code_of, open_run
-from rayqc.pipeline.run_stages import all_done, do_stage, result_of
+from rayqc.pipeline.run_stages import all_done, do_stage, refuse_beginning, result_of
 from rayqc.pipeline.same_content import same_sections
 from rayqc.pipeline.settings import settings_of_run
 from rayqc.pipeline.stage import downstream, stage
@@ -319,6 +319,7 @@ def do_one_stage(
         )
         with begun, tracked(opened_run):
             if redo:
+                refuse_beginning(opened_run, name)
                 clear_stages(folder, stages)  # not before Ray is there
             summary = do_stage(opened_run, name)
     return displayed(summary, stage(name).show, run)

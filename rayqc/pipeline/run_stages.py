@@ -37,6 +37,7 @@ def do_stage(run: Run, name: str, expected: Expected | None = None) -> Any:
     if is_done(run.folder, name):
         logger.info("%s: done before, nothing to do", name)
     else:
+        refuse_beginning(run, name)
         is_first, is_new = not stage(name).needs, status(run.folder, name) is None
         begin(run.folder, name)
         if expected is not None:
@@ -56,6 +57,13 @@ def do_stage(run: Run, name: str, expected: Expected | None = None) -> Any:
         if is_whole:
             remake_outputs(run, run.filtered)
     return summary_of(run.folder, name)
+
+
+def refuse_beginning(run: Run, name: str) -> None:
+    """Raise what a stage cannot begin with; nothing is changed."""
+    record = stage(name)
+    if record.refuse is not None:
+        record.refuse(run)
 
 
 def all_done(run: Run, names: Iterable[str]) -> bool:

@@ -31,6 +31,8 @@ class Stage:
     """Files and folders in the run folder that it writes; clearing the stage deletes them."""
     work: Callable[[Run], Any]
     """Does the stage; returns its summary, as plain JSON."""
+    refuse: Callable[[Run], object] | None = None
+    """Raises what the stage cannot begin with, before anything that it made before is cleared."""
     expect: Callable[[Outlook], Expected] | None = None
     """Says beforehand what it will take; None where nothing tells."""
     show: Callable[[Any, str], Shown] = plain_lines

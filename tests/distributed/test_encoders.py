@@ -54,8 +54,9 @@ def test_regions_on_another_encoder(kind, ray_session, tmp_path):
     if kind == "python":
         with pytest.raises(UntrustedCodeError, match="--trust tests.models.test_features:Means"):
             rayqc.fit(out, redo=True)
+        assert Folder(out).exists("result.json"), "what was done is still there"
         with pytest.raises(UntrustedCodeError, match="names Python code to run"):
-            rayqc.fit(out, trust="os:system")
+            rayqc.fit(out, trust="os:system", redo=True)
         assert rayqc.fit(out, trust=KINDS["python"]["target"])["kind"] == REGIONS[kind][0]
         shape = {**model["shape"], "source": "another"}
         write_json(Folder(out), "model/model.json", {**model, "shape": shape})

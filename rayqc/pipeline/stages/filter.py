@@ -21,16 +21,24 @@ DRIVER_SECONDS = 0.0013
 disk (docs/scale.md)."""
 
 
-def work(run: Run) -> FilterResult:
-    """Judge every candidate of the pool, and write the pictures."""
-    from rayqc.pipeline.generators import on_devices, own_sources, refuse_unnamed
-    from rayqc.pipeline.judging import judge_sources
-    from rayqc.pipeline.outputs import conclude
-    from rayqc.pipeline.pool import filter_sources_of, pool_on_disk, statistics_of
+def refuse(run: Run) -> None:
+    """Refuse to begin without regions, or with code to run that the user did not name."""
+    from rayqc.pipeline.generators import refuse_unnamed
+    from rayqc.pipeline.pool import pool_on_disk
 
-    own = on_devices(own_sources(run), run)
+    _ = run.regions
     if not pool_on_disk(run):
         refuse_unnamed(run)
+
+
+def work(run: Run) -> FilterResult:
+    """Judge every candidate of the pool, and write the pictures."""
+    from rayqc.pipeline.generators import on_devices, own_sources
+    from rayqc.pipeline.judging import judge_sources
+    from rayqc.pipeline.outputs import conclude
+    from rayqc.pipeline.pool import filter_sources_of, statistics_of
+
+    own = on_devices(own_sources(run), run)
     sources, units = filter_sources_of(run, own)
     totals = judge_sources(run, run.filtered, sources, units, statistics_of(run))
     return conclude(run, run.filtered, totals, coverage=run.config.regions.coverage, own=True)
@@ -98,6 +106,7 @@ STAGE = Stage(
     needs=("fit", "generate"),
     outputs=("filtered", *OUTPUTS.names),
     work=work,
+    refuse=refuse,
     expect=expect,
     show=filter_lines,
     result=lambda summary: {

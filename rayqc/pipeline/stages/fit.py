@@ -148,6 +148,7 @@ STAGE = Stage(
     needs=("train",),
     outputs=("regions", "references.parquet", "known_images.parquet", "test_latents.parquet"),
     work=work,
+    refuse=lambda run: run.encoder,
     expect=expect,
     show=show,
     result=lambda summary: {"regions": summary},

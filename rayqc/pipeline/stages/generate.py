@@ -13,6 +13,14 @@ if TYPE_CHECKING:
     from rayqc.results import GenerateResult
 
 
+def refuse(run: Run) -> None:
+    """Refuse to begin without an encoder, or with code that the user did not name."""
+    from rayqc.pipeline.generators import refuse_unnamed
+
+    _ = run.encoder
+    refuse_unnamed(run)
+
+
 def work(run: Run) -> GenerateResult:
     """Train the GANs, and make the pool unless the filter's actors are to make it."""
     from rayqc.distributed.generate import generate_pool
@@ -21,12 +29,10 @@ def work(run: Run) -> GenerateResult:
     from rayqc.pipeline.generators import (
         on_devices,
         own_sources,
-        refuse_unnamed,
         train_generators,
     )
     from rayqc.pipeline.pool import plan_pool, pool_on_disk
 
-    refuse_unnamed(run)
     refuse_short(run.encoder.record, run.config, run.encoder.image.size)
     accuracy_by_name = train_generators(run)
     summary: GenerateResult = {"made": 0}
@@ -83,6 +89,7 @@ STAGE = Stage(
     needs=("train",),  # which draws the references
     outputs=("pool",),
     work=work,
+    refuse=refuse,
     expect=expect,
     result=lambda summary: {},
 )
