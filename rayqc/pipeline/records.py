@@ -30,8 +30,8 @@ def is_done(run: Folder, name: str) -> bool:
     return record is not None and record["status"] == "done"
 
 
-def begin(run: Folder, name: str) -> None:
-    """Record that a stage has begun.
+def refuse_too_early(run: Folder, name: str) -> None:
+    """Refuse to begin a stage before those that it needs are done.
 
     Raises:
         InputError: a stage it needs is not done.
@@ -41,6 +41,15 @@ def begin(run: Folder, name: str) -> None:
         raise InputError(
             f"{run}: `{name}` needs `{missing[0]}` first; run `rayqc {missing[0]} {run}`"
         )
+
+
+def begin(run: Folder, name: str) -> None:
+    """Record that a stage has begun.
+
+    Raises:
+        InputError: a stage it needs is not done.
+    """
+    refuse_too_early(run, name)
     write_json(run, _record(name), {"status": "begun", "at": _now()})
 
 

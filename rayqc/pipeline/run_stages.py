@@ -10,7 +10,15 @@ from typing import Any, cast
 from rayqc.errors import ConfigError, InputError, UntrustedCodeError
 from rayqc.pipeline.outlook import Expected
 from rayqc.pipeline.outputs import remake_outputs
-from rayqc.pipeline.records import begin, clear_stages, done, is_done, status, summary_of
+from rayqc.pipeline.records import (
+    begin,
+    clear_stages,
+    done,
+    is_done,
+    refuse_too_early,
+    status,
+    summary_of,
+)
 from rayqc.pipeline.run import Run
 from rayqc.pipeline.stage import all_stages, stage
 from rayqc.printable import duration
@@ -60,7 +68,12 @@ def do_stage(run: Run, name: str, expected: Expected | None = None) -> Any:
 
 
 def refuse_beginning(run: Run, name: str) -> None:
-    """Raise what a stage cannot begin with; nothing is changed."""
+    """Raise what a stage cannot begin with; nothing is changed.
+
+    Raises:
+        InputError: a stage that it needs is not done.
+    """
+    refuse_too_early(run.folder, name)
     record = stage(name)
     if record.refuse is not None:
         record.refuse(run)
