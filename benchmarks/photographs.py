@@ -16,7 +16,7 @@ import argparse
 import io
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +28,11 @@ from benchmarks.photograph_faults import FAULTS
 from rayqc.config import Data
 from rayqc.config.regions import Regions
 from rayqc.config.settings import POOL_IMAGES
+from rayqc.distributed.encode import altered_copies
 from rayqc.encoders.batches import LatentEncoder
 from rayqc.encoders.timm import KIND_INSTALLED
 from rayqc.experiments.table3.looks import pretrained
+from rayqc.images.alterations import Whole
 from rayqc.images.detail import Detail, OwnSize
 from rayqc.images.look import ImageShape
 from rayqc.regions import Candidates
@@ -42,12 +44,14 @@ from rayqc.regions.views.latent import NAME as LATENT
 from rayqc.regions.views.pool import NAME as POOL
 from rayqc.regions.views.pool import learn_from_pool
 from rayqc.schema import class_names, image_bytes
+from rayqc.seeds import ALTERATIONS
 from rayqc.sources import open_source
 from rayqc.sources.select import match_labels, of_present_classes, read_all
+from rayqc.work.altered import features_of_altered
 
 SIZE = 64
 """Pixels of the run's images at most: what `image.size` becomes for photographs."""
-NO_TEXTURE = ["label", "quality", "detail", "seams", "nearness"]
+NO_TEXTURE = ["label", "quality", "detail", "seams", "nearness", "alteration"]
 WAYS: dict[str, tuple[bool, Regions]] = {
     "none": (True, Regions()),
     "references alone": (False, Regions()),
@@ -128,6 +132,26 @@ class Looker:
             inner=inner,
         )
 
+    def with_altered(self, images: list[Image.Image], references: Candidates) -> Candidates:
+        """References with what their altered copies look like, as `fit` makes them.
+
+        Args:
+            images: of the references.
+        """
+        order = np.random.default_rng(ALTERATIONS).permutation(len(images))
+        whole = Whole(shape=self.input)
+        found = features_of_altered(
+            [whole.cut(images[row]) for row in order],
+            range(len(images)),
+            self.encoder,
+            self.input,
+            altered_copies(len(images)) // len(images),
+            0,
+        )
+        return replace(
+            references, altered={name: value[np.argsort(order)] for name, value in found.items()}
+        )
+
 
 def made(
     kind: str, fresh: Photographs, others: list[Image.Image], rng: np.random.Generator
@@ -181,6 +205,7 @@ def measure(
         ]
     )
     references = look(train[rows].images, train.label_N[rows])
+    with_altered = look.with_altered(train[rows].images, references)
     order = rng.permutation(len(test.images))
     fresh = test[order[:images]]
     # Coverage is a share: more fresh images than faults are made in make it steadier.
@@ -195,7 +220,16 @@ def measure(
     )
     pool = pool_of(look, pictures[rng.permutation(len(pictures.images))[:POOL_IMAGES]], others, rng)
     return {
-        name: judged(references, covered, kinds, train.classes, seen, asked, pool, look.detail)
+        name: judged(
+            references if seen else with_altered,
+            covered,
+            kinds,
+            train.classes,
+            seen,
+            asked,
+            pool,
+            look.detail,
+        )
         for name, (seen, asked) in WAYS.items()
     }
 

@@ -146,6 +146,11 @@ SCORES = Kinds(
         "rayqc.regions.scores.texture:KIND",
         says="has surfaces or colours that no reference of {own} has",
     ),
+    alteration=Entry(
+        "rayqc.regions.scores.alteration:KIND",
+        says="looks like an altered image of {own}: put out of order or together, turned, "
+        "bent or recoloured",
+    ),
 )
 """Parts of the evidence against a candidate: `regions.scores.base.ScoreKind`. Each fills the column
 NAME_evidence in the shards. `statistic: NAME` judges by it alone, `joint` by all together."""

@@ -52,6 +52,7 @@ class MeasuredCoverage(TypedDict):
     seams: NotRequired[MeasuredShare]
     nearness: NotRequired[MeasuredShare]
     texture: NotRequired[MeasuredShare]
+    alteration: NotRequired[MeasuredShare]
     distance: NotRequired[MeasuredShare]
     """Of spheres."""
 

@@ -31,6 +31,9 @@ CONTRASTIVE_BATCHES = 9
 TABLE3 = 10
 """References, pools and arms of a draw of Table 3; with draw and references a class."""
 
+ALTERATIONS = 11
+"""How a reference is altered; with the reference's number and the alteration's."""
+
 
 def chance_of(ids: Iterable[str]) -> np.ndarray:
     """A number of each id: as good as random, and always the same.

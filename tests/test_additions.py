@@ -109,10 +109,9 @@ def test_a_score_is_part_of_the_evidence(added):
     assert all(row["brightness_evidence"] >= 0 for row in rows)
     assert len({row["brightness_evidence"] for row in rows}) > 10
     thresholds = json.loads((added / "run" / "result.json").read_text())["regions"]["thresholds"]
-    assert set(thresholds) == {"label", "quality", "nearness", "brightness", "joint"}
-    assert "label, quality, detail, seams, nearness, texture, brightness or joint" in " ".join(
-        rayqc_in(added, "-m", "rayqc", "refilter", "--help").split()
-    )
+    assert set(thresholds) == {"label", "quality", "nearness", "alteration", "brightness", "joint"}
+    shown = " ".join(rayqc_in(added, "-m", "rayqc", "refilter", "--help").split())
+    assert "detail, seams, nearness, texture, alteration, brightness or joint" in shown
 
 
 def test_a_stage_is_a_command_a_section_and_a_key(added):

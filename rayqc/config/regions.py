@@ -14,7 +14,7 @@ class Regions(Settings):
     """What is fitted to each class."""
 
     kind: Annotated[str, one_of(*sorted(REGIONS.names))] = "calibrated"
-    """`calibrated`: up to five scores joined into one evidence and calibrated once. `sphere`: the
+    """`calibrated`: up to seven scores joined into one evidence and calibrated once. `sphere`: the
     paper's, in latent space. `sphere_loo`: the same with leave-one-out distances."""
     coverage: Annotated[float, Field(gt=0, le=1)] = 0.95
     """Share of fresh real images that a class's region should hold; the paper's sphere encloses
@@ -46,7 +46,8 @@ class Regions(Settings):
     scores: list[Annotated[str, one_of(*SCORES.names)]] | None = None
     """Which parts the evidence has, `label` among them. Null takes all that can be fitted: `label`
     and `quality`; `detail` and `seams` where the references are larger than `image.size`;
-    `nearness` where the encoder was trained elsewhere, and `texture` where it is of timm, too."""
+    `nearness` and `alteration` where the encoder was trained elsewhere, and `texture` where it is
+    of timm, too."""
     detail_side: Annotated[int, Field(ge=64)] | None = None
     """Pixels that an image's shorter side is brought to before `detail` and `seams` look at it.
     Null looks at each image's own size; where references and pool differ in size by their making,

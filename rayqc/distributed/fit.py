@@ -5,8 +5,8 @@ Shape suffixes: N images, D latent.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -40,6 +40,9 @@ from rayqc.work.real_candidates import detail_of, real_candidates
 BLOCK = 512
 """References whose latents are reduced at once."""
 
+Alter = Callable[[pa.Table], Mapping[str, np.ndarray]]
+"""Takes references, with columns id and image; returns what `Candidates.altered` holds of them."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class RegionsFit:
@@ -60,6 +63,7 @@ def fit_regions(
     seen: bool,
     progress: Progress,
     pool: pa.Table | None = None,
+    alter: Alter | None = None,
 ) -> RegionsFit:
     """Regions of the kind that the settings name, with spheres and neighbours for every kind.
 
@@ -67,6 +71,7 @@ def fit_regions(
         references: columns id, label, image, latent, and those of features of inner layers.
         seen: was the encoder trained on the references?
         pool: columns id, label, image and latent of images of the pool that the label learns from.
+        alter: makes altered copies of references; None where no score learns from them.
     """
     region_settings = config.regions
     kind: RegionKind = REGIONS[region_settings.kind]
@@ -93,6 +98,8 @@ def fit_regions(
     scored_references = real_candidates(
         scored_table, latent_ND[rows], scored_inner, image, detail, limits
     )
+    if alter is not None:
+        scored_references = replace(scored_references, altered=alter(scored_table))
     learned = {}
     if pool is not None:
         images = real_candidates(pool, latent_matrix(pool), {}, image, None, limits)

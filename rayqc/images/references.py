@@ -13,6 +13,7 @@ from rayqc.images.decode import (
     Limits,
     Wrong,
     decode_batch_looks,
+    decode_looks,
     is_gray,
     open_image,
     values_of,
@@ -81,6 +82,14 @@ def decode_real_looks(
         if failure is not None:
             raise unusable(name, failure)
     return images
+
+
+def real_pixels(name: str, data: bytes | None, look: Look, limits: Limits) -> np.ndarray:
+    """What a look takes of one real image; raises as `decode_real`."""
+    try:
+        return decode_looks(data, (look,), limits)[0]
+    except ImageError as error:
+        raise unusable(name, (error.reason, str(error))) from error
 
 
 def values_of_all(images: Iterable[bytes | None], limits: Limits) -> list[DeepPixels]:

@@ -36,6 +36,9 @@ class Candidates:
     inner: Mapping[str, np.ndarray] = field(default_factory=dict)
     """(N, F) float32 features of the encoder's inner layers, by name (`models.latent`); empty where
     it gives none."""
+    altered: Mapping[str, np.ndarray] = field(default_factory=dict)
+    """Of references to fit on: (N, T, F) float32, latents and features of inner layers of T altered
+    copies of each image (`images.alterations`), by name; NaN where there are none of an image."""
 
     def __getitem__(self, rows: Any) -> Candidates:
         return Candidates(
@@ -44,6 +47,7 @@ class Candidates:
             label_N=self.label_N[rows],
             own_size=self.own_size[rows],
             inner={name: value_NF[rows] for name, value_NF in self.inner.items()},
+            altered={name: value_NTF[rows] for name, value_NTF in self.altered.items()},
         )
 
     def __len__(self) -> int:

@@ -15,11 +15,12 @@ from rayqc.config.regions import Regions
 from rayqc.config.settings_from import settings_from
 from rayqc.errors import ConfigError, TooFewReferencesError
 from rayqc.images.detail import Detail
-from rayqc.kinds import PROMISES
+from rayqc.kinds import PROMISES, REGIONS
 from rayqc.regions.base import Candidates
 from rayqc.regions.calibrated import CalibratedRegions
 from rayqc.regions.promises.base import CalibrationSettings, PromiseKind
 from rayqc.regions.scorer_tasks import RunTasks
+from rayqc.regions.scores.alteration import NAME as ALTERATION
 from rayqc.regions.scores.detail import NAME as DETAIL
 from rayqc.regions.scores.seams import NAME as SEAMS
 from rayqc.regions.separation import separation
@@ -101,6 +102,18 @@ def settings_of(
         learned=learned or {},
     )
     return settings_from(CalibrationSettings, regions, scorer=scorer)
+
+
+def learns_from_altered(regions: Regions, seen: bool, computes: bool) -> bool:
+    """Does a score of these regions learn from altered copies of the references?
+
+    Args:
+        regions: the settings.
+        seen: as for `settings_of`.
+        computes: can the encoder encode images that are made here?
+    """
+    asked = regions.scores is None or ALTERATION in regions.scores
+    return asked and REGIONS[regions.kind].calibrated and computes and not seen
 
 
 def choose_promise(asked: PromiseAsked, label_N: np.ndarray, classes: int, seen: bool) -> str:

@@ -15,11 +15,11 @@ ARRAYS = "regions.safetensors"
 FACTS = "regions.json"
 MEND = "run `rayqc fit` again with --redo"
 FITTED = Artefact(
-    arrays=ARRAYS, record=FACTS, format_version=9, digest_key="regions_digest", mend=MEND
+    arrays=ARRAYS, record=FACTS, format_version=10, digest_key="regions_digest", mend=MEND
 )
-READ = (6, 8, 9)
+READ = (6, 8, 9, 10)
 """Format versions that are read. In 8 the label may have the view `pool`, in 9 there may be the
-score `seams`; 7 was never released."""
+score `seams`, in 10 `alteration`; 7 was never released."""
 
 
 @dataclass(frozen=True, kw_only=True)

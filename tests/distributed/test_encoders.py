@@ -52,6 +52,7 @@ def test_regions_on_another_encoder(kind, ray_session, tmp_path):
     model = read_json(Folder(out), "model/model.json")
     assert model["kind"] == kind
     if kind == "python":
+        assert "alteration" in found["regions"]["thresholds"]
         with pytest.raises(UntrustedCodeError, match="--trust tests.models.test_features:Means"):
             rayqc.fit(out, redo=True)
         assert Folder(out).exists("result.json"), "what was done is still there"

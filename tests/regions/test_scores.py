@@ -13,6 +13,7 @@ from rayqc.images.detail import OwnSize
 from rayqc.regions.base import Candidates
 from rayqc.regions.fitting import settings_of
 from rayqc.regions.joint import Odds, RawScores, combine, fit_join
+from rayqc.regions.scores.alteration import fit_alteration, restore_alteration
 from rayqc.regions.scores.base import MOST_ODDS
 from rayqc.regions.scores.detail import fit_detail, restore_detail
 from rayqc.regions.scores.distance_scale import EVEN_NATS, FREEDOM
@@ -152,10 +153,10 @@ def test_evidence_is_the_log_of_one_and_the_odds(rng):
 
 
 def test_what_is_measured_twice_is_one_term_of_the_joint(rng):
-    names = ("label", "quality", "detail", "seams", "nearness", "texture")
+    names = ("label", "quality", "detail", "seams", "nearness", "texture", "alteration")
     odds = Odds(by_score={name: rng.normal(size=30) * 3 for name in names})
-    label, quality, detail, seams, nearness, texture = np.exp(list(odds.by_score.values()))
-    expected = (1 + label) * (1 + quality + detail + seams) * (1 + nearness + texture)
+    label, *pixels_and_features = np.exp(list(odds.by_score.values()))
+    expected = (1 + label) * (1 + sum(pixels_and_features[:3])) * (1 + sum(pixels_and_features[3:]))
     np.testing.assert_allclose(odds.evidence("joint"), np.log(expected))
 
 
@@ -413,6 +414,52 @@ def test_seams_are_told_in_both_directions(rng):
     assert fit_seams(shapes(40, rng), 2, settings, seed=0) is None
     with pytest.raises(ValueError, match="come without seams"):
         score.raw(shapes(3, rng))
+
+
+def with_altered(candidates, rng, copies=4):
+    """The same, with altered copies, which lie elsewhere by one number of each kind of features."""
+    count = len(candidates)
+    middle = rng.normal(size=(count, 6)).astype(np.float32)
+    altered = {
+        "latent": rng.normal(size=(count, copies, 3)) + np.array([0, 4, 0]),
+        "middle": rng.normal(size=(count, copies, 6)) + 4 * np.eye(6)[0],
+    }
+    return dataclasses.replace(
+        candidates,
+        inner={"middle": middle},
+        altered={name: value.astype(np.float32) for name, value in altered.items()},
+    )
+
+
+def test_altered_images_are_told_from_genuine_ones(rng):
+    settings = ScorerSettings(seen=False)
+    references = with_altered(shapes(40, rng), rng)
+    score = fit_alteration(references, 2, settings, seed=0)
+    fresh = with_altered(shapes(60, rng), rng)
+    odd = dataclasses.replace(
+        fresh,
+        latent_ND=fresh.altered["latent"][:, 0],
+        inner={"middle": fresh.altered["middle"][:, 0]},
+    )
+    half = dataclasses.replace(fresh, latent_ND=fresh.altered["latent"][:, 0])
+    genuine, altered, by_one = (score.raw(part)["distance_N"] for part in (fresh, odd, half))
+    assert auroc(genuine, altered) > 0.999
+    assert auroc(genuine, by_one) > 0.95
+    assert np.isfinite(altered).all()
+    restored = restore_alteration(score.arrays(), 2, 1)
+    np.testing.assert_array_equal(restored.raw(odd)["distance_N"], altered)
+    assert fit_alteration(shapes(40, rng), 2, settings, seed=0) is None
+
+
+def test_references_without_altered_copies_are_left_out(rng):
+    settings = ScorerSettings(seen=False)
+    references = with_altered(shapes(40, rng), rng)
+    expected = fit_alteration(references[np.arange(0, 40, 2)], 2, settings, seed=0)
+    for value in references.altered.values():
+        value[1::2] = np.nan
+    score = fit_alteration(references, 2, settings, seed=0)
+    fresh = with_altered(shapes(20, rng), rng)
+    np.testing.assert_allclose(score.raw(fresh)["distance_N"], expected.raw(fresh)["distance_N"])
 
 
 def with_middle(candidates, rng, shift=0.0):

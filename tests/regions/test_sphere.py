@@ -167,11 +167,11 @@ def test_regions_of_another_encoder_version_or_shape_are_refused(kept):
     for change, message in (
         (
             {"format_version": 7},
-            "format version 7, this rayqc reads sphere, sphere_loo, calibrated of 6, 8, 9",
+            "format version 7, this rayqc reads sphere, sphere_loo, calibrated of 6, 8, 9, 10",
         ),
         (
-            {"format_version": 10},
-            "format version 10, this rayqc reads sphere, sphere_loo, calibrated of 6, 8, 9",
+            {"format_version": 11},
+            "format version 11, this rayqc reads sphere, sphere_loo, calibrated of 6, 8, 9, 10",
         ),
         ({"kind": "cube"}, "holds cube regions"),
         ({"regions_digest": "beef"}, "damaged or swapped"),

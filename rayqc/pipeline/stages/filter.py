@@ -22,7 +22,7 @@ disk (docs/scale.md)."""
 
 
 def refuse(run: Run) -> None:
-    """Refuse to begin without regions, or with code to run that the user did not name."""
+    """Refuse regions that cannot be read, or code to run that the user did not name."""
     from rayqc.pipeline.generators import refuse_unnamed
     from rayqc.pipeline.pool import pool_on_disk
 

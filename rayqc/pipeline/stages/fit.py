@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from rayqc.pipeline.stage import Stage
@@ -21,7 +22,7 @@ def work(run: Run) -> FitResult:
     """Encode the references, fit the regions that the settings ask for, and measure them."""
     import numpy as np
 
-    from rayqc.distributed.encode import encode_images
+    from rayqc.distributed.encode import encode_altered, encode_images
     from rayqc.distributed.fit import fit_regions
     from rayqc.encoders.vae import refuse_collapse, refuse_short
     from rayqc.pipeline.leaks import know_images
@@ -31,6 +32,7 @@ def work(run: Run) -> FitResult:
     from rayqc.pipeline.run import REFERENCES
     from rayqc.regions import save_regions
     from rayqc.regions.calibrated import CalibratedRegions
+    from rayqc.regions.fitting import learns_from_altered
     from rayqc.regions.sphere import expected_coverage
     from rayqc.schema import LATENT
     from rayqc.storage import write_table
@@ -59,6 +61,9 @@ def work(run: Run) -> FitResult:
         encoder.seen,
         run.progress,
         pool,
+        partial(encode_altered, model=run.model, config=config, progress=run.progress)
+        if learns_from_altered(config.regions, encoder.seen, encoder.network.computes)
+        else None,
     )
     fitted = save_regions(run.folder.sub("regions"), fit.regions, fit.neighbours)
     run.keep(regions=fitted)
@@ -115,8 +120,11 @@ def show(summary: FitResult, folder: str) -> Shown:
 
 def expect(outlook: Outlook) -> Expected:
     """References encoded, scorers fitted fold by fold, and test images measured."""
+    from rayqc.config.encoder import COLUMN
+    from rayqc.distributed.encode import altered_copies
     from rayqc.pipeline.outlook import Expected
     from rayqc.printable import counted
+    from rayqc.regions.fitting import learns_from_altered
 
     regions, scored = outlook.config.regions, outlook.references
     measured = min(outlook.tests, regions.measure_images)
@@ -128,9 +136,15 @@ def expect(outlook: Outlook) -> Expected:
         scored = min(scored, regions.most_references)
         scorers = folds * (folds + 1) // 2 if regions.promise == "cv+" else folds + 1
         seconds += outlook.shared(scorers * outlook.pace.scorer(scored), scorers)
+    of_altered = ""
+    computes = outlook.config.encoder.kind != COLUMN
+    if learns_from_altered(regions, outlook.kind.saw_references, computes):
+        copies = altered_copies(scored)
+        seconds += outlook.shared(copies * outlook.reference_seconds, copies)
+        of_altered = f", {copies:,} altered copies"
     # Measured images are decoded and scored by the driver after they were encoded.
     seconds += (measured + learned) * outlook.reference_seconds / 2
-    encoded = f"{outlook.references:,} references and {counted(measured, 'test image')}"
+    encoded = f"{outlook.references:,} references{of_altered} and {counted(measured, 'test image')}"
     of_pool = f" and up to {learned:,} images of the pool" if learned else ""
     return Expected(
         seconds=seconds,

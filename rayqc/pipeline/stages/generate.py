@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def refuse(run: Run) -> None:
-    """Refuse to begin without an encoder, or with code that the user did not name."""
+    """Refuse an encoder that cannot be read, or code that the user did not name."""
     from rayqc.pipeline.generators import refuse_unnamed
 
     _ = run.encoder
