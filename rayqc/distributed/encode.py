@@ -35,10 +35,10 @@ MOST_ROWS = 512
 """Images of a block, which one actor takes at a time."""
 LEAST_BLOCKS = 16
 """Blocks that few images are cut into, so that several actors have an equal share of them."""
-MOST_ALTERED = 2_000
-"""Altered copies in all, about."""
+MOST_ALTERED = 500
+"""Altered copies in all at most; more tell no more (docs/tried.md)."""
 MOST_COPIES = 10
-"""Altered copies of a reference: one of each kind."""
+"""Altered copies of a reference at most: one of each kind."""
 ALTERED_ROWS, LEAST_ALTERED_ROWS = 32, 4
 """References of a block of which copies are made, at most and at least."""
 OF_IMAGES = ["id", "image"]
@@ -152,8 +152,8 @@ def encode_altered(
 ) -> dict[str, np.ndarray]:
     """What the encoder says of altered copies of the references.
 
-    Of N references each has ten copies or fewer, so that there are about `MOST_ALTERED` copies in
-    all; of more references than that as many have one each.
+    Of N references each has ten copies or fewer, so that there are `MOST_ALTERED` copies in all at
+    most; of more references than that as many have one each.
 
     Args:
         references: columns id and image.

@@ -81,8 +81,8 @@ def fit_alteration(
         # NaN stands for copies of references that are not altered.
         has_copies_N = ~np.isnan(altered_NTF[:, 0, 0])
         copies = altered_NTF[has_copies_N].reshape(-1, genuine_NF.shape[1])
-        features = np.concatenate([genuine_NF[has_copies_N], copies])
-        is_altered = np.arange(len(features)) >= has_copies_N.sum()
+        features = np.concatenate([genuine_NF, copies])
+        is_altered = np.arange(len(features)) >= len(genuine_NF)
         heads[name] = train_softmax(
             torch.from_numpy(features), torch.from_numpy(is_altered.astype(np.int64)), 2, PENALTY
         )
