@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from rayqc.images.decode import as_image
 from rayqc.images.look import ImageShape, to_shorter
 from rayqc.seeds import ALTERATIONS as STREAM
 
@@ -79,9 +80,9 @@ def altered(
     """
     kinds = alterations(image_HWC)
     rng = np.random.default_rng([seed, row, copy, STREAM])
-    other = _as_image(other_HWC).resize(image_HWC.shape[1::-1], Image.Resampling.BILINEAR)
+    other = as_image(other_HWC).resize(image_HWC.shape[1::-1], Image.Resampling.BILINEAR)
     other_HWC = np.asarray(other, np.uint8).reshape(image_HWC.shape)
-    return shape.cut(_as_image(kinds[(row + copy) % len(kinds)](image_HWC, other_HWC, rng)))
+    return shape.cut(as_image(kinds[(row + copy) % len(kinds)](image_HWC, other_HWC, rng)))
 
 
 def alterations(image_HWC: np.ndarray) -> Sequence[Alteration]:
@@ -219,8 +220,3 @@ def _part(image_HWC: np.ndarray, share: float, rng: np.random.Generator) -> tupl
     ]
     rows, columns = (slice(a, a + side) for a, side in zip(firsts, sides, strict=True))
     return rows, columns
-
-
-def _as_image(pixels_HWC: np.ndarray) -> Image.Image:
-    plain = pixels_HWC[..., 0] if pixels_HWC.shape[2] == 1 else pixels_HWC
-    return Image.fromarray(np.ascontiguousarray(plain))

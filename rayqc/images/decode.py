@@ -117,7 +117,7 @@ def decode_looks(data: bytes | None, looks: Sequence[Look], limits: Limits) -> l
             continue
         if look.channels not in by_channels:
             if image is None:
-                image = open_image(data, limits, enough) if pixels is None else _as_image(pixels)
+                image = open_image(data, limits, enough) if pixels is None else as_image(pixels)
             by_channels[look.channels] = to_mode(image, look.channels)
         found.append(look.cut(by_channels[look.channels]))
     return found
@@ -187,7 +187,8 @@ def fast_pixels(data: bytes | None, limits: Limits, enough: int | None = None) -
         return None
 
 
-def _as_image(pixels: np.ndarray) -> Image.Image:
+def as_image(pixels: np.ndarray) -> Image.Image:
+    """An image of (H, W, 1) or (H, W, 3) uint8 pixels."""
     return Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
 
 
