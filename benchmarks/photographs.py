@@ -28,7 +28,7 @@ from benchmarks.photograph_faults import FAULTS
 from rayqc.config import Data
 from rayqc.config.regions import Regions
 from rayqc.config.settings import POOL_IMAGES
-from rayqc.distributed.encode import altered_copies
+from rayqc.distributed.encode import copies_of_each
 from rayqc.encoders.batches import LatentEncoder
 from rayqc.encoders.timm import KIND_INSTALLED
 from rayqc.experiments.table3.looks import pretrained
@@ -145,7 +145,7 @@ class Looker:
             range(len(images)),
             self.encoder,
             self.input,
-            altered_copies(len(images)) // len(images),
+            copies_of_each(len(images)),
             0,
         )
         return replace(

@@ -141,10 +141,14 @@ def encode_images(
     ]
 
 
+def copies_of_each(references: int) -> int:
+    """How many altered copies are made of each of so many references, or of those that have any."""
+    return min(MOST_COPIES, max(1, MOST_ALTERED // references))
+
+
 def altered_copies(references: int) -> int:
-    """How many altered copies are made of so many references, 1 and more."""
-    kept = min(references, MOST_ALTERED)
-    return kept * min(MOST_COPIES, MOST_ALTERED // kept)
+    """How many altered copies are made of so many references, 1 and more, in all."""
+    return min(references, MOST_ALTERED) * copies_of_each(references)
 
 
 def encode_altered(
@@ -166,7 +170,7 @@ def encode_altered(
         InputError: an image cannot be decoded.
     """
     kept = evenly(references.num_rows, MOST_ALTERED)
-    copies = altered_copies(kept.size) // kept.size
+    copies = copies_of_each(references.num_rows)
     # In an order by chance, images have parts of other classes' images put in.
     order = np.random.default_rng([config.seed, ALTERATIONS]).permutation(kept)
     images = references.select(OF_IMAGES).take(pa.array(order))
