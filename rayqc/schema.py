@@ -17,6 +17,8 @@ from rayqc.verdicts import OF_EVIDENCE
 
 SCHEMA_VERSION = 8
 NO_LABEL = -1
+MOST_JOINED = 2**30
+"""Bytes of a table whose chunks may be joined; a column of bytes has less than 2 GiB of them."""
 
 IMAGE_TYPE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 
@@ -181,7 +183,21 @@ def kept_latent_dim(schema: pa.Schema) -> int | None:
 
 def image_bytes(table: pa.Table) -> list[bytes | None]:
     """Encoded bytes of a table's images, in order; None for an image without bytes."""
-    return list(table["image"].combine_chunks().field("bytes").to_pylist())
+    return [data for chunk in table["image"].chunks for data in chunk.field("bytes").to_pylist()]
+
+
+def take_rows(table: pa.Table, rows: np.ndarray) -> pa.Table:
+    """Rows of a table in this order, however many bytes its images have.
+
+    PyArrow's own `take` joins all of a column first, and fails where that has 2 GiB and more.
+
+    Args:
+        rows: (N,) int64.
+    """
+    if table.nbytes < MOST_JOINED:
+        return table.take(pa.array(rows))
+    taken = pa.concat_tables([table.slice(0, 0), *(table.slice(row, 1) for row in rows.tolist())])
+    return taken.combine_chunks() if taken.nbytes < MOST_JOINED else taken
 
 
 def class_names(schema: pa.Schema, column: str) -> tuple[str, ...] | None:

@@ -8,6 +8,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+READ_AT_ONCE = 32
+"""Rows that are read at once where no unit is planned by its images' size: less than 2 GiB, which a
+column of Arrow holds, of the largest images that settings allow."""
 WHOLE = 10**12
 """A limit on rows that no unit reaches: each holds all that its source gives at once."""
 

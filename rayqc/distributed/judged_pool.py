@@ -83,7 +83,7 @@ def _drawn(
         table = table.drop_columns(["reason"])
         if drawn_share < 1:
             rng = np.random.default_rng([config.seed, POOL_DRAW, shard_number])
-            table = table.take(pa.array(np.flatnonzero(rng.random(table.num_rows) < drawn_share)))
+            table = table.filter(pa.array(rng.random(table.num_rows) < drawn_share))
         yield table
 
 

@@ -28,7 +28,7 @@ class AcceptedImages(Dataset[tuple[Any, int]]):
             classes: names of the labels.
             transform: takes a Pillow image; None gives it as it is.
         """
-        images = [table["image"].combine_chunks().field("bytes") for table in tables]
+        images = [chunk.field("bytes") for table in tables for chunk in table["image"].chunks]
         self.data = pa.chunked_array(images, pa.binary())
         self.targets = [int(label) for table in tables for label in np.asarray(table["label"])]
         self.classes = list(classes)

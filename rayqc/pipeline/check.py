@@ -30,11 +30,10 @@ from rayqc.sources.problems import problems_of
 from rayqc.sources.reading import read_file
 from rayqc.storage import Folder
 from rayqc.tool_results import CheckResult
-from rayqc.units import slices
+from rayqc.units import READ_AT_ONCE, slices
 
 logger = logging.getLogger(__name__)
 
-ROWS = 256
 FILES = 64
 """Image files read at once: they may be large."""
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
@@ -146,7 +145,7 @@ def _sections_of(data: Data) -> list[Section]:
 
 
 def _of_source(name: str, source: Source) -> Section:
-    units = source.units(ROWS)
+    units = source.units(READ_AT_ONCE)
 
     def batches(max_bytes: int) -> Iterator[Batch]:
         for unit in units:

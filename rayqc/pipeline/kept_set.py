@@ -9,7 +9,6 @@ import logging
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from rayqc.images.facts import own_sizes
@@ -17,7 +16,16 @@ from rayqc.images.fingerprint import HASH_BYTES, looks
 from rayqc.images.references import decode_real
 from rayqc.ledger.manifest import load_files
 from rayqc.pipeline.run import Run
-from rayqc.schema import HEIGHT, LATENT, LOOK, LOOK_BYTES, WIDTH, image_bytes, kept_latent_dim
+from rayqc.schema import (
+    HEIGHT,
+    LATENT,
+    LOOK,
+    LOOK_BYTES,
+    WIDTH,
+    image_bytes,
+    kept_latent_dim,
+    take_rows,
+)
 from rayqc.seeds import chance_of, order_by_chance
 from rayqc.selection.cues import find_cues, statistics_of
 from rayqc.selection.measures import set_facts
@@ -65,7 +73,7 @@ def kept_set_facts(run: Run, judged: Folder) -> KeptSetFacts:
     images = _read(judged, space)
     facts: KeptSetFacts = {"sets": _sets(images, space), "cues": {}}
     if len(images.colour_N3):
-        references = run.references.take(pa.array(evenly(run.references.num_rows, MOST_REFERENCES)))
+        references = take_rows(run.references, evenly(run.references.num_rows, MOST_REFERENCES))
         pixels_NHWC = decode_real(
             references["id"].to_pylist(), image_bytes(references), run.encoder.image, run.limits
         )

@@ -15,6 +15,7 @@ from rayqc.ledger.plan import inputs_digest
 from rayqc.schema import image_bytes
 from rayqc.sources import Source, open_source
 from rayqc.storage import read_schema, write_table
+from rayqc.units import READ_AT_ONCE
 from rayqc.work.known_images import FILE, content_of, contents_of, digests_of, known_table
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-ROWS_AT_ONCE = 256
 MADE_OF, TEST_CONTENT = b"made_of", b"test_content"
 """Keys of the file's metadata: digests of the references and of the test's files; and of the test's
 images with their labels."""
@@ -50,7 +50,7 @@ def know_images(run: Run) -> None:
     """
     test_data = run.config.test_data()
     test = None if test_data is None else open_source(test_data, split="test")
-    units = [] if test is None else test.units(ROWS_AT_ONCE)
+    units = [] if test is None else test.units(READ_AT_ONCE)
     made_of = f"{run.references_digest} {inputs_digest(units)}".encode()
     if facts_of_known(run).get(MADE_OF) == made_of:
         return
@@ -92,7 +92,7 @@ def images_of_test(
     Raises:
         InputError: an image takes its decoder down.
     """
-    units = test.units(ROWS_AT_ONCE)
+    units = test.units(READ_AT_ONCE)
     class_by_label = dict(enumerate(test.classes))
     images: list[TestImage] = []
     with run.progress.stage("compare", sum(u.count() for u in units), "test images") as stage:

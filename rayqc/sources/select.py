@@ -14,11 +14,9 @@ from rayqc.schema import LATENT, candidate_table
 from rayqc.sources.base import Source
 from rayqc.sources.classes import described, labels_of
 from rayqc.sources.problems import refuse_problems
-from rayqc.units import number
+from rayqc.units import READ_AT_ONCE, number
 
 logger = logging.getLogger(__name__)
-
-ROWS_AT_ONCE = 256
 
 
 def select_references(
@@ -36,7 +34,7 @@ def select_references(
         InputError: a drawn image cannot be read or has more than `max_bytes` bytes, or a label
             has no class.
     """
-    units = source.units(ROWS_AT_ONCE)
+    units = source.units(READ_AT_ONCE)
     labels = [source.labels(unit) for unit in units]
     label_N = np.concatenate(labels) if labels else np.zeros(0, np.int64)
     refuse_unnamed(label_N, source.classes)
@@ -51,7 +49,7 @@ def select_references(
         first += len(unit_labels)
         if unit_rows.size:
             tables.append(refuse_problems(source.read(unit, max_bytes).take(pa.array(unit_rows))))
-    return of_present_classes(pa.concat_tables(tables).combine_chunks(), source.classes)
+    return of_present_classes(pa.concat_tables(tables), source.classes)
 
 
 def read_all(source: Source, most: int | None = None, max_bytes: int | None = None) -> pa.Table:
@@ -62,7 +60,7 @@ def read_all(source: Source, most: int | None = None, max_bytes: int | None = No
             class.
     """
     tables, left_out = [], 0
-    for unit in number(source.units(ROWS_AT_ONCE), most):
+    for unit in number(source.units(READ_AT_ONCE), most):
         table = source.read(unit, max_bytes)
         labelled = table.filter(pc.greater_equal(table["label"], 0))
         left_out += table.num_rows - labelled.num_rows

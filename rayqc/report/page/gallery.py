@@ -22,7 +22,7 @@ from rayqc.ledger.manifest import load_files
 from rayqc.report.base import JudgedPool
 from rayqc.report.images import images_of, opened
 from rayqc.results import ScoreRow
-from rayqc.schema import LATENT, score_schema
+from rayqc.schema import LATENT, score_schema, take_rows
 from rayqc.seeds import chance_of
 from rayqc.storage import Folder
 from rayqc.units import evenly
@@ -76,7 +76,7 @@ def shown_references(pool: JudgedPool, wanted: set[str | None]) -> dict[str, str
         beside = pc.is_in(table["id"], pa.array([name for name in wanted if name is not None]))
         some = evenly(table.num_rows, MOST_REFERENCES)
         rows = np.union1d(np.flatnonzero(np.asarray(beside)), some)
-        table = table.take(pa.array(rows))
+        table = take_rows(table, rows)
     return {
         row["id"]: picture(row["image"]["bytes"], pool.limits)
         for row in table.select(["id", "image"]).to_pylist()
