@@ -28,7 +28,6 @@ from benchmarks.photograph_faults import FAULTS
 from rayqc.config import Data
 from rayqc.config.regions import Regions
 from rayqc.config.settings import POOL_IMAGES
-from rayqc.distributed.encode import copies_of_each
 from rayqc.encoders.batches import LatentEncoder
 from rayqc.encoders.timm import KIND_INSTALLED
 from rayqc.experiments.table3.looks import pretrained
@@ -44,10 +43,14 @@ from rayqc.regions.views.latent import NAME as LATENT
 from rayqc.regions.views.pool import NAME as POOL
 from rayqc.regions.views.pool import learn_from_pool
 from rayqc.schema import class_names, image_bytes
-from rayqc.seeds import ALTERATIONS
 from rayqc.sources import open_source
 from rayqc.sources.select import match_labels, of_present_classes, read_all
-from rayqc.work.altered import features_of_altered
+from rayqc.work.altered import (
+    altered_order,
+    copies_in_order,
+    copies_of_each,
+    features_of_altered,
+)
 
 SIZE = 64
 """Pixels of the run's images at most: what `image.size` becomes for photographs."""
@@ -138,19 +141,18 @@ class Looker:
         Args:
             images: of the references.
         """
-        order = np.random.default_rng(ALTERATIONS).permutation(len(images))
-        whole = Whole(shape=self.input)
+        order = altered_order(len(images), 0)
+        whole = [Whole(shape=self.input).cut(images[row]) for row in order]
         found = features_of_altered(
-            [whole.cut(images[row]) for row in order],
+            whole,
+            [*whole[1:], whole[0]],
             range(len(images)),
             self.encoder,
             self.input,
             copies_of_each(len(images)),
             0,
         )
-        return replace(
-            references, altered={name: value[np.argsort(order)] for name, value in found.items()}
-        )
+        return replace(references, altered=copies_in_order(found, order))
 
 
 def made(

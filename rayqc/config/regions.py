@@ -46,8 +46,8 @@ class Regions(Settings):
     scores: list[Annotated[str, one_of(*SCORES.names)]] | None = None
     """Which parts the evidence has, `label` among them. Null takes all that can be fitted: `label`
     and `quality`; `detail` and `seams` where the references are larger than `image.size`;
-    `nearness` and `alteration` where the encoder was trained elsewhere, and `texture` where it is
-    of timm, too."""
+    `nearness` where the encoder was trained elsewhere, `alteration` where it is at hand, too (not
+    of kind `column`), and `texture` where it is of timm."""
     detail_side: Annotated[int, Field(ge=64)] | None = None
     """Pixels that an image's shorter side is brought to before `detail` and `seams` look at it.
     Null looks at each image's own size; where references and pool differ in size by their making,

@@ -1,12 +1,13 @@
-"""Encode references and other real images in actors, from bytes to latents."""
+"""Encode references, other real images and altered copies in actors, from bytes to latents."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import logging
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import ray
 import ray.data
 
@@ -24,53 +25,40 @@ from rayqc.images.look import ImageShape
 from rayqc.images.references import decode_real, real_pixels
 from rayqc.models.batches import batch_on_cpu
 from rayqc.progress import Progress
-from rayqc.schema import LATENT, image_bytes
-from rayqc.seeds import ALTERATIONS
+from rayqc.regions.base import Altered
+from rayqc.schema import LATENT, image_bytes, take_rows
 from rayqc.storage import Folder
-from rayqc.units import evenly, slices
-from rayqc.work.altered import features_of_altered
+from rayqc.units import slices
+from rayqc.work.altered import (
+    AlteredFeatures,
+    altered_order,
+    copies_in_order,
+    copies_of_each,
+    features_of_altered,
+)
 from rayqc.work.latent_columns import inner_columns, inner_matrices, latent_matrix, vectors
+
+logger = logging.getLogger(__name__)
 
 MOST_ROWS = 512
 """Images of a block, which one actor takes at a time."""
 LEAST_BLOCKS = 16
 """Blocks that few images are cut into, so that several actors have an equal share of them."""
-MOST_ALTERED = 500
-"""Altered copies in all at most; more tell no more (docs/tried.md)."""
-MOST_COPIES = 10
-"""Altered copies of a reference at most: one of each kind."""
 ALTERED_ROWS, LEAST_ALTERED_ROWS = 32, 4
 """References of a block of which copies are made, at most and at least."""
 OF_IMAGES = ["id", "image"]
+OF_OTHERS = ["other_id", "other"]
+"""Columns of the images of which parts are put into altered copies; null where none are made."""
+COPIES = "copies"
+"""Column of how many altered copies are made of an image; 0 where the image itself is encoded."""
 ROW = "row"
 """Column of an image's place, since actors finish in any order."""
+IS_COPY, IS_MIXED = "is_copy", "is_mixed"
+"""Columns of what was encoded: is it an altered copy, and are parts of the other image in it?"""
 
 
 class EncodeActor:
-    """Loads the encoder once, then replaces the `image` column of batches by latents."""
-
-    def __init__(
-        self, model: Folder, encoder: EncoderSettings, micro_batch: int, limits: Limits, device: str
-    ) -> None:
-        trained = load_encoder(model, encoder.target)
-        self.input = trained.input
-        self.encoder = LatentEncoder(trained.network, micro_batch, device, encoder.precision)
-        self.limits = limits
-
-    def __call__(self, batch: pa.Table) -> pa.Table:
-        """A table of columns row, latent and those of `latent_columns.inner_columns`.
-
-        Args:
-            batch: columns row, id, image.
-        """
-        data = image_bytes(batch)
-        images_NHWC = decode_real(batch["id"].to_pylist(), data, self.input, self.limits)
-        latent_ND, inner = self.encoder.split(self.encoder.encode_all(images_NHWC))
-        return pa.table({ROW: batch[ROW], LATENT: vectors(latent_ND), **inner_columns(inner)})
-
-
-class AlterActor(EncodeActor):
-    """Encodes altered copies of images; what is put into one is of another image of its batch."""
+    """Loads the encoder once, then encodes batches of images and of images that are altered."""
 
     def __init__(
         self,
@@ -79,29 +67,62 @@ class AlterActor(EncodeActor):
         micro_batch: int,
         limits: Limits,
         device: str,
-        copies: int,
         seed: int,
     ) -> None:
-        super().__init__(model, encoder, micro_batch, limits, device)
-        self.copies, self.seed = copies, seed
+        trained = load_encoder(model, encoder.target)
+        self.input = trained.input
+        self.encoder = LatentEncoder(trained.network, micro_batch, device, encoder.precision)
+        self.limits, self.seed = limits, seed
 
     def __call__(self, batch: pa.Table) -> pa.Table:
-        """A table of columns row, latent and inner features: those of all copies, end to end.
+        """A row of each image or copy: row, is_copy, is_mixed, latent, and of `inner_columns`.
 
         Args:
-            batch: columns row, id, image.
+            batch: columns row, id, image, other_id, other, copies.
         """
-        whole = Whole(shape=self.input)
+        copies_N = np.asarray(batch[COPIES])
+        encoded = []
+        for copies in np.unique(copies_N).tolist():  # several where Ray Data joined blocks
+            part = batch.filter(pa.array(copies_N == copies))
+            encoded.append(self._altered(part, copies) if copies else self._images(part))
+        return pa.concat_tables(encoded)
+
+    def _images(self, batch: pa.Table) -> pa.Table:
         ids, data = batch["id"].to_pylist(), image_bytes(batch)
-        images = [
-            real_pixels(name, encoded, whole, self.limits)
-            for name, encoded in zip(ids, data, strict=True)
-        ]
+        images_NHWC = decode_real(ids, data, self.input, self.limits)
+        latent_ND, inner = self.encoder.split(self.encoder.encode_all(images_NHWC))
+        return _table(np.asarray(batch[ROW]), latent_ND, inner)
+
+    def _altered(self, batch: pa.Table, copies: int) -> pa.Table:
+        row_N = np.asarray(batch[ROW])
+        images, others = (self._whole(batch.select(of)) for of in (OF_IMAGES, OF_OTHERS))
         found = features_of_altered(
-            images, batch[ROW].to_pylist(), self.encoder, self.input, self.copies, self.seed
+            images, others, row_N.tolist(), self.encoder, self.input, copies, self.seed
         )
-        flat = {name: value_NTF.reshape(len(images), -1) for name, value_NTF in found.items()}
-        return pa.table({ROW: batch[ROW], LATENT: vectors(flat.pop(LATENT)), **inner_columns(flat)})
+        inner = dict(found.features)
+        latent_CD = inner.pop(LATENT)
+        return _table(row_N[found.place_C], latent_CD, inner, found.mixed_C)
+
+    def _whole(self, table: pa.Table) -> list[np.ndarray]:
+        named = table.rename_columns(OF_IMAGES)
+        return [
+            real_pixels(name, encoded, Whole(shape=self.input), self.limits)
+            for name, encoded in zip(named["id"].to_pylist(), image_bytes(named), strict=True)
+        ]
+
+
+def _table(
+    row_N: np.ndarray,
+    latent_ND: np.ndarray,
+    inner: Mapping[str, np.ndarray],
+    mixed_N: np.ndarray | None = None,
+) -> pa.Table:
+    """What was encoded: images, or copies where it is said which are mixed."""
+    is_copy_N = np.full(row_N.size, mixed_N is not None)
+    is_mixed_N = np.zeros(row_N.size, bool) if mixed_N is None else mixed_N
+    columns = {ROW: row_N, IS_COPY: is_copy_N, IS_MIXED: is_mixed_N}
+    arrays = {name: pa.array(value_N) for name, value_N in columns.items()}
+    return pa.table({**arrays, LATENT: vectors(latent_ND), **inner_columns(inner)})
 
 
 def encode_images(
@@ -123,87 +144,104 @@ def encode_images(
     Raises:
         InputError: an image cannot be decoded.
     """
+    none = np.array([], np.int64)
+    return encode_with_altered(tables, none, model, looked_at, config, progress, name)[0]
+
+
+def encode_with_altered(
+    tables: Sequence[pa.Table],
+    altered_M: np.ndarray,
+    model: Folder,
+    looked_at: ImageShape,
+    config: Config,
+    progress: Progress,
+    name: str,
+) -> tuple[list[pa.Table], Altered | None]:
+    """What `encode_images` gives, and what the encoder says of altered copies of references.
+
+    Args:
+        tables: see `encode_images`.
+        altered_M: (M,) rows of the first table, of which copies are made (`work.altered`); none
+            where latents are known.
+
+    Returns:
+        Second, the copies of the M references; None where M is 0, or the encoder failed on all.
+    """
     named = [table.select(["id", "label"]) for table in tables]
+    altered = None
     if all(LATENT in table.column_names for table in tables):
         latents = [table.select([LATENT]) for table in tables]
     else:
         images = pa.concat_tables([pa.table([t["id"], t["image"]], OF_IMAGES) for t in tables])
-        rows = rows_a_block(
-            images.num_rows, batch_on_cpu(config.filter.micro_batch, looked_at.size**2)
-        )
-        encoded = _encoded(images, EncodeActor, (), rows, model, config, progress, name)
+        batch = batch_on_cpu(config.filter.micro_batch, looked_at.size**2)
+        rows = rows_a_block(images.num_rows, batch)
+        work = _blocks(_work(images), rows)
+        order = altered_order(altered_M.size, config.seed)
+        if altered_M.size:
+            work = _altered_blocks(take_rows(images, altered_M[order]), altered_M.size) + work
+        encoded = _encoded(work, rows, model, config, progress, name)
+        is_copy = encoded[IS_COPY]
+        of_images = encoded.filter(pc.invert(is_copy)).drop_columns([ROW, IS_COPY, IS_MIXED])
         ends = np.cumsum([table.num_rows for table in tables]).tolist()
-        starts = [0, *ends]
-        latents = [encoded.slice(a, b - a) for a, b in zip(starts, ends, strict=False)]
+        latents = [of_images.slice(a, b - a) for a, b in zip([0, *ends], ends, strict=False)]
+        if altered_M.size:
+            altered = _copies(encoded.filter(is_copy), order, name)
     return [
         pa.table({name: part[name] for part in pair for name in part.column_names})
         for pair in zip(named, latents, strict=True)
-    ]
+    ], altered
 
 
-def copies_of_each(references: int) -> int:
-    """How many altered copies are made of each of so many references, or of those that have any."""
-    return min(MOST_COPIES, max(1, MOST_ALTERED // references))
+def _copies(encoded: pa.Table, order: np.ndarray, stage: str) -> Altered | None:
+    """Copies of references that were altered in this order."""
+    found = AlteredFeatures(
+        features={LATENT: latent_matrix(encoded), **inner_matrices(encoded)},
+        place_C=np.asarray(encoded[ROW]),
+        mixed_C=np.asarray(encoded[IS_MIXED]),
+    )
+    altered = copies_in_order(found, order)
+    kept = 0 if altered is None else altered.of_C.size
+    if kept < encoded.num_rows:
+        failed = f"{encoded.num_rows - kept:,} of {encoded.num_rows:,}"
+        logger.warning("%s: %s altered copies could not be encoded and are left out", stage, failed)
+    return altered
 
 
-def altered_copies(references: int) -> int:
-    """How many altered copies are made of so many references, 1 and more, in all."""
-    return min(references, MOST_ALTERED) * copies_of_each(references)
+def _work(images: pa.Table, others: pa.Table | None = None, copies: int = 0) -> pa.Table:
+    """What `EncodeActor` takes, of images and of those that parts are taken of."""
+    count = images.num_rows
+    if others is None:
+        others = pa.table([pa.nulls(count, field.type) for field in images.schema], OF_IMAGES)
+    numbers = [pa.array(np.arange(count)), pa.array(np.full(count, copies))]
+    return pa.table([*images, *others, *numbers], [*OF_IMAGES, *OF_OTHERS, ROW, COPIES])
 
 
-def encode_altered(
-    references: pa.Table, model: Folder, config: Config, progress: Progress
-) -> dict[str, np.ndarray]:
-    """What the encoder says of altered copies of the references.
+def _altered_blocks(references: pa.Table, of: int) -> list[pa.Table]:
+    """Blocks of references that are altered, so many in all; parts are taken of the next one."""
+    count = references.num_rows
+    others = take_rows(references, np.roll(np.arange(count), -1))
+    rows = min(ALTERED_ROWS, max(LEAST_ALTERED_ROWS, -(-count // LEAST_BLOCKS)))
+    return _blocks(_work(references, others, copies_of_each(of)), rows)
 
-    Of N references each has ten copies or fewer, so that there are `MOST_ALTERED` copies in all at
-    most; of more references than that as many have one each.
 
-    Args:
-        references: columns id and image.
-        model: the folder of the encoder.
-
-    Returns:
-        (N, T, F) float32 by name of the features; NaN of references without copies.
-
-    Raises:
-        InputError: an image cannot be decoded.
-    """
-    kept = evenly(references.num_rows, MOST_ALTERED)
-    copies = copies_of_each(references.num_rows)
-    # In an order by chance, images have parts of other classes' images put in.
-    order = np.random.default_rng([config.seed, ALTERATIONS]).permutation(kept)
-    images = references.select(OF_IMAGES).take(pa.array(order))
-    rows = min(ALTERED_ROWS, max(LEAST_ALTERED_ROWS, -(-order.size // LEAST_BLOCKS)))
-    arguments = (copies, config.seed)
-    encoded = _encoded(images, AlterActor, arguments, rows, model, config, progress, "alter")
-    found = {}
-    for name, value_ND in {LATENT: latent_matrix(encoded), **inner_matrices(encoded)}.items():
-        width = value_ND.shape[1] // copies
-        found[name] = np.full((references.num_rows, copies, width), np.nan, np.float32)
-        found[name][order] = value_ND.reshape(-1, copies, width)
-    return found
+def _blocks(work: pa.Table, rows: int) -> list[pa.Table]:
+    return [work.slice(start, stop - start) for start, stop in slices(work.num_rows, rows)]
 
 
 def _encoded(
-    images: pa.Table,
-    actor: type[EncodeActor],
-    further: tuple[Any, ...],
+    blocks: Sequence[pa.Table],
     rows: int,
     model: Folder,
     config: Config,
     progress: Progress,
     name: str,
 ) -> pa.Table:
-    """What actors make of images, in the images' order.
+    """What actors make of the images, and of those to be altered, of blocks; in order of rows.
 
     Args:
-        further: arguments of the actor beside those of every `EncodeActor`.
-        rows: of a block.
+        rows: of a block, of images that are not altered.
     """
-    total = images.num_rows
-    images = images.append_column(ROW, pa.array(np.arange(total)))
-    blocks = [images.slice(start, stop - start) for start, stop in slices(total, rows)]
+    total = sum(block.num_rows for block in blocks)
     gpu = gpus_wanted(config.resources.use_gpu)
     a_gpu = actors_per_gpu(config.filter.actors) if gpu else 0
     with progress.stage(name, total) as stage, plain_errors():
@@ -213,11 +251,11 @@ def _encoded(
             config.filter.micro_batch,
             limits_of(config.image),
             "cuda" if gpu else "cpu",
-            *further,
+            config.seed,
         )
         actors = actors_for(name, config.filter.actors, len(blocks), a_gpu)
         dataset = ray.data.from_blocks(blocks)  # from_arrow would start a task for each block
-        encoded = through_actors(dataset, actor, arguments, actors, rows)
+        encoded = through_actors(dataset, EncodeActor, arguments, actors, rows)
         minutes = config.resources.stuck_minutes
         watchdog = Watchdog(name, minutes)
         encoded_batches: list[pa.Table] = []
@@ -227,13 +265,18 @@ def _encoded(
                 encoded_batches.append(batch)
 
         def look() -> None:
-            encoded_rows = sum(batch.num_rows for batch in encoded_batches)
+            encoded_rows = sum(map(_images_of, encoded_batches))
             if encoded_rows > stage.done:
                 stage.advance(encoded_rows - stage.done)
             watchdog.look(encoded_rows)
 
         in_thread(take, look)
-    return pa.concat_tables(encoded_batches).sort_by(ROW).drop_columns([ROW])
+    return pa.concat_tables(encoded_batches).sort_by(ROW)
+
+
+def _images_of(encoded: pa.Table) -> int:
+    """Of how many images these are: all copies of one count as one."""
+    return int(encoded.group_by([ROW, IS_COPY]).aggregate([]).num_rows)
 
 
 def rows_a_block(total: int, batch: int) -> int:

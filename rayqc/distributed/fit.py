@@ -5,7 +5,7 @@ Shape suffixes: N images, D latent.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,26 +22,22 @@ from rayqc.images.look import ImageShape
 from rayqc.kinds import REGIONS
 from rayqc.progress import Progress
 from rayqc.regions import Candidates, Regions
-from rayqc.regions.base import RegionKind
+from rayqc.regions.base import Altered, RegionKind
 from rayqc.regions.fitting import AT_OWN_SIZE, fit_calibrated, settings_of
 from rayqc.regions.neighbours import Neighbours, find_neighbours
 from rayqc.regions.scorer_tasks import FittedScorer, ScorerTask, fit_task
-from rayqc.regions.thinning import thinned
 from rayqc.regions.views.base import ScorerSettings
 from rayqc.regions.views.edges import NAME as EDGES
 from rayqc.regions.views.latent import NAME as LATENTS
 from rayqc.regions.views.pool import NAME as POOL
 from rayqc.regions.views.pool import learn_from_pool
-from rayqc.schema import LATENT
+from rayqc.schema import LATENT, take_rows
 from rayqc.units import slices
 from rayqc.work.latent_columns import inner_matrices, latent_matrix
 from rayqc.work.real_candidates import detail_of, real_candidates
 
 BLOCK = 512
 """References whose latents are reduced at once."""
-
-Alter = Callable[[pa.Table], Mapping[str, np.ndarray]]
-"""Takes references, with columns id and image; returns what `Candidates.altered` holds of them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,16 +58,18 @@ def fit_regions(
     encoder_digest: str,
     seen: bool,
     progress: Progress,
+    scored_M: np.ndarray,
+    altered: Altered | None,
     pool: pa.Table | None = None,
-    alter: Alter | None = None,
 ) -> RegionsFit:
     """Regions of the kind that the settings name, with spheres and neighbours for every kind.
 
     Args:
         references: columns id, label, image, latent, and those of features of inner layers.
         seen: was the encoder trained on the references?
+        scored_M: (M,) rows of the references that scores are fitted on (`regions.thinning`).
+        altered: copies of these; None where no score learns from any.
         pool: columns id, label, image and latent of images of the pool that the label learns from.
-        alter: makes altered copies of references; None where no score learns from them.
     """
     region_settings = config.regions
     kind: RegionKind = REGIONS[region_settings.kind]
@@ -86,20 +84,18 @@ def fit_regions(
     )
     if not kind.calibrated:
         return RegionsFit(regions=sphere, neighbours=neighbours, separation={})
-    rows = thinned(label_N, region_settings.most_references, config.seed)
-    scored_table = references.take(pa.array(rows))
+    scored_table = take_rows(references, scored_M)
     limits = limits_of(config.image)
     scores = region_settings.scores
     wanted = (
         not made_in_the_runs_size(config.pool) if scores is None else set(AT_OWN_SIZE) & {*scores}
     )
     detail = detail_of(scored_table, image, limits, region_settings.detail_side) if wanted else None
-    scored_inner = {name: value_NF[rows] for name, value_NF in inner.items()}
+    scored_inner = {name: value_NF[scored_M] for name, value_NF in inner.items()}
     scored_references = real_candidates(
-        scored_table, latent_ND[rows], scored_inner, image, detail, limits
+        scored_table, latent_ND[scored_M], scored_inner, image, detail, limits
     )
-    if alter is not None:
-        scored_references = replace(scored_references, altered=alter(scored_table))
+    scored_references = replace(scored_references, altered=altered)
     learned = {}
     if pool is not None:
         images = real_candidates(pool, latent_matrix(pool), {}, image, None, limits)

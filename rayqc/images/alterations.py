@@ -16,12 +16,14 @@ import numpy as np
 from PIL import Image
 
 from rayqc.images.decode import as_image
-from rayqc.images.look import ImageShape, to_shorter
-from rayqc.seeds import ALTERATIONS as STREAM
+from rayqc.images.look import REDUCING_GAP, ImageShape
 
 Alteration = Callable[[np.ndarray, np.ndarray, np.random.Generator], np.ndarray]
 """Takes an image (H, W, C) uint8, another one of the same shape, and random numbers; returns an
 altered image (H', W', C) uint8."""
+
+LONGEST = 8
+"""Times the shorter side that an image to be altered has as its longer one at most."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,36 +55,38 @@ class Whole:
 
     def cut(self, image: Image.Image) -> np.ndarray:
         """(H, W, C) uint8 of an image in the mode that `channels` asks for."""
-        image = to_shorter(image, min(self.enough, *image.size))
+        shorter = min(self.enough, *image.size)
+        factor = shorter / min(image.size)
+        # Of an image that is very wide or high, all is seen, closer together.
+        sides = [min(max(1, round(factor * side)), LONGEST * shorter) for side in image.size]
+        if sides != list(image.size):
+            # Bilinear, as networks look at images, would smooth what they smooth once more.
+            image = image.resize(sides, Image.Resampling.LANCZOS, reducing_gap=REDUCING_GAP)
         return np.asarray(image, np.uint8).reshape(image.height, image.width, self.channels)
 
 
 def altered(
     image_HWC: np.ndarray,
     other_HWC: np.ndarray,
+    alteration: Alteration,
     shape: ImageShape,
-    row: int,
-    copy: int,
-    seed: int,
+    rng: np.random.Generator,
 ) -> np.ndarray:
     """An altered copy of an image, as a network looks at it.
 
     Args:
         image_HWC: (H, W, C) uint8.
         other_HWC: another image of any size, of which parts may be put in.
+        alteration: one of `alterations` of the image.
         shape: what the network looks at.
-        row: the image's number; alterations take turns by it and by `copy`.
-        copy: the copy's number.
-        seed: equal ones give equal copies.
+        rng: equal ones give equal copies.
 
     Returns:
         (H, W, C) uint8 of `shape`.
     """
-    kinds = alterations(image_HWC)
-    rng = np.random.default_rng([seed, row, copy, STREAM])
     other = as_image(other_HWC).resize(image_HWC.shape[1::-1], Image.Resampling.BILINEAR)
     other_HWC = np.asarray(other, np.uint8).reshape(image_HWC.shape)
-    return shape.cut(as_image(kinds[(row + copy) % len(kinds)](image_HWC, other_HWC, rng)))
+    return shape.cut(as_image(alteration(image_HWC, other_HWC, rng)))
 
 
 def alterations(image_HWC: np.ndarray) -> Sequence[Alteration]:
@@ -186,6 +190,8 @@ def bent(image_HWC: np.ndarray, other_HWC: np.ndarray, rng: np.random.Generator)
     )
 
 
+MIXING: tuple[Alteration, ...] = (pasted, blended)
+"""Those that put parts of the other image in."""
 ALTERATIONS: tuple[Alteration, ...] = (
     turned,
     upside_down,

@@ -1,6 +1,6 @@
 """Regions: one per class, fitted on references, asked for verdicts on candidates.
 
-Shape suffixes: N images, H W C pixels, D latent, F features, K classes.
+Shape suffixes: N images, C copies, H W C pixels, D latent, F features, K classes.
 """
 
 from __future__ import annotations
@@ -22,6 +22,35 @@ accepted, although the encoder's last digits depend on the image's row in the ba
 
 
 @dataclass(frozen=True, kw_only=True)
+class Altered:
+    """C altered copies of N references (`images.alterations`), as an encoder sees them."""
+
+    features: Mapping[str, np.ndarray]
+    """Latents and features of inner layers: (C, F) float32 by name."""
+    of_C: np.ndarray
+    """(C,) int64, row of the reference that each is a copy of."""
+    other_C: np.ndarray
+    """(C,) int64, row of the reference of which parts are in it; its own where none are."""
+
+    def of(self, rows: np.ndarray, references: int) -> Altered:
+        """The copies of some references that hold parts of no other.
+
+        Args:
+            rows: (M,) int64, of these references, each once.
+            references: N.
+        """
+        row_N = np.full(references, -1)
+        row_N[rows] = np.arange(rows.size)
+        of_C, other_C = row_N[self.of_C], row_N[self.other_C]
+        kept = (of_C >= 0) & (other_C >= 0)
+        return Altered(
+            features={name: value_CF[kept] for name, value_CF in self.features.items()},
+            of_C=of_C[kept],
+            other_C=other_C[kept],
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Candidates:
     """N images with their latents and labels: candidates to judge, or references to fit on."""
 
@@ -36,9 +65,8 @@ class Candidates:
     inner: Mapping[str, np.ndarray] = field(default_factory=dict)
     """(N, F) float32 features of the encoder's inner layers, by name (`models.latent`); empty where
     it gives none."""
-    altered: Mapping[str, np.ndarray] = field(default_factory=dict)
-    """Of references to fit on: (N, T, F) float32, latents and features of inner layers of T altered
-    copies of each image (`images.alterations`), by name; NaN where there are none of an image."""
+    altered: Altered | None = None
+    """Of references to fit on: altered copies of them; None where none were made."""
 
     def __getitem__(self, rows: Any) -> Candidates:
         return Candidates(
@@ -47,7 +75,7 @@ class Candidates:
             label_N=self.label_N[rows],
             own_size=self.own_size[rows],
             inner={name: value_NF[rows] for name, value_NF in self.inner.items()},
-            altered={name: value_NTF[rows] for name, value_NTF in self.altered.items()},
+            altered=self.altered and self.altered.of(np.arange(len(self))[rows], len(self)),
         )
 
     def __len__(self) -> int:

@@ -167,9 +167,9 @@ class CalibratedRegions:
         if statistic not in (*self.scores, JOINT):
             raise ConfigError(
                 f"these regions have no score {statistic!r}, only {', '.join(self.scores)} and "
-                f"{JOINT}; detail and seams need references larger than image.size, nearness and "
-                "alteration an encoder that was trained elsewhere, texture one of timm "
-                "(docs/regions.md)"
+                f"{JOINT}; detail and seams need references larger than image.size, nearness an "
+                "encoder that was trained elsewhere, alteration one that is no column, texture one "
+                "of timm (docs/regions.md); regions of before a score was there: rayqc fit --redo"
             )
 
     def _p_values(self, evidence_JN: np.ndarray, statistic: Statistic) -> np.ndarray:

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from rayqc.errors import InputError
 from rayqc.images.alterations import (
-    ALTERATIONS,
     Whole,
     alterations,
     altered,
@@ -19,7 +19,7 @@ from rayqc.images.alterations import (
     turned,
     upside_down,
 )
-from rayqc.images.decode import Limits
+from rayqc.images.decode import Limits, as_image
 from rayqc.images.encode import encode_png
 from rayqc.images.look import ImageShape
 from rayqc.images.references import real_pixels
@@ -94,11 +94,12 @@ def test_what_is_put_in_is_of_another_image(rng):
 def test_any_size_is_altered_to_what_the_network_looks_at(size, channels, rng):
     shape = ImageShape(size=16, channels=channels, kept_share=0.9)
     image, other = picture(rng, *size, channels), picture(rng, 20, 7, channels)
-    for copy in range(len(ALTERATIONS)):
-        found = altered(image, other, shape, row=3, copy=copy, seed=5)
+    for alteration in alterations(image):
+        found, again = (
+            altered(image, other, alteration, shape, np.random.default_rng(5)) for _ in range(2)
+        )
         assert found.shape == shape.pixels
         assert found.dtype == np.uint8
-        again = altered(image, other, shape, row=3, copy=copy, seed=5)
         np.testing.assert_array_equal(found, again)
 
 
@@ -106,8 +107,8 @@ def test_gray_stays_gray_in_three_channels(rng):
     image, other = (np.repeat(picture(rng, 20, 20, 1), 3, axis=2) for _ in range(2))
     assert recoloured in alterations(picture(rng))
     assert recoloured not in alterations(image)
-    for copy in range(len(ALTERATIONS)):
-        found = altered(image, other, ImageShape(size=20, channels=3), row=0, copy=copy, seed=0)
+    for alteration in alterations(image):
+        found = altered(image, other, alteration, ImageShape(size=20, channels=3), rng)
         assert (found == found[..., :1]).all()
 
 
@@ -115,5 +116,32 @@ def test_all_of_an_image_is_taken_at_what_is_enough(rng):
     whole = Whole(shape=ImageShape(size=8, channels=3))
     assert real_pixels("a", encode_png(picture(rng, 10, 14)), whole, Limits()).shape == (10, 14, 3)
     assert real_pixels("a", encode_png(picture(rng, 40, 60)), whole, Limits()).shape == (16, 24, 3)
+    wide = real_pixels("a", encode_png(picture(rng, 20, 700)), whole, Limits())
+    assert wide.shape == (16, 128, 3), "all of it, closer together"
     with pytest.raises(InputError, match="real image a cannot be used"):
         real_pixels("a", b"no image", whole, Limits())
+
+
+def grain(side, rng):
+    """A gray image that is as rough at every scale, as photographs are."""
+    frequency = np.hypot(np.fft.fftfreq(side)[:, None], np.fft.rfftfreq(side))
+    frequency[0, 0] = 1
+    waves = np.fft.rfft2(rng.normal(size=(side, side))) / frequency
+    levels = np.fft.irfft2(waves, s=(side, side))
+    return Image.fromarray(np.clip(128 + 40 * levels / levels.std(), 0, 255).astype(np.uint8))
+
+
+def roughness(pixels_HW):
+    rough = [np.diff(pixels_HW.astype(float), n=2, axis=axis) for axis in (0, 1)]
+    return np.mean([np.abs(differences).mean() for differences in rough])
+
+
+@pytest.mark.parametrize("side", [600, 1000, 2500])
+def test_an_image_to_be_altered_is_as_sharp_as_one_that_is_not(side, rng):
+    """Or a classifier would tell copies by how softly they were scaled."""
+    shape = ImageShape(size=260, channels=1, kept_share=0.9, interpolation="bicubic")
+    image = grain(side, rng)
+    whole = as_image(Whole(shape=shape).cut(image))
+    assert min(whole.size) == min(side, shape.enough)
+    direct, by_way_of_whole = (roughness(shape.cut(look)[..., 0]) for look in (image, whole))
+    assert by_way_of_whole == pytest.approx(direct, rel=0.06)

@@ -5,9 +5,17 @@ import pyarrow as pa
 import pytest
 
 import rayqc
-from rayqc.distributed.encode import MOST_ROWS, encode_images, rows_a_block
+from rayqc.distributed.encode import (
+    MOST_ROWS,
+    EncodeActor,
+    encode_images,
+    encode_with_altered,
+    rows_a_block,
+)
 from rayqc.encoders.batches import LatentEncoder
+from rayqc.images.alterations import Whole
 from rayqc.images.decode import decode
+from rayqc.images.references import real_pixels
 from rayqc.pipeline.real_latents import (
     TEST_LATENTS,
     keep_test_latents,
@@ -17,6 +25,12 @@ from rayqc.pipeline.real_latents import (
 from rayqc.pipeline.run import Run
 from rayqc.schema import LATENT, image_bytes
 from rayqc.storage import Folder
+from rayqc.work.altered import (
+    MOST_COPIES,
+    altered_order,
+    copies_in_order,
+    features_of_altered,
+)
 from rayqc.work.latent_columns import latent_matrix, vectors
 from tests.conftest import TINY
 
@@ -65,6 +79,66 @@ def test_latents_of_several_tables_are_each_in_their_order(tiny_run, ray_session
         assert encoded["id"].equals(table["id"])
     kept = latent_matrix(with_reference_latents(run, references))
     np.testing.assert_allclose(kept, latent_matrix(found[0]), rtol=1e-4, atol=1e-4)
+
+
+def test_altered_copies_are_encoded_beside_the_images(tiny_run, ray_session):
+    """Each reference's own copies, with parts of the next one, whichever actor made them."""
+    run = Run(Folder(str(tiny_run)), rayqc.load_config(str(tiny_run / "config.yaml")))
+    references, test, trained = run.references, run.test_images(5), run.encoder
+    altered_M = np.array([7, 1, 4, 9, 2, 8])
+    (of_references, of_test), found = encode_with_altered(
+        [references, test], altered_M, run.model, trained.input, run.config, run.progress, "encode"
+    )
+    assert of_references["id"].equals(references["id"])
+    pixels = [decode(data, trained.input, run.limits) for data in image_bytes(test)]
+    encoder = LatentEncoder(trained.network)
+    expected = encoder.encode(np.stack(pixels))
+    np.testing.assert_allclose(latent_matrix(of_test), expected, rtol=1e-4, atol=1e-4)
+    order = altered_order(altered_M.size, run.config.seed)
+    whole = [
+        real_pixels("one", data, Whole(shape=trained.input), run.limits)
+        for data in image_bytes(references.take(pa.array(altered_M[order])))
+    ]
+    copies = features_of_altered(
+        whole,
+        [*whole[1:], whole[0]],
+        range(order.size),
+        encoder,
+        trained.input,
+        MOST_COPIES,
+        run.config.seed,
+    )
+    expected = copies_in_order(copies, order)
+    np.testing.assert_array_equal(found.of_C, expected.of_C)
+    np.testing.assert_array_equal(found.other_C, expected.other_C)
+    assert (found.other_C != found.of_C).any()
+    assert found.features.keys() == expected.features.keys()
+    for name, value_CF in expected.features.items():
+        np.testing.assert_allclose(found.features[name], value_CF, rtol=1e-4, atol=1e-4)
+
+
+def test_blocks_of_both_sorts_are_encoded_together_as_each_alone(tiny_run, ray_session):
+    """Beside a GPU, Ray Data joins blocks."""
+    run = Run(Folder(str(tiny_run)), rayqc.load_config(str(tiny_run / "config.yaml")))
+    references = run.references
+    images = references["image"].combine_chunks()
+    batch = pa.table(
+        {
+            "row": [0, 1, 0],
+            "id": references["id"].take([0, 1, 2]),
+            "image": images.take([0, 1, 2]),
+            "other_id": references["id"].take(pa.array([None, None, 3])),
+            "other": images.take(pa.array([None, None, 3])),
+            "copies": [0, 0, 2],
+        }
+    )
+    actor = EncodeActor(run.model, run.config.encoder, 8, run.limits, "cpu", run.config.seed)
+    together = actor(batch)
+    alone = pa.concat_tables([actor(batch.slice(0, 2)), actor(batch.slice(2))])
+    assert together["row"].to_pylist() == [0, 1, 0, 0]
+    assert together["is_copy"].to_pylist() == [False, False, True, True]
+    assert together.drop_columns(["latent"]).equals(alone.drop_columns(["latent"]))
+    np.testing.assert_allclose(latent_matrix(together), latent_matrix(alone), atol=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -4,19 +4,20 @@ import dataclasses
 
 import numpy as np
 import pytest
+from scipy.special import stdtr
 from scipy.stats import t as student
 from sklearn.covariance import LedoitWolf
 
 from rayqc.config.regions import Regions
 from rayqc.errors import ConfigError
 from rayqc.images.detail import OwnSize
-from rayqc.regions.base import Candidates
+from rayqc.regions.base import Altered, Candidates
 from rayqc.regions.fitting import settings_of
 from rayqc.regions.joint import Odds, RawScores, combine, fit_join
 from rayqc.regions.scores.alteration import fit_alteration, restore_alteration
 from rayqc.regions.scores.base import MOST_ODDS
 from rayqc.regions.scores.detail import fit_detail, restore_detail
-from rayqc.regions.scores.distance_scale import EVEN_NATS, FREEDOM
+from rayqc.regions.scores.distance_scale import EVEN_NATS, FREEDOM, fit_distance_scale
 from rayqc.regions.scores.label import (
     LEAST_SHRINKAGE,
     LEAST_WEIGHT,
@@ -418,16 +419,17 @@ def test_seams_are_told_in_both_directions(rng):
 
 def with_altered(candidates, rng, copies=4):
     """The same, with altered copies, which lie elsewhere by one number of each kind of features."""
-    count = len(candidates)
-    middle = rng.normal(size=(count, 6)).astype(np.float32)
+    of_C = np.arange(len(candidates)).repeat(copies)
+    middle = rng.normal(size=(len(candidates), 6)).astype(np.float32)
     altered = {
-        "latent": rng.normal(size=(count, copies, 3)) + np.array([0, 4, 0]),
-        "middle": rng.normal(size=(count, copies, 6)) + 4 * np.eye(6)[0],
+        "latent": rng.normal(size=(of_C.size, 3)) + np.array([0, 4, 0]),
+        "middle": rng.normal(size=(of_C.size, 6)) + 4 * np.eye(6)[0],
     }
+    features = {name: value.astype(np.float32) for name, value in altered.items()}
     return dataclasses.replace(
         candidates,
         inner={"middle": middle},
-        altered={name: value.astype(np.float32) for name, value in altered.items()},
+        altered=Altered(features=features, of_C=of_C, other_C=of_C),
     )
 
 
@@ -435,13 +437,10 @@ def test_altered_images_are_told_from_genuine_ones(rng):
     settings = ScorerSettings(seen=False)
     references = with_altered(shapes(40, rng), rng)
     score = fit_alteration(references, 2, settings, seed=0)
-    fresh = with_altered(shapes(60, rng), rng)
-    odd = dataclasses.replace(
-        fresh,
-        latent_ND=fresh.altered["latent"][:, 0],
-        inner={"middle": fresh.altered["middle"][:, 0]},
-    )
-    half = dataclasses.replace(fresh, latent_ND=fresh.altered["latent"][:, 0])
+    fresh = with_altered(shapes(60, rng), rng, copies=1)
+    latent, middle = fresh.altered.features["latent"], fresh.altered.features["middle"]
+    half = dataclasses.replace(fresh, latent_ND=latent)
+    odd = dataclasses.replace(half, inner={"middle": middle})
     genuine, altered, by_one = (score.raw(part)["distance_N"] for part in (fresh, odd, half))
     assert auroc(genuine, altered) > 0.999
     assert auroc(genuine, by_one) > 0.95
@@ -451,20 +450,38 @@ def test_altered_images_are_told_from_genuine_ones(rng):
     assert fit_alteration(shapes(40, rng), 2, settings, seed=0) is None
 
 
-def test_references_without_altered_copies_are_genuine_all_the_same(rng):
+def test_how_far_an_image_lies_among_genuine_ones_does_not_depend_on_how_well_they_are_told(rng):
+    """However sure the classifier is, the scale sees all of its log odds."""
     settings = ScorerSettings(seen=False)
-    references, fresh = (with_altered(shapes(count, rng), rng) for count in (40, 60))
-    for value in references.altered.values():
-        value[20:] = np.nan
-    score = fit_alteration(references, 2, settings, seed=0)
-    alone = fit_alteration(references[:20], 2, settings, seed=0)
-    odd = dataclasses.replace(fresh, latent_ND=fresh.altered["latent"][:, 0])
-    by_both, by_half = (
-        auroc(fitted.raw(fresh)["distance_N"], fitted.raw(odd)["distance_N"])
-        for fitted in (score, alone)
-    )
-    assert by_both > 0.95
-    assert by_both != by_half
+    far = with_altered(shapes(200, rng), rng)
+    moved = {name: value + 30 for name, value in far.altered.features.items()}
+    far = dataclasses.replace(far, altered=dataclasses.replace(far.altered, features=moved))
+    score = fit_alteration(far, 2, settings, seed=0)
+    raw = score.raw(with_altered(shapes(200, rng), rng))
+    log_N = np.log(raw["distance_N"])
+    scale = fit_distance_scale(raw, np.zeros(200, int), 1)
+    z_N = (log_N - log_N.mean()) / log_N.std()
+    expected_N = -np.log(stdtr(4, -z_N))
+    surprise_N = scale.log_odds(raw, np.zeros(200, int)) + scale.even
+    assert 10 * log_N.mean() < -10, "nats: sure of them"
+    np.testing.assert_allclose(surprise_N, expected_N, atol=0.35)
+
+
+def test_a_copy_with_parts_of_a_held_out_reference_is_held_out(rng):
+    """Otherwise a genuine image would be told as altered, by what is known of itself."""
+    references = with_altered(shapes(6, rng), rng, copies=2)
+    other_C = references.altered.of_C.copy()
+    other_C[[1, 5]] = 3, 0  # copies of references 0 and 2
+    altered = dataclasses.replace(references.altered, other_C=other_C)
+    references = dataclasses.replace(references, altered=altered)
+    kept = references[np.array([2, 0, 5])].altered
+    assert kept.of_C.tolist() == [1, 0, 0, 2, 2]
+    assert kept.other_C.tolist() == [1, 0, 1, 2, 2]
+    for name, value_CF in altered.features.items():
+        np.testing.assert_array_equal(kept.features[name], value_CF[[0, 4, 5, 10, 11]])
+    assert references[np.array([3])].altered.of_C.tolist() == [0, 0]
+    by_mask = references[np.arange(6) % 2 == 0].altered
+    assert by_mask.of_C.tolist() == [0, 1, 1, 2, 2]
 
 
 def with_middle(candidates, rng, shift=0.0):

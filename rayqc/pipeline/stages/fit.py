@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import logging
 from dataclasses import asdict
-from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from rayqc.pipeline.stage import Stage
 from rayqc.shown.base import Shown, Table, coverage_lines
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    import pyarrow as pa
+
     from rayqc.pipeline.outlook import Expected, Outlook
     from rayqc.pipeline.run import Run
+    from rayqc.regions.base import Altered
     from rayqc.results import FitResult, GuaranteeFacts
 
 logger = logging.getLogger(__name__)
@@ -22,7 +27,6 @@ def work(run: Run) -> FitResult:
     """Encode the references, fit the regions that the settings ask for, and measure them."""
     import numpy as np
 
-    from rayqc.distributed.encode import encode_altered, encode_images
     from rayqc.distributed.fit import fit_regions
     from rayqc.encoders.vae import refuse_collapse, refuse_short
     from rayqc.pipeline.leaks import know_images
@@ -32,8 +36,8 @@ def work(run: Run) -> FitResult:
     from rayqc.pipeline.run import REFERENCES
     from rayqc.regions import save_regions
     from rayqc.regions.calibrated import CalibratedRegions
-    from rayqc.regions.fitting import learns_from_altered
     from rayqc.regions.sphere import expected_coverage
+    from rayqc.regions.thinning import thinned
     from rayqc.schema import LATENT
     from rayqc.storage import write_table
 
@@ -45,7 +49,8 @@ def work(run: Run) -> FitResult:
     test = run.test_images(most) if most else None
     pool = pool_sample(run)
     tables = [table for table in (references, test, pool) if table is not None]
-    latents, *rest = encode_images(tables, run.model, encoder.input, config, run.progress, "encode")
+    scored_M = thinned(np.asarray(references["label"]), config.regions.most_references, config.seed)
+    (latents, *rest), altered = _encoded(run, tables, scored_M)
     if pool is not None and LATENT not in pool.column_names:
         pool = pool.append_column(LATENT, rest[-1][LATENT])
     write_table(run.folder, REFERENCES, latents)
@@ -60,10 +65,9 @@ def work(run: Run) -> FitResult:
         encoder.digest,
         encoder.seen,
         run.progress,
+        scored_M,
+        altered,
         pool,
-        partial(encode_altered, model=run.model, config=config, progress=run.progress)
-        if learns_from_altered(config.regions, encoder.seen, encoder.network.computes)
-        else None,
     )
     fitted = save_regions(run.folder.sub("regions"), fit.regions, fit.neighbours)
     run.keep(regions=fitted)
@@ -95,6 +99,25 @@ def work(run: Run) -> FitResult:
     return summary
 
 
+def _encoded(
+    run: Run, tables: Sequence[pa.Table], scored_M: np.ndarray
+) -> tuple[list[pa.Table], Altered | None]:
+    """What the encoder says of images, and of altered copies of the scored ones where it is asked.
+
+    Args:
+        scored_M: rows of the first table.
+    """
+    from rayqc.distributed.encode import encode_with_altered
+    from rayqc.regions.fitting import learns_from_altered
+
+    config, encoder = run.config, run.encoder
+    alters = learns_from_altered(config.regions, encoder.seen, encoder.network.computes)
+    altered_M = scored_M if alters else scored_M[:0]
+    return encode_with_altered(
+        tables, altered_M, run.model, encoder.input, config, run.progress, "encode"
+    )
+
+
 def show(summary: FitResult, folder: str) -> Shown:
     """Promised and measured coverage, and each class's references, radius and separation."""
     rows = [
@@ -121,29 +144,27 @@ def show(summary: FitResult, folder: str) -> Shown:
 def expect(outlook: Outlook) -> Expected:
     """References encoded, scorers fitted fold by fold, and test images measured."""
     from rayqc.config.encoder import COLUMN
-    from rayqc.distributed.encode import altered_copies
     from rayqc.pipeline.outlook import Expected
     from rayqc.printable import counted
     from rayqc.regions.fitting import learns_from_altered
+    from rayqc.work.altered import altered_copies
 
-    regions, scored = outlook.config.regions, outlook.references
+    regions = outlook.config.regions
+    scored = min(outlook.references, regions.most_references)
     measured = min(outlook.tests, regions.measure_images)
     learned = min(outlook.config.pool_images(), outlook.candidates)
-    seconds, blocks = outlook.encoding(scored + measured + learned)
+    computes = outlook.config.encoder.kind != COLUMN
+    alters = learns_from_altered(regions, outlook.kind.saw_references, computes)
+    copies = altered_copies(scored) if alters else 0
+    seconds, blocks = outlook.encoding(outlook.references + copies + measured + learned)
     scorers = 0
     if regions.kind == "calibrated":
         folds = regions.folds
-        scored = min(scored, regions.most_references)
         scorers = folds * (folds + 1) // 2 if regions.promise == "cv+" else folds + 1
         seconds += outlook.shared(scorers * outlook.pace.scorer(scored), scorers)
-    of_altered = ""
-    computes = outlook.config.encoder.kind != COLUMN
-    if learns_from_altered(regions, outlook.kind.saw_references, computes):
-        copies = altered_copies(scored)
-        seconds += outlook.shared(copies * outlook.reference_seconds, copies)
-        of_altered = f", {copies:,} altered copies"
     # Measured images are decoded and scored by the driver after they were encoded.
     seconds += (measured + learned) * outlook.reference_seconds / 2
+    of_altered = f", {copies:,} altered copies" if copies else ""
     encoded = f"{outlook.references:,} references{of_altered} and {counted(measured, 'test image')}"
     of_pool = f" and up to {learned:,} images of the pool" if learned else ""
     return Expected(

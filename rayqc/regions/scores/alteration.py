@@ -9,7 +9,7 @@ for its class is measured on references alone, and an alteration that the refere
 themselves, such as turning in pictures from above, decides nothing. It is left out where the
 encoder was trained on the references, and where images cannot be encoded.
 
-Shape suffixes: N images, T copies, F features, R references, K classes.
+Shape suffixes: N images, F features, K classes.
 """
 
 from __future__ import annotations
@@ -35,6 +35,9 @@ NAME = "alteration"
 PENALTY = 1e-3
 """Weight of half the squared weights in the loss; ten times less or more told about as much
 (docs/tried.md)."""
+UNIT = 10.0
+"""Nats that log odds are counted in, so that the odds of a genuine image, a millionth and less, lie
+far above the least distance that their scale tells apart."""
 MOST_LOG_ODDS = 50.0
 """Log odds are cut off there, so that the odds are finite."""
 
@@ -73,19 +76,16 @@ def fit_alteration(
         settings: not used.
         seed: not used.
     """
-    if not references.altered:
+    if references.altered is None:
         return None
     heads = {}
     for name, genuine_NF in _features(references).items():
-        altered_NTF = references.altered[name]
-        # NaN stands for copies of references that are not altered.
-        has_copies_N = ~np.isnan(altered_NTF[:, 0, 0])
-        copies = altered_NTF[has_copies_N].reshape(-1, genuine_NF.shape[1])
-        features = np.concatenate([genuine_NF, copies])
+        features = np.concatenate([genuine_NF, references.altered.features[name]])
         is_altered = np.arange(len(features)) >= len(genuine_NF)
-        heads[name] = train_softmax(
+        head = train_softmax(
             torch.from_numpy(features), torch.from_numpy(is_altered.astype(np.int64)), 2, PENALTY
         )
+        heads[name] = SoftmaxHead(weight_FK=head.weight_FK / UNIT, bias_K=head.bias_K / UNIT)
     return AlterationScore(heads=heads)
 
 
