@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import torch
 from torch import nn
 
@@ -22,9 +23,14 @@ from rayqc.generators.base import EntryContext, GeneratorKind
 from rayqc.generators.policies import make_transform
 from rayqc.images.decode import Limits, decode_native
 from rayqc.images.encode import encode_png
-from rayqc.schema import candidate_table
+from rayqc.schema import candidate_table, image_bytes
+from rayqc.sources.cut import UNIT_BYTES
+from rayqc.sources.rows import RowReader
 from rayqc.storage import Folder, canonical_json, digest, read_table
 from rayqc.units import Unit, slices
+
+CHANNELS = 3
+"""Bytes of a pixel at most."""
 
 
 @dataclass(kw_only=True)
@@ -43,18 +49,28 @@ class AugmentSource:
     seed: int
     policy: str | list[dict[str, Any]]
     per_reference: int
+    most_pixels: int = 0
+    """Pixels of the largest reference."""
     limits: Limits = field(default_factory=Limits)
-    _reference_table: pa.Table | None = field(default=None, repr=False)
+    _named: pa.Table | None = field(default=None, repr=False)
+    _images: RowReader | None = field(default=None, repr=False)
     _pixels_by_reference: dict[int, np.ndarray] = field(default_factory=dict, repr=False)
     _transform_by_channels: dict[int, nn.Module] = field(default_factory=dict, repr=False)
 
     def units(self, most_rows: int) -> list[Unit]:
-        """Ranges of candidate numbers, at most `most_rows` in each; see `Source`."""
+        """Ranges of candidate numbers, at most `most_rows` in each; see `Source`.
+
+        Candidates are PNG of the references' own size, which of a photograph is nearly as large as
+        its pixels.
+        """
+        that_fit = UNIT_BYTES // max(1, CHANNELS * self.most_pixels)
         identity = [self.references_digest, self.seed, self.name, self.policy, self.per_reference]
         fingerprint = digest(canonical_json(identity))
         return [
             Unit(entry=0, path="augment", start=start, stop=stop, fingerprint=fingerprint)
-            for start, stop in slices(self.count * self.per_reference, most_rows)
+            for start, stop in slices(
+                self.count * self.per_reference, max(1, min(most_rows, that_fit))
+            )
         ]
 
     def labels(self, unit: Unit) -> np.ndarray:
@@ -114,20 +130,30 @@ class AugmentSource:
         if reference not in self._pixels_by_reference:
             # Candidates of one reference image are made in a row, so only its pixels are kept.
             self._pixels_by_reference.clear()
-            image_bytes = self._references()["image"][reference]["bytes"].as_py()
-            self._pixels_by_reference[reference] = decode_native(image_bytes, self.limits).copy()
+            if self._images is None:
+                file = pq.ParquetFile(self.references.open(self.table))
+                self._images = RowReader(file, ["image"])
+            (encoded,) = image_bytes(self._images.read(reference, reference + 1))
+            self._pixels_by_reference[reference] = decode_native(encoded, self.limits).copy()
         return self._pixels_by_reference[reference]
 
     def _references(self) -> pa.Table:
-        if self._reference_table is None:
-            self._reference_table = read_table(self.references, self.table)
-        return self._reference_table
+        """Ids and labels; all images together may be larger than an actor's memory."""
+        if self._named is None:
+            self._named = read_table(self.references, self.table, ["id", "label"])
+        return self._named
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What an actor needs: each opens the table itself."""
+        opened = {"_named": None, "_images": None}
+        return {**self.__dict__, **opened, "_pixels_by_reference": {}, "_transform_by_channels": {}}
 
 
 def augment_source(entry: Augment, context: EntryContext) -> AugmentSource:
     """The source of a pool entry's candidates."""
     return AugmentSource(
         references=context.model,
+        most_pixels=context.most_pixels,
         table=context.table,
         classes=context.classes,
         count=context.references,

@@ -27,6 +27,8 @@ class EntryContext:
     """Name of the table of reference images."""
     references: int
     """Number of reference images."""
+    most_pixels: int
+    """Pixels of the largest of them."""
     references_digest: str
     classes: tuple[str, ...]
     seed: int

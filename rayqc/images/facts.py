@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -73,6 +73,12 @@ class Header:
     def shorter_side(self) -> int:
         """Pixels."""
         return min(self.width, self.height)
+
+
+def most_pixels(contents: Iterable[bytes | None]) -> int:
+    """Pixels of the largest of some encoded images; 0 where no header can be read."""
+    headers = (header_of(data) for data in contents)
+    return max((header.width * header.height for header in headers if header), default=0)
 
 
 def header_of(data: bytes | None) -> Header | None:

@@ -32,6 +32,7 @@ from rayqc.generators.base import EntryContext, GeneratedSource, generator_kind
 from rayqc.generators.sampled import Sampler, sampled_source
 from rayqc.images.decode import decode_batch, decode_batch_looks, limits_of
 from rayqc.images.detail import Detail
+from rayqc.images.facts import most_pixels
 from rayqc.images.look import ImageShape, Look
 from rayqc.kinds import ENCODERS
 from rayqc.models.features import edge_histograms
@@ -261,6 +262,7 @@ class Pace:
             model=folder,
             table=REFERENCES,
             references=references,
+            most_pixels=most_pixels(image_bytes(self._references)),
             references_digest="",
             classes=self._classes,
             seed=self._config.seed,

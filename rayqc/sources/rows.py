@@ -8,7 +8,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-ROWS_A_BATCH = 512
+from rayqc.storage.formats import rows_of_bytes
+
+MOST_ROWS = 512
+"""Rows that are decoded at once, at most; of large images as many as `rows_of_bytes` gives."""
 
 
 class RowReader:
@@ -53,7 +56,7 @@ class RowReader:
         return pa.Table.from_batches(batches)
 
     def _batches_from(self, first_group: int) -> Iterator[pa.RecordBatch]:
-        for group in range(first_group, self._file.num_row_groups):
-            yield from self._file.iter_batches(
-                ROWS_A_BATCH, row_groups=[group], columns=self._columns
-            )
+        for number in range(first_group, self._file.num_row_groups):
+            group = self._file.metadata.row_group(number)
+            rows = rows_of_bytes(group.num_rows, group.total_byte_size, MOST_ROWS)
+            yield from self._file.iter_batches(rows, row_groups=[number], columns=self._columns)

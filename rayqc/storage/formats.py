@@ -19,7 +19,16 @@ from safetensors.numpy import save as save_safetensors
 from rayqc.errors import ArtefactError
 from rayqc.storage.folder import Folder
 
-ROWS_PER_GROUP = 1024
+MOST_ROWS = 1024
+"""Rows of a group of a Parquet file, and of what is read of a large one at once; at most."""
+GROUP_BYTES = 2**24
+"""Bytes of such rows, as they are in memory; at most, but of a row that has more. Who looks for one
+image reads as many."""
+FEW_ROWS = 32
+"""Rows that have less than 2 GiB, of the largest images that settings allow."""
+READ_WHOLE = 2**30
+"""Bytes of a file's columns up to which it is read at once: PyArrow reads no column of images, a
+struct, of 2 GiB and more."""
 
 
 def digest(data: bytes) -> str:
@@ -48,19 +57,43 @@ def write_json(folder: Folder, name: str, value: Any) -> None:
 def table_bytes(table: pa.Table) -> bytes:
     """A table as one Parquet file; zstd is kept light, since images are compressed already."""
     sink = io.BytesIO()
-    pq.write_table(table, sink, compression="zstd", row_group_size=ROWS_PER_GROUP)
+    rows = rows_of_bytes(table.num_rows, table.nbytes, MOST_ROWS)
+    pq.write_table(table, sink, compression="zstd", row_group_size=rows)
     return sink.getvalue()
 
 
 def table_of(data: bytes) -> pa.Table:
     """The table that `table_bytes` wrote."""
-    return pq.ParquetFile(io.BytesIO(data)).read()
+    return _read(pq.ParquetFile(io.BytesIO(data)), None)
+
+
+def rows_of_bytes(rows: int, size: int, most: int) -> int:
+    """How many rows have `GROUP_BYTES`, where so many have `size`; 1 to `most`."""
+    return max(1, min(most, GROUP_BYTES * rows // max(1, size)))
+
+
+def _read(file: pq.ParquetFile, columns: list[str] | None) -> pa.Table:
+    size = sum(_bytes_of(file.metadata.row_group(n), columns) for n in range(file.num_row_groups))
+    rows = rows_of_bytes(file.metadata.num_rows, size, MOST_ROWS)
+    if size < READ_WHOLE:
+        try:
+            return file.read(columns=columns)
+        except pa.ArrowNotImplementedError:  # equal images, which the file holds once
+            rows = FEW_ROWS
+    batches = list(file.iter_batches(rows, columns=columns))
+    return pa.Table.from_batches(batches).replace_schema_metadata(file.schema_arrow.metadata)
+
+
+def _bytes_of(group: pq.RowGroupMetaData, columns: list[str] | None) -> int:
+    parts = [group.column(number) for number in range(group.num_columns)]
+    asked = [c for c in parts if columns is None or c.path_in_schema.split(".")[0] in columns]
+    return sum(part.total_uncompressed_size for part in asked)
 
 
 def read_table(folder: Folder, name: str, columns: list[str] | None = None) -> pa.Table:
     """A Parquet file as a table; `ArtefactError` when it is damaged."""
     with _parquet(folder, name) as file:
-        return file.read(columns=columns)
+        return _read(file, columns)
 
 
 def read_schema(folder: Folder, name: str) -> pa.Schema:
@@ -74,7 +107,7 @@ def _parquet(folder: Folder, name: str) -> Iterator[pq.ParquetFile]:
     with contextlib.closing(folder.open(name)) as file:
         try:
             yield pq.ParquetFile(file)
-        except (pa.ArrowInvalid, OSError) as error:
+        except (pa.ArrowException, OSError) as error:
             raise ArtefactError(f"{folder.path(name)} is not readable Parquet: {error}") from error
 
 

@@ -1,5 +1,6 @@
 """A candidate depends on (seed, name, index) and nothing else."""
 
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -62,6 +63,24 @@ def test_the_same_bytes_whatever_the_units(source):
     sample = rows(source, 4, limit=5)
     assert len(sample) == 5
     assert all(row in whole for row in sample)
+
+
+def test_units_of_photographs_have_fewer_rows(source):
+    """Candidates are PNG: 36 MB each of 12 megapixels, and Arrow holds 2 GiB in one piece."""
+    many = replace(source, per_reference=100)
+    assert [unit.count() for unit in many.units(512)] == [400]
+    large = replace(many, most_pixels=12_000_000)
+    assert max(unit.count() for unit in large.units(512)) == 7
+    assert sum(unit.count() for unit in large.units(512)) == 400
+    assert max(unit.count() for unit in replace(many, most_pixels=200_000_000).units(512)) == 1
+
+
+def test_a_source_that_was_read_from_is_sent_without_images(source):
+    whole = rows(source, 100)
+    sent = pickle.dumps(source)
+    assert not any(row["image"]["bytes"][20:60] in sent for row in whole)
+    assert len(sent) < 2000
+    assert rows(pickle.loads(sent), 5) == whole
 
 
 def test_other_seeds_and_names_make_other_images(source):

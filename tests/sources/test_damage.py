@@ -75,7 +75,7 @@ def test_damaged_labels_are_found_too(tmp_path):
     source = open_parquet(str(path))
     with pytest.raises(InputError, match=r"a\.parquet is damaged in rows 10 to 19: "):
         source.labels(source.units(10)[1])
-    with pytest.raises(InputError, match=r"a\.parquet is damaged in rows 0 to 39: "):
+    with pytest.raises(InputError, match=r"a\.parquet is damaged in rows 0 to 29: "):
         select_references(source, 1, seed=0)
     with pytest.raises(InputError, match=r"b\.parquet is damaged in column label: "):
         open_parquet(str(unnamed))
