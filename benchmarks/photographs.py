@@ -50,6 +50,7 @@ from rayqc.work.altered import (
     copies_in_order,
     copies_of_each,
     features_of_altered,
+    partner,
 )
 
 SIZE = 64
@@ -145,7 +146,7 @@ class Looker:
         whole = [Whole(shape=self.input).cut(images[row]) for row in order]
         found = features_of_altered(
             whole,
-            [*whole[1:], whole[0]],
+            [whole[other] for other in partner(np.arange(len(whole)), len(whole))],
             range(len(images)),
             self.encoder,
             self.input,

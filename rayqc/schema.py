@@ -6,7 +6,7 @@ Plain Parquet: pyarrow, DuckDB, pandas, Ray and Hugging Face datasets read it wi
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -184,6 +184,13 @@ def kept_latent_dim(schema: pa.Schema) -> int | None:
 def image_bytes(table: pa.Table) -> list[bytes | None]:
     """Encoded bytes of a table's images, in order; None for an image without bytes."""
     return [data for chunk in table["image"].chunks for data in chunk.field("bytes").to_pylist()]
+
+
+def each_image(table: pa.Table) -> Iterator[bytes | None]:
+    """What `image_bytes` gives, one after another: without a second copy of all of them."""
+    for chunk in table["image"].chunks:
+        for data in chunk.field("bytes"):
+            yield data.as_py()
 
 
 def take_rows(table: pa.Table, rows: np.ndarray) -> pa.Table:

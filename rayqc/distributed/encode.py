@@ -35,6 +35,7 @@ from rayqc.work.altered import (
     copies_in_order,
     copies_of_each,
     features_of_altered,
+    partner,
 )
 from rayqc.work.latent_columns import inner_columns, inner_matrices, latent_matrix, vectors
 
@@ -48,11 +49,13 @@ ALTERED_ROWS, LEAST_ALTERED_ROWS = 32, 4
 """References of a block of which copies are made, at most and at least."""
 OF_IMAGES = ["id", "image"]
 OF_OTHERS = ["other_id", "other"]
-"""Columns of the images of which parts are put into altered copies; null where none are made."""
+"""Columns of the images of which parts are put into altered copies, and the other way round; null
+where none are made. So each image is sent once."""
 COPIES = "copies"
 """Column of how many altered copies are made of an image; 0 where the image itself is encoded."""
-ROW = "row"
-"""Column of an image's place, since actors finish in any order."""
+ROW, OTHER_ROW = "row", "other_row"
+"""Columns of the images' places, since actors finish in any order; the other's is null where no
+copies are made of it."""
 IS_COPY, IS_MIXED = "is_copy", "is_mixed"
 """Columns of what was encoded: is it an altered copy, and are parts of the other image in it?"""
 
@@ -78,7 +81,7 @@ class EncodeActor:
         """A row of each image or copy: row, is_copy, is_mixed, latent, and of `inner_columns`.
 
         Args:
-            batch: columns row, id, image, other_id, other, copies.
+            batch: columns row, id, image, other_row, other_id, other, copies.
         """
         copies_N = np.asarray(batch[COPIES])
         encoded = []
@@ -94,14 +97,17 @@ class EncodeActor:
         return _table(np.asarray(batch[ROW]), latent_ND, inner)
 
     def _altered(self, batch: pa.Table, copies: int) -> pa.Table:
-        row_N = np.asarray(batch[ROW])
-        images, others = (self._whole(batch.select(of)) for of in (OF_IMAGES, OF_OTHERS))
+        firsts, seconds = (self._whole(batch.select(of)) for of in (OF_IMAGES, OF_OTHERS))
+        pairs = list(zip(batch[ROW].to_pylist(), firsts, seconds, strict=True))
+        turned = zip(batch[OTHER_ROW].to_pylist(), seconds, firsts, strict=True)
+        both = [*pairs, *(one for one in turned if one[0] is not None)]
+        rows, images, others = zip(*both, strict=True)
         found = features_of_altered(
-            images, others, row_N.tolist(), self.encoder, self.input, copies, self.seed
+            images, others, rows, self.encoder, self.input, copies, self.seed
         )
         inner = dict(found.features)
         latent_CD = inner.pop(LATENT)
-        return _table(row_N[found.place_C], latent_CD, inner, found.mixed_C)
+        return _table(np.array(rows)[found.place_C], latent_CD, inner, found.mixed_C)
 
     def _whole(self, table: pa.Table) -> list[np.ndarray]:
         named = table.rename_columns(OF_IMAGES)
@@ -175,10 +181,11 @@ def encode_with_altered(
         images = pa.concat_tables([pa.table([t["id"], t["image"]], OF_IMAGES) for t in tables])
         batch = batch_on_cpu(config.filter.micro_batch, looked_at.size**2)
         rows = rows_a_block(images.num_rows, batch)
-        work = _blocks(_work(images), rows)
+        work = _image_blocks(images, rows)
         order = altered_order(altered_M.size, config.seed)
         if altered_M.size:
-            work = _altered_blocks(take_rows(images, altered_M[order]), altered_M.size) + work
+            references = take_rows(images, altered_M[order])
+            work = _altered_blocks(references, copies_of_each(altered_M.size)) + work
         encoded = _encoded(work, rows, model, config, progress, name)
         is_copy = encoded[IS_COPY]
         of_images = encoded.filter(pc.invert(is_copy)).drop_columns([ROW, IS_COPY, IS_MIXED])
@@ -207,24 +214,27 @@ def _copies(encoded: pa.Table, order: np.ndarray, stage: str) -> Altered | None:
     return altered
 
 
-def _work(images: pa.Table, others: pa.Table | None = None, copies: int = 0) -> pa.Table:
-    """What `EncodeActor` takes, of images and of those that parts are taken of."""
+def _image_blocks(images: pa.Table, rows: int) -> list[pa.Table]:
+    """Blocks of images to encode."""
     count = images.num_rows
-    if others is None:
-        others = pa.table([pa.nulls(count, field.type) for field in images.schema], OF_IMAGES)
-    numbers = [pa.array(np.arange(count)), pa.array(np.full(count, copies))]
-    return pa.table([*images, *others, *numbers], [*OF_IMAGES, *OF_OTHERS, ROW, COPIES])
+    none = [pa.nulls(count, field.type) for field in images.schema]
+    numbers = [pa.array(np.arange(count)), pa.nulls(count, pa.int64())]
+    return _blocks([*images, *none, *numbers, pa.array(np.zeros(count, np.int64))], rows)
 
 
-def _altered_blocks(references: pa.Table, of: int) -> list[pa.Table]:
-    """Blocks of references that are altered, so many in all; parts are taken of the next one."""
+def _altered_blocks(references: pa.Table, copies: int) -> list[pa.Table]:
+    """Blocks of references to make copies of, each beside its partner."""
     count = references.num_rows
-    others = take_rows(references, np.roll(np.arange(count), -1))
-    rows = min(ALTERED_ROWS, max(LEAST_ALTERED_ROWS, -(-count // LEAST_BLOCKS)))
-    return _blocks(_work(references, others, copies_of_each(of)), rows)
+    first_N = np.arange(0, count, 2)
+    second_N = partner(first_N, count)
+    images, others = (take_rows(references, place_N) for place_N in (first_N, second_N))
+    numbers = [pa.array(first_N), pa.array(second_N, mask=second_N <= first_N)]
+    rows = min(ALTERED_ROWS, max(LEAST_ALTERED_ROWS, -(-count // LEAST_BLOCKS))) // 2
+    return _blocks([*images, *others, *numbers, pa.array(np.full(first_N.size, copies))], rows)
 
 
-def _blocks(work: pa.Table, rows: int) -> list[pa.Table]:
+def _blocks(columns: list[pa.Array | pa.ChunkedArray], rows: int) -> list[pa.Table]:
+    work = pa.table(columns, [*OF_IMAGES, *OF_OTHERS, ROW, OTHER_ROW, COPIES])
     return [work.slice(start, stop - start) for start, stop in slices(work.num_rows, rows)]
 
 
@@ -241,7 +251,7 @@ def _encoded(
     Args:
         rows: of a block, of images that are not altered.
     """
-    total = sum(block.num_rows for block in blocks)
+    total = sum(2 * len(block) - block[OTHER_ROW].null_count for block in blocks)
     gpu = gpus_wanted(config.resources.use_gpu)
     a_gpu = actors_per_gpu(config.filter.actors) if gpu else 0
     with progress.stage(name, total) as stage, plain_errors():

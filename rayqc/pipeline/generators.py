@@ -15,7 +15,7 @@ from rayqc.generators.gan import FACTS, GANFacts, gan_facts
 from rayqc.generators.sampled import SampledSource
 from rayqc.images.facts import most_pixels
 from rayqc.pipeline.run import REFERENCES, Run
-from rayqc.schema import image_bytes
+from rayqc.schema import each_image
 from rayqc.storage import Folder, canonical_json, digest
 
 logger = logging.getLogger(__name__)
@@ -131,7 +131,7 @@ def _entry_context(run: Run, name: str) -> EntryContext:
         model=run.model,
         table=REFERENCES,
         references=run.references.num_rows,
-        most_pixels=most_pixels(image_bytes(run.references)),
+        most_pixels=most_pixels(each_image(run.references)),
         references_digest=run.references_digest,
         classes=run.classes,
         seed=run.config.seed,

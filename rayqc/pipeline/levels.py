@@ -13,7 +13,7 @@ from rayqc.errors import ArtefactError
 from rayqc.images.decode import Limits, limits_of
 from rayqc.images.deep import FULL_FLOAT, FULL_WHOLE, DeepPixels, Levels, levels_of
 from rayqc.images.references import values_of_all
-from rayqc.schema import image_bytes
+from rayqc.schema import each_image, image_bytes
 from rayqc.sources import Source
 from rayqc.sources.places import say_once
 from rayqc.storage import Folder, read_json, write_json
@@ -39,7 +39,7 @@ def choose_levels(references: pa.Table, settings: ImageSettings, model: Folder) 
     Returns:
         The levels; None where each type's full range is taken.
     """
-    deep_images = values_of_all(image_bytes(references), limits_of(settings))
+    deep_images = values_of_all(each_image(references), limits_of(settings))
     suitable = levels_of(deep_images)
     asked = settings.range
     levels = suitable if asked == "auto" else limits_of(settings).levels

@@ -20,7 +20,7 @@ from rayqc.images.facts import header_of
 from rayqc.pipeline.run import Run
 from rayqc.regions.calibrated import CalibratedRegions
 from rayqc.regions.fitting import AT_OWN_SIZE
-from rayqc.schema import image_bytes
+from rayqc.schema import image_bytes, take_rows
 from rayqc.sources.base import Source
 from rayqc.storage import read_json, write_json
 from rayqc.storage.folder import Folder
@@ -84,8 +84,8 @@ def compare_making(run: Run, name: str, source: Source, units: Sequence[Unit]) -
         return []
     if isinstance(source, SampledSource):
         return []
-    encoded = image_bytes(run.references)
-    references = making_of([encoded[row] for row in evenly(len(encoded), LOOKED_AT)])
+    looked_at = take_rows(run.references, evenly(run.references.num_rows, LOOKED_AT))
+    references = making_of(image_bytes(looked_at))
     tables = (source.read(unit, run.limits.max_bytes) for unit in single_rows(units, LOOKED_AT))
     pool = making_of([data for table in tables for data in image_bytes(table)])
     if references is None or pool is None:

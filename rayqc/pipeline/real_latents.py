@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rayqc.pipeline.run import REFERENCES, Run
-from rayqc.schema import LATENT, image_bytes
+from rayqc.schema import LATENT, each_image
 from rayqc.storage import digest, read_table, write_table
 
 TEST_LATENTS = "test_latents.parquet"
@@ -39,4 +39,4 @@ def with_reference_latents(run: Run, references: pa.Table) -> pa.Table:
 
 
 def _digests(images: pa.Table) -> list[str]:
-    return [digest(data or b"") for data in image_bytes(images)]
+    return [digest(data or b"") for data in each_image(images)]

@@ -39,7 +39,7 @@ def altered_copies(references: int) -> int:
 def altered_order(references: int, seed: int) -> np.ndarray:
     """Row numbers of the references that have altered copies, in an order by chance.
 
-    Parts of the next one are put into a reference's copies, of the first into the last one's.
+    Parts of each are put into copies of its `partner` there.
 
     Args:
         references: how many there are; of more than `MOST_ALTERED` as many are taken.
@@ -47,6 +47,19 @@ def altered_order(references: int, seed: int) -> np.ndarray:
     """
     rng = np.random.default_rng([seed, ALTERATIONS])
     return rng.permutation(evenly(references, MOST_ALTERED))
+
+
+def partner(place_N: np.ndarray, references: int) -> np.ndarray:
+    """(N,) places of the references of which parts are put into the copies of others.
+
+    The first and the second are each other's, the third and the fourth, and so on; the first is
+    also that of a last one without a second.
+
+    Args:
+        place_N: (N,) int64, in an order of so many references.
+    """
+    other_N = place_N ^ 1
+    return np.where(other_N < references, other_N, 0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,17 +78,17 @@ def copies_in_order(encoded: AlteredFeatures, order: np.ndarray) -> Altered | No
     """Copies of references, without those that made the encoder fail; None where it failed on all.
 
     Args:
-        encoded: of the references in this order, each with parts of the next one.
+        encoded: of the references in this order, with parts of their partners.
         order: see `altered_order`.
     """
     finite_C = np.all([np.isfinite(value).all(1) for value in encoded.features.values()], axis=0)
     if not finite_C.any():
         return None
-    place_C = encoded.place_C[finite_C]
+    place_C, mixed_C = encoded.place_C[finite_C], encoded.mixed_C[finite_C]
     return Altered(
         features={name: value_CF[finite_C] for name, value_CF in encoded.features.items()},
         of_C=order[place_C],
-        other_C=order[(place_C + encoded.mixed_C[finite_C]) % order.size],
+        other_C=order[np.where(mixed_C, partner(place_C, order.size), place_C)],
     )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 import pyarrow as pa
 
-from rayqc.schema import LATENT, image_bytes
+from rayqc.schema import LATENT, each_image
 from rayqc.storage import Folder, digest, read_table
 from rayqc.work.latent_columns import latent_matrix
 
@@ -23,7 +23,7 @@ SCHEMA = pa.schema([("digest", pa.string()), ("image", pa.string())])
 
 def digests_of(images: pa.Table) -> list[str]:
     """SHA-256 of each image's bytes; of one without bytes, what no image has."""
-    return [digest(data) if data else "" for data in image_bytes(images)]
+    return [digest(data) if data else "" for data in each_image(images)]
 
 
 def contents_of(images: pa.Table) -> list[str]:

@@ -17,7 +17,7 @@ from rayqc.images.look import ImageShape
 from rayqc.images.references import decode_real_looks
 from rayqc.images.statistics import told_apart
 from rayqc.regions import Candidates
-from rayqc.schema import image_bytes
+from rayqc.schema import each_image, image_bytes, take_rows
 from rayqc.units import evenly
 
 BATCH = 64
@@ -44,13 +44,12 @@ def real_candidates(
     Raises:
         InputError: an image cannot be decoded.
     """
-    ids, data = table["id"].to_pylist(), image_bytes(table)
     images = [np.zeros((0, *image.pixels), np.uint8)]
     own_size: list[OwnSize] = []
     looks = (image,) if detail is None else (image, *detail.looks)
-    for start in range(0, len(ids), BATCH):
-        rows = slice(start, start + BATCH)
-        in_looks = decode_real_looks(ids[rows], data[rows], looks, limits)
+    for start in range(0, table.num_rows, BATCH):
+        some = table.slice(start, BATCH)
+        in_looks = decode_real_looks(some["id"].to_pylist(), image_bytes(some), looks, limits)
         images.append(in_looks[0])
         if detail is not None:
             own_size.append(detail.measured(in_looks[1:]))
@@ -76,14 +75,12 @@ def detail_of(
         image: the run's size and channels.
         shorter: pixels that the shorter side is brought to; None looks at each image's own size.
     """
-    data = image_bytes(table)
     if shorter is None:
-        headers = [header_of(encoded) for encoded in data]
+        headers = [header_of(encoded) for encoded in each_image(table)]
         sides = [header.shorter_side if header else 0 for header in headers]
         if np.median(sides) <= max(image.size, SIDE):
             return None
-    rows = evenly(len(data), 4 * BATCH).tolist()  # of all classes, which may lie in order
-    ids, sample = table["id"].take(rows).to_pylist(), [data[row] for row in rows]
-    images = decode_real_looks(ids, sample, (image,), limits)
+    sample = take_rows(table, evenly(table.num_rows, 4 * BATCH))  # of classes that lie in order
+    images = decode_real_looks(sample["id"].to_pylist(), image_bytes(sample), (image,), limits)
     low, high = told_apart(images[0])
     return Detail(channels=image.channels, shorter=shorter, levels=(int(low), int(high)))

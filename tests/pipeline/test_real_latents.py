@@ -30,6 +30,7 @@ from rayqc.work.altered import (
     altered_order,
     copies_in_order,
     features_of_altered,
+    partner,
 )
 from rayqc.work.latent_columns import latent_matrix, vectors
 from tests.conftest import TINY
@@ -81,11 +82,12 @@ def test_latents_of_several_tables_are_each_in_their_order(tiny_run, ray_session
     np.testing.assert_allclose(kept, latent_matrix(found[0]), rtol=1e-4, atol=1e-4)
 
 
-def test_altered_copies_are_encoded_beside_the_images(tiny_run, ray_session):
-    """Each reference's own copies, with parts of the next one, whichever actor made them."""
+@pytest.mark.parametrize("altered_M", [[7, 1, 4, 9, 2, 8], [3, 0, 5]])
+def test_altered_copies_are_encoded_beside_the_images(altered_M, tiny_run, ray_session):
+    """Each reference's own copies, with parts of its partner, whichever actor made them."""
     run = Run(Folder(str(tiny_run)), rayqc.load_config(str(tiny_run / "config.yaml")))
     references, test, trained = run.references, run.test_images(5), run.encoder
-    altered_M = np.array([7, 1, 4, 9, 2, 8])
+    altered_M = np.array(altered_M)
     (of_references, of_test), found = encode_with_altered(
         [references, test], altered_M, run.model, trained.input, run.config, run.progress, "encode"
     )
@@ -101,7 +103,7 @@ def test_altered_copies_are_encoded_beside_the_images(tiny_run, ray_session):
     ]
     copies = features_of_altered(
         whole,
-        [*whole[1:], whole[0]],
+        [whole[other] for other in partner(np.arange(order.size), order.size)],
         range(order.size),
         encoder,
         trained.input,
@@ -127,6 +129,7 @@ def test_blocks_of_both_sorts_are_encoded_together_as_each_alone(tiny_run, ray_s
             "row": [0, 1, 0],
             "id": references["id"].take([0, 1, 2]),
             "image": images.take([0, 1, 2]),
+            "other_row": pa.array([None, None, 1]),
             "other_id": references["id"].take(pa.array([None, None, 3])),
             "other": images.take(pa.array([None, None, 3])),
             "copies": [0, 0, 2],
@@ -135,8 +138,8 @@ def test_blocks_of_both_sorts_are_encoded_together_as_each_alone(tiny_run, ray_s
     actor = EncodeActor(run.model, run.config.encoder, 8, run.limits, "cpu", run.config.seed)
     together = actor(batch)
     alone = pa.concat_tables([actor(batch.slice(0, 2)), actor(batch.slice(2))])
-    assert together["row"].to_pylist() == [0, 1, 0, 0]
-    assert together["is_copy"].to_pylist() == [False, False, True, True]
+    assert together["row"].to_pylist() == [0, 1, 0, 0, 1, 1]
+    assert together["is_copy"].to_pylist() == [False, False, True, True, True, True]
     assert together.drop_columns(["latent"]).equals(alone.drop_columns(["latent"]))
     np.testing.assert_allclose(latent_matrix(together), latent_matrix(alone), atol=1e-4)
 

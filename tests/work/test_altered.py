@@ -17,6 +17,7 @@ from rayqc.work.altered import (
     copies_in_order,
     copies_of_each,
     features_of_altered,
+    partner,
 )
 
 MEANS = "tests.models.test_features:Means"
@@ -71,7 +72,7 @@ class Squeamish:
 def test_copies_that_an_encoder_refuses_are_left_out(rng):
     """But what it says of a genuine image is an error, for then none of them is to blame."""
     bright = [np.full((12, 12, 3), 200 + n, np.uint8) for n in range(3)]
-    others = [*bright[1:], bright[0]]
+    others = [bright[1], bright[0], bright[0]]
     sound = encoded(bright, others, range(3), Squeamish(lambda image: False), MOST_COPIES)
     found = encoded(bright, others, range(3), Squeamish(lambda image: image[0, 0, 0] < 99), 10)
     dark_C = sound.features["latent"][:, 0] < 99
@@ -82,13 +83,22 @@ def test_copies_that_an_encoder_refuses_are_left_out(rng):
     order = np.array([2, 0, 1])
     altered_ones = copies_in_order(found, order)
     assert altered_ones.of_C.tolist() == order[found.place_C[~dark_C]].tolist()
-    others_C = order[(found.place_C + found.mixed_C) % 3]
+    others_C = np.where(found.mixed_C, order[[1, 0, 0]][found.place_C], order[found.place_C])
     assert altered_ones.other_C.tolist() == others_C[~dark_C].tolist()
-    assert set(altered_ones.other_C - altered_ones.of_C) == {0, 1, -2}
+    assert (altered_ones.other_C != altered_ones.of_C).any()
     nothing = {name: value_CF * np.nan for name, value_CF in found.features.items()}
     assert copies_in_order(replace(found, features=nothing), order) is None
     with pytest.raises(ValueError, match="no face found"):
         encoded(bright, others, range(3), Squeamish(lambda image: True))
+
+
+@pytest.mark.parametrize("references", [1, 2, 5, 8])
+def test_partners_are_two_and_two(references):
+    place_N = np.arange(references)
+    other_N = partner(place_N, references)
+    even = references - references % 2
+    assert other_N[:even].reshape(-1, 2)[:, ::-1].ravel().tolist() == place_N[:even].tolist()
+    assert other_N[even:].tolist() == [0] * (references % 2)
 
 
 @pytest.mark.parametrize(

@@ -70,9 +70,9 @@ def work(run: Run) -> EncoderRecord:
 
 def _shape_of(references: pa.Table, run: Run) -> ImageShape:
     from rayqc.images.references import infer_shape
-    from rayqc.schema import image_bytes
+    from rayqc.schema import each_image
 
-    images = zip(references["id"].to_pylist(), image_bytes(references), strict=True)
+    images = zip(references["id"].to_pylist(), each_image(references), strict=True)
     return infer_shape(images, run.limits, run.config.image.size, run.config.image.channels)
 
 
