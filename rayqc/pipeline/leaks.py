@@ -60,11 +60,28 @@ def know_images(run: Run) -> None:
             if isinstance(found, tuple):
                 raise unusable(name, found)
         test_images = [] if test is None else images_of_test(test, run, decoder)
+    _warn_of_equal(run.references)
     if run.config.references.in_test == "refuse":
         _refuse_same(run.references, test_images)
     table = known_table(run.references, [(image.digest, image.name) for image in test_images])
     facts = {MADE_OF: made_of, TEST_CONTENT: content_of_test(test_images)}
     write_table(run.folder, FILE, table.replace_schema_metadata(facts))
+
+
+def _warn_of_equal(references: pa.Table) -> None:
+    names_by_digest: dict[str, list[str]] = {}
+    for digest, name in zip(digests_of(references), references["id"].to_pylist(), strict=True):
+        names_by_digest.setdefault(digest, []).append(name)
+    equal = [names for names in names_by_digest.values() if len(names) > 1]
+    if equal:
+        logger.warning(
+            "%d references have the bytes of others, %s those of %s first: what is known of one "
+            "measures the other, and fewer fresh images are accepted than asked for; keep one of "
+            "each, and of shots of one scene",
+            sum(len(names) - 1 for names in equal),
+            equal[0][1],
+            equal[0][0],
+        )
 
 
 def facts_of_known(run: Run) -> dict[bytes, bytes]:

@@ -15,8 +15,11 @@ from rayqc.errors import InputError
 from rayqc.ledger.manifest import Totals, load_files, load_totals
 from rayqc.ledger.plan import MANIFEST, clear
 from rayqc.pipeline.rewrite import rewrite, work_of
+from rayqc.printable import percentage
 from rayqc.regions import FittedRegions
 from rayqc.regions.base import verdicts_of
+from rayqc.regions.calibrated import CalibratedRegions
+from rayqc.regions.conformal import least_scores, rank_of
 from rayqc.regions.statistic_choice import StatisticChoice
 from rayqc.report.acceptance import stored_scores
 from rayqc.storage import Folder, digest
@@ -63,6 +66,21 @@ class _Judge:
         return table
 
 
+def _warn_beyond(fitted: FittedRegions, coverage: float) -> None:
+    regions = fitted.regions
+    if not isinstance(regions, CalibratedRegions) or regions.guarantee.tail:
+        return
+    scores = regions.guarantee.scores
+    if rank_of(scores, coverage) > scores:
+        logger.warning(
+            "%d scores calibrate, and %s needs %s: the largest is the threshold, as at %s",
+            scores,
+            percentage(coverage),
+            f"{least_scores(coverage):,}" if coverage < 1 else "more than there can be",
+            percentage(scores / (scores + 1)),
+        )
+
+
 def decide_again(
     source: Folder,
     out: Folder,
@@ -88,6 +106,7 @@ def decide_again(
             "regions of promise cv+ keep p-values for the statistic in force only; filter again "
             f"with the pool entry's `statistic: {statistic}`"
         )
+    _warn_beyond(fitted, coverage)
     files = load_files(source)
     totals = load_totals(source)
     if not scores_only and totals.outcomes.get(REJECTED) and REJECTED not in files:

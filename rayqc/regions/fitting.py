@@ -10,7 +10,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from rayqc.config.base import PromiseAsked
 from rayqc.config.regions import Regions
 from rayqc.config.settings_from import settings_from
 from rayqc.errors import ConfigError, TooFewReferencesError
@@ -18,6 +17,7 @@ from rayqc.images.detail import Detail
 from rayqc.kinds import PROMISES, REGIONS
 from rayqc.regions.base import Candidates
 from rayqc.regions.calibrated import CalibratedRegions
+from rayqc.regions.conformal import least_scores
 from rayqc.regions.promises.base import CalibrationSettings, PromiseKind
 from rayqc.regions.scorer_tasks import RunTasks
 from rayqc.regions.scores.alteration import NAME as ALTERATION
@@ -116,11 +116,13 @@ def learns_from_altered(regions: Regions, seen: bool, computes: bool) -> bool:
     return asked and REGIONS[regions.kind].calibrated and computes and not seen
 
 
-def choose_promise(asked: PromiseAsked, label_N: np.ndarray, classes: int, seen: bool) -> str:
+def choose_promise(
+    settings: CalibrationSettings, label_N: np.ndarray, classes: int, seen: bool
+) -> str:
     """The promise that regions are fitted under; `auto` becomes `split` or `empirical`.
 
     Args:
-        asked: the setting `regions.promise`.
+        settings: with the promise that is asked for.
         label_N: (N,) int64, the references' own classes.
         classes: K.
         seen: true if the scores use latents of an encoder that was trained on these references;
@@ -129,6 +131,7 @@ def choose_promise(asked: PromiseAsked, label_N: np.ndarray, classes: int, seen:
     Raises:
         TooFewReferencesError: `split` or `cv+` is asked for while `seen`.
     """
+    asked = settings.promise
     if asked in ("split", "cv+") and seen:
         raise TooFewReferencesError(
             f"regions.promise: {asked} cannot be kept with the view `latent` of an encoder that "
@@ -138,7 +141,9 @@ def choose_promise(asked: PromiseAsked, label_N: np.ndarray, classes: int, seen:
     if asked != "auto":
         return asked
     fewest = int(np.bincount(label_N, minlength=classes).min())
-    return "split" if fewest >= SPLIT_FROM and not seen else "empirical"
+    split: PromiseKind = PROMISES["split"]
+    enough = split.scores(label_N.size, settings) >= least_scores(settings.coverage)
+    return "split" if fewest >= SPLIT_FROM and enough and not seen else "empirical"
 
 
 def fit_calibrated(
@@ -179,8 +184,11 @@ def fit_calibrated(
         )
     scorer = settings.scorer
     seen = LATENT in scorer.views and scorer.seen
-    promise = choose_promise(settings.promise, label_N, len(classes), seen)
+    promise = choose_promise(settings, label_N, len(classes), seen)
     kind: PromiseKind = PROMISES[promise]
+    # What cannot be promised is said before hours of fitting.
+    folds = min(settings.folds, label_N.size)
+    kind.guarantee(kind.scores(label_N.size, settings), settings.coverage, folds)
     fit = kind.fit(label_N, len(classes), settings, seed, run)
     scores = fit.calibration.label_M.size
     regions = CalibratedRegions(

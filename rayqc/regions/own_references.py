@@ -28,7 +28,8 @@ class OwnReferences:
     def distance(self, value_ND: np.ndarray, label_N: np.ndarray) -> np.ndarray:
         """Mean distance to the `NEAREST` nearest references of the own class.
 
-        Where a class has no reference, the nearest of all references are taken.
+        Where a class has no reference, all references are taken: the nearest of so many are nearer
+        than any of its own would be.
 
         Args:
             value_ND: (N, D) float.
@@ -41,8 +42,10 @@ class OwnReferences:
         for k in np.unique(label_N):
             rows = label_N == k
             own_RD = self.value_RD[self.label_R == k]
-            distance_N[rows] = _mean_nearest(
-                value_ND[rows], own_RD if len(own_RD) else self.value_RD
+            distance_N[rows] = (
+                _mean_nearest(value_ND[rows], own_RD, NEAREST)
+                if len(own_RD)
+                else _mean_nearest(value_ND[rows], self.value_RD, len(self.value_RD))
             )
         return distance_N
 
@@ -60,10 +63,10 @@ def own_references(value_ND: np.ndarray, label_N: np.ndarray, classes: int) -> O
     return OwnReferences(value_RD=value_ND[keep].astype(np.float32), label_R=label_N[keep])
 
 
-def _mean_nearest(value_ND: np.ndarray, value_RD: np.ndarray) -> np.ndarray:
-    """(N,) float64, mean distance to the nearest references."""
+def _mean_nearest(value_ND: np.ndarray, value_RD: np.ndarray, most: int) -> np.ndarray:
+    """(N,) float64, mean distance to so many of the nearest references, or to all."""
     from scipy.spatial.distance import cdist  # noqa: PLC0415  (slow, and spheres do not need it)
 
     distance_NR = cdist(value_ND, value_RD)
-    nearest = min(NEAREST, len(value_RD))
+    nearest = min(most, len(value_RD))
     return np.asarray(np.partition(distance_NR, nearest - 1, axis=1)[:, :nearest].mean(1))

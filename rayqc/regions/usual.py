@@ -74,10 +74,11 @@ def fit_usual(statistics_NS: np.ndarray, label_N: np.ndarray, classes: int) -> U
     pull_N = np.sqrt((count_K[label_N] + 1) / np.maximum(count_K[label_N] - 1, 1))
     deviation_NS = (statistics_NS - mean_KS[label_N]) * pull_N[:, None]
     spread_S = np.sqrt(deviation_NS.var(0) + LEAST_SPREAD**2)
-    covariance_SS, _ = ledoit_wolf(_bend(deviation_NS / spread_S), assume_centered=True)
-    return UsualStatistics(
-        mean_KS=mean_KS, spread_S=spread_S, precision_SS=np.linalg.pinv(covariance_SS)
-    )
+    precision_SS = np.eye(spread_S.size)  # of one reference nothing is known of deviations
+    if deviation_NS.any():
+        covariance_SS, _ = ledoit_wolf(_bend(deviation_NS / spread_S), assume_centered=True)
+        precision_SS = np.linalg.pinv(covariance_SS)
+    return UsualStatistics(mean_KS=mean_KS, spread_S=spread_S, precision_SS=precision_SS)
 
 
 def _bend(deviation_NS: np.ndarray) -> np.ndarray:

@@ -163,7 +163,8 @@ class FilterWorker:
             error_N[row] = (
                 error_N[row] or class_error or ("no_label", "no label, or no class folder")
             )
-        for row in np.flatnonzero(~np.isfinite(seen.latent_ND).all(1)):
+        finite_N = [np.isfinite(value).all(1) for value in (seen.latent_ND, *seen.inner.values())]
+        for row in np.flatnonzero(~np.all(finite_N, axis=0)):
             error_N[row] = error_N[row] or ("nonfinite", "the encoder gave NaN or infinity")
         valid_N = np.array([error is None for error in error_N], dtype=bool)
         columns = VerdictColumns(table.num_rows)

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from rayqc.errors import InputError
 from rayqc.schema import LATENT
 
 INNER = "inner."
@@ -53,6 +54,30 @@ def inner_matrices(table: pa.Table) -> dict[str, np.ndarray]:
     """(N, F) float32 of each of a table's columns of features of inner layers, by their names."""
     names = [name for name in table.column_names if name.startswith(INNER)]
     return {name.removeprefix(INNER): _matrix(table, name) for name in names}
+
+
+def finite_rows(table: pa.Table) -> np.ndarray:
+    """(N,) bool: are the latent, and the features of inner layers, numbers throughout?"""
+    values = [latent_matrix(table), *inner_matrices(table).values()]
+    return np.asarray(np.all([np.isfinite(value_NF).all(1) for value_NF in values], axis=0))
+
+
+def refuse_nonfinite(encoded: pa.Table, what: str) -> None:
+    """Refuse real images of which an encoder says no number: one decides all that is fitted.
+
+    Args:
+        encoded: columns id, latent and features of inner layers.
+        what: the images are, in the plural.
+
+    Raises:
+        InputError: there are some.
+    """
+    bad = np.flatnonzero(~finite_rows(encoded))
+    if bad.size:
+        raise InputError(
+            f"the encoder gives NaN or infinity for {bad.size:,} of {encoded.num_rows:,} {what}, "
+            f"{encoded['id'][bad[0]].as_py()} first; mend the encoder, or take these images out"
+        )
 
 
 def _matrix(table: pa.Table, name: str) -> np.ndarray:

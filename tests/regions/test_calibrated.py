@@ -36,6 +36,10 @@ def fit(known, promise="empirical", seed=0, **changes):
     return regions, separation, seen_rows
 
 
+def calibration(**settings):
+    return settings_of(Regions(views=["edges"], **settings), channels=1, seen=False)
+
+
 @pytest.fixture(scope="module")
 def known():
     return shapes(60, np.random.default_rng(1))
@@ -166,14 +170,41 @@ def test_a_score_that_regions_lack_is_refused(known, fresh):
 
 def test_auto_promises_where_references_are_many():
     few, many = np.repeat([0, 1], 20), np.repeat([0, 1], 50)
-    assert choose_promise("auto", few, 2, seen=False) == "empirical"
-    assert choose_promise("auto", many, 2, seen=False) == "split"
-    assert choose_promise("auto", many, 2, seen=True) == "empirical"
-    assert choose_promise("auto", many, 3, seen=False) == "empirical"  # one class has none
+    auto, split = calibration(promise="auto"), calibration(promise="split")
+    assert choose_promise(auto, few, 2, seen=False) == "empirical"
+    assert choose_promise(auto, many, 2, seen=False) == "split"
+    assert choose_promise(auto, many, 2, seen=True) == "empirical"
+    assert choose_promise(auto, many, 3, seen=False) == "empirical"  # one class has none
+    # Half of a hundred references are 50 scores, which promise 98% and no more.
+    within = calibration(promise="auto", coverage=0.98)
+    assert choose_promise(within, many, 2, seen=False) == "split"
+    for coverage in (0.99, 1.0):
+        beyond = calibration(promise="auto", coverage=coverage)
+        assert choose_promise(beyond, many, 2, seen=False) == "empirical"
     with pytest.raises(TooFewReferencesError, match="cannot be kept with the view `latent`"):
-        choose_promise("split", many, 2, seen=True)
+        choose_promise(split, many, 2, seen=True)
     with pytest.raises(TooFewReferencesError, match="at least 2 references, found 1"):
         fit(shapes(1, np.random.default_rng(0)))
+
+
+@pytest.mark.parametrize(
+    ("settings", "references", "found"),
+    [
+        ({"promise": "cv+"}, 18, "5 folds and 18 references"),
+        ({"promise": "cv+", "coverage": 1.0}, 60, "5 folds and 60 references"),
+        ({"promise": "cv+", "folds": 2}, 60, "2 folds and 60 references"),
+        ({"promise": "split", "coverage": 0.99}, 100, "found 50"),
+    ],
+)
+def test_what_cannot_be_promised_is_said_before_anything_is_fitted(
+    settings, references, found, rng
+):
+    def run(tasks):
+        raise AssertionError("something was fitted")
+
+    known = shapes(references, rng)
+    with pytest.raises(TooFewReferencesError, match=found):
+        fit_calibrated(known, CLASSES, calibration(**settings), 0, "digest", run)
 
 
 def test_folds_and_calibration_rows_are_even(rng):

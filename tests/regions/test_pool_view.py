@@ -139,6 +139,42 @@ def test_copies_of_the_references_teach_nothing_that_only_references_know(rng):
     assert np.mean(regions.judge(fresh, "label").score_N <= 1) > 0.85
 
 
+@pytest.mark.parametrize("promise", ["empirical", "split"])
+def test_mixtures_of_references_teach_nothing_that_only_references_know(promise, rng):
+    """They lie nearest to one reference, and hold another; labels by chance again."""
+    references, fresh = drawn(120, rng, size=400), drawn(400, rng, size=400)
+    label_N = rng.integers(0, 3, 120)
+    references = dataclasses.replace(references, label_N=label_N)
+    first = rng.integers(0, 120, 1_000)
+    second = np.array([rng.choice(np.flatnonzero(label_N == label_N[row])) for row in first])
+    share = rng.uniform(0.3, 0.7, (1_000, 1))
+    mixed = share * references.latent_ND[first] + (1 - share) * references.latent_ND[second]
+    pool = dataclasses.replace(
+        drawn(1_000, rng), latent_ND=mixed.astype(np.float32), label_N=label_N[first]
+    )
+    told = learn_from_pool(pool, references, 3, LATENT).log_probability(batch_of(references))
+    assert np.mean(told.argmax(1).numpy() == label_N) < 0.6
+    regions = fit(references, pool, promise)
+    assert np.mean(regions.judge(fresh, "label").score_N <= 1) > 0.85
+
+
+def test_folds_of_references_that_an_image_may_be_made_of_are_near(rng):
+    references, images = drawn(33, rng), drawn(200, rng)
+    folds = folds_by_reference(torch.tensor(references.latent_ND), references.label_N)
+    fold_R = folds(torch.tensor(references.latent_ND)).numpy()
+    apart_NR = np.sqrt(np.square(images.latent_ND[:, None] - references.latent_ND).sum(2))
+    between_RR = np.sqrt(np.square(references.latent_ND[:, None] - references.latent_ND).sum(2))
+    np.fill_diagonal(between_RR, np.inf)
+    made_of_NR = apart_NR < between_RR.min(1)
+    made_of_NR[np.arange(200), apart_NR.argmin(1)] = True
+    near_NK = folds.near(torch.tensor(images.latent_ND)).numpy()
+    for near_K, made_of_R in zip(near_NK, made_of_NR, strict=True):
+        assert set(np.flatnonzero(near_K)) == set(fold_R[made_of_R])
+    assert 1 < made_of_NR.sum(1).mean() < 2
+    one = folds_by_reference(torch.tensor(references.latent_ND[:1]), references.label_N[:1])
+    assert one.near(torch.tensor(images.latent_ND)).numpy().tolist() == [[True] + [False] * 4] * 200
+
+
 def test_it_learns_as_hard_as_the_labels_of_the_pool_allow(rng):
     """Of the penalties, the one under which images that were not learned from are told best."""
     chosen = []
@@ -151,8 +187,8 @@ def test_it_learns_as_hard_as_the_labels_of_the_pool_allow(rng):
         losses, heads_by_penalty = [], []
         for penalty in PENALTIES:
             heads = [
-                train_softmax(latent_ND[fold_N != k], label_N[fold_N != k], 3, penalty)
-                for k in range(FOLDS)
+                train_softmax(latent_ND[rest_N], label_N[rest_N], 3, penalty)
+                for rest_N in ~folds.near(latent_ND).T
             ]
             right_N = [
                 heads[fold](latent_ND[row]).log_softmax(0)[label_N[row]]
@@ -201,13 +237,18 @@ def test_more_wrong_labels_are_found_where_most_are_right(rng):
 
 
 def test_a_pool_whose_labels_say_nothing_has_no_say(rng):
-    references = drawn(60, rng)
+    references, fresh = drawn(60, rng), drawn(600, rng)
+    wrong = dataclasses.replace(fresh, label_N=(fresh.label_N + 1) % 3)
     pool = drawn(1_500, rng)
     shuffled = dataclasses.replace(pool, label_N=rng.permutation(pool.label_N))
-    regions = fit(references, shuffled)
-    weights = regions.joins[0].scales["label"].weight_V
+    found = {}
+    for name, learned_from in {"alone": None, "shuffled": shuffled, "pool": pool}.items():
+        regions = fit(references, learned_from)
+        scores = [regions.judge(images, "label").score_N for images in (fresh, wrong)]
+        found[name] = auroc(*scores)
+    assert found["shuffled"] == pytest.approx(found["alone"], abs=0.005)
+    assert found["pool"] > found["alone"] + 0.01
     views = list(regions.scorers[0].scores["label"].views)
-    assert weights[views.index("pool")] < 0.2 * weights[views.index("latent")]
     opposite = dataclasses.replace(pool, label_N=(pool.label_N + 1) % 3)
     regions = fit(references, opposite)
     weights = regions.joins[0].scales["label"].weight_V

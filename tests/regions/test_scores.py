@@ -14,6 +14,7 @@ from rayqc.images.detail import OwnSize
 from rayqc.regions.base import Altered, Candidates
 from rayqc.regions.fitting import settings_of
 from rayqc.regions.joint import Odds, RawScores, combine, fit_join
+from rayqc.regions.own_references import own_references
 from rayqc.regions.scores.alteration import fit_alteration, restore_alteration
 from rayqc.regions.scores.base import MOST_ODDS
 from rayqc.regions.scores.detail import fit_detail, restore_detail
@@ -399,6 +400,34 @@ def with_seams(candidates, rng, pasted=0.0):
     seams = rng.normal(scale=0.3, size=(len(candidates), 6))
     seams[:, :3] += pasted
     return dataclasses.replace(candidates, own_size=OwnSize(seams_NS=seams.astype(np.float32)))
+
+
+def test_a_class_without_references_is_measured_from_all(rng):
+    """The nearest of all would be nearer than a class's own, whose fresh images then lie far."""
+    value_RD = rng.normal(size=(50, 8)).astype(np.float32)
+    fresh_ND = rng.normal(size=(40, 8)).astype(np.float32)
+    all_others = own_references(value_RD[1:], np.arange(1, 50), 50)
+    found = all_others.distance(value_RD[:1], np.array([0]))
+    apart = np.linalg.norm(value_RD[1:] - value_RD[0], axis=1)
+    np.testing.assert_allclose(found, apart.mean(), rtol=1e-5)
+    # So out-of-fold distances of single references are those of fresh images, on the average.
+    out_of_fold = [
+        own_references(np.delete(value_RD, row, 0), np.delete(np.arange(50), row), 50).distance(
+            value_RD[row : row + 1], np.array([row])
+        )[0]
+        for row in range(50)
+    ]
+    own = own_references(value_RD, np.arange(50), 50)
+    of_fresh = own.distance(fresh_ND, np.arange(40))
+    assert np.mean(out_of_fold) == pytest.approx(of_fresh.mean(), rel=0.1)
+
+
+def test_of_one_reference_distances_are_plain_ones():
+    """Not zero, as by the inverse of no covariance: then no other image would be told from it."""
+    usual = fit_usual(np.zeros((1, 3)), np.array([0]), 1)
+    distance = usual.distance(np.array([[0.0, 0, 0], [0.3, 0, 0.15]]), np.array([0, 0]))
+    assert distance[0] == 0
+    assert distance[1] == pytest.approx(np.hypot(2, 1), rel=0.02)
 
 
 def test_seams_are_told_in_both_directions(rng):

@@ -10,7 +10,7 @@ from rayqc.pipeline.stage import Stage
 from rayqc.shown.base import Shown, Table, coverage_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping
 
     import numpy as np
     import pyarrow as pa
@@ -22,10 +22,13 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+OF_POOL = "images of the pool"
+
 
 def work(run: Run) -> FitResult:
     """Encode the references, fit the regions that the settings ask for, and measure them."""
     import numpy as np
+    import pyarrow as pa
 
     from rayqc.distributed.fit import fit_regions
     from rayqc.encoders.vae import refuse_collapse, refuse_short
@@ -40,6 +43,7 @@ def work(run: Run) -> FitResult:
     from rayqc.regions.thinning import thinned
     from rayqc.schema import LATENT
     from rayqc.storage import write_table
+    from rayqc.work.latent_columns import finite_rows
 
     config, encoder, references = run.config, run.encoder, run.references
     refuse_collapse(encoder.record, config.encoder.allow_collapse)
@@ -48,11 +52,12 @@ def work(run: Run) -> FitResult:
     most = config.regions.measure_images
     test = run.test_images(most) if most else None
     pool = pool_sample(run)
-    tables = [table for table in (references, test, pool) if table is not None]
+    asked = {"references": references, "test images": test, OF_POOL: pool}
+    tables = {what: table for what, table in asked.items() if table is not None}
     scored_M = thinned(np.asarray(references["label"]), config.regions.most_references, config.seed)
     (latents, *rest), altered = _encoded(run, tables, scored_M)
     if pool is not None and LATENT not in pool.column_names:
-        pool = pool.append_column(LATENT, rest[-1][LATENT])
+        pool = pool.append_column(LATENT, rest[-1][LATENT]).filter(pa.array(finite_rows(rest[-1])))
     write_table(run.folder, REFERENCES, latents)
     for name in latents.column_names:
         if name not in references.column_names:
@@ -100,22 +105,31 @@ def work(run: Run) -> FitResult:
 
 
 def _encoded(
-    run: Run, tables: Sequence[pa.Table], scored_M: np.ndarray
+    run: Run, tables: Mapping[str, pa.Table], scored_M: np.ndarray
 ) -> tuple[list[pa.Table], Altered | None]:
     """What the encoder says of images, and of altered copies of the scored ones where it is asked.
 
     Args:
-        scored_M: rows of the first table.
+        tables: by what they hold, the references first.
+        scored_M: rows of the references.
+
+    Raises:
+        InputError: the encoder gives no number for a reference or a test image.
     """
     from rayqc.distributed.encode import encode_with_altered
     from rayqc.regions.fitting import learns_from_altered
+    from rayqc.work.latent_columns import refuse_nonfinite
 
     config, encoder = run.config, run.encoder
     alters = learns_from_altered(config.regions, encoder.seen, encoder.network.computes)
     altered_M = scored_M if alters else scored_M[:0]
-    return encode_with_altered(
-        tables, altered_M, run.model, encoder.input, config, run.progress, "encode"
+    encoded, altered = encode_with_altered(
+        list(tables.values()), altered_M, run.model, encoder.input, config, run.progress, "encode"
     )
+    for what, table in zip(tables, encoded, strict=True):
+        if what != OF_POOL:  # such images are left out
+            refuse_nonfinite(table, what)
+    return encoded, altered
 
 
 def show(summary: FitResult, folder: str) -> Shown:

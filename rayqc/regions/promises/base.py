@@ -55,8 +55,10 @@ class PromiseKind:
     """Takes the number of calibration scores M, the coverage asked for, and the number of folds.
 
     Raises:
-        TooFewReferencesError: too few scores to promise anything.
+        TooFewReferencesError: too few scores, or folds, to promise anything.
     """
+    scores: Callable[[int, CalibrationSettings], int] = lambda references, settings: references
+    """How many scores calibrate, of so many references."""
 
 
 def guarantee(promise: str, scores: int, coverage: float, folds: int) -> Guarantee:
@@ -69,7 +71,7 @@ def guarantee(promise: str, scores: int, coverage: float, folds: int) -> Guarant
         folds: number of folds.
 
     Raises:
-        TooFewReferencesError: too few scores to promise anything.
+        TooFewReferencesError: too few scores, or folds, to promise anything.
     """
     kind: PromiseKind = PROMISES[promise]
     return kind.guarantee(scores, coverage, folds)

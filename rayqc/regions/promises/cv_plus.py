@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import numpy as np
 
+from rayqc.errors import TooFewReferencesError
 from rayqc.printable import percentage
 from rayqc.regions.calibrated import Calibration
-from rayqc.regions.conformal import Guarantee, cv_plus_bound
+from rayqc.regions.conformal import Guarantee, cv_plus_bound, least_scores
 from rayqc.regions.joint import Odds, RawScores, fit_join
 from rayqc.regions.promises.base import CalibratedFit, CalibrationSettings, PromiseKind
 from rayqc.regions.scorer_tasks import RunTasks, ScorerTask, fold_tasks, folds_of, out_of_fold
+
+LEAST_FOLDS = 3
 
 
 def fit(
@@ -65,7 +68,18 @@ def fit(
 
 
 def guarantee(scores: int, coverage: float, folds: int) -> Guarantee:
-    """See `PromiseKind.guarantee`."""
+    """See `PromiseKind.guarantee`.
+
+    With two folds the scales would be fitted on no reference; with few scores the rank that the
+    theorem speaks of is beyond them.
+    """
+    least = least_scores(coverage)
+    if folds < LEAST_FOLDS or scores < least:
+        raise TooFewReferencesError(
+            f"regions.promise: cv+ needs at least {LEAST_FOLDS} folds, and {least} references to "
+            f"promise anything at {percentage(coverage)}; found {folds} folds and {scores} "
+            "references; give more references, or set regions.promise to empirical or auto"
+        )
     bound = cv_plus_bound(scores, folds, coverage)
     says = (
         "averaged over draws of references, a fresh real image drawn like them is accepted "

@@ -60,9 +60,7 @@ def choose_calibration(label_N: np.ndarray, share: float, coverage: float, seed:
         (N,) bool, true for references that calibrate.
     """
     rng = np.random.default_rng([seed, CALIBRATION])
-    calibration_count = max(
-        round(share * label_N.size), min(least_scores(coverage), label_N.size // 2)
-    )
+    calibration_count = _count(label_N.size, share, coverage)
     rank_N = np.empty(label_N.size)
     for k in np.unique(label_N):
         rows = rng.permutation(np.flatnonzero(label_N == k))
@@ -70,6 +68,15 @@ def choose_calibration(label_N: np.ndarray, share: float, coverage: float, seed:
     calibrates_N = np.zeros(label_N.size, bool)
     calibrates_N[np.argsort(rank_N, kind="stable")[:calibration_count]] = True
     return calibrates_N
+
+
+def _count(references: int, share: float, coverage: float) -> int:
+    return max(round(share * references), min(least_scores(coverage), references // 2))
+
+
+def scores_of(references: int, settings: CalibrationSettings) -> int:
+    """See `PromiseKind.scores`."""
+    return _count(references, settings.calibration_share, settings.coverage)
 
 
 def guarantee(scores: int, coverage: float, folds: int) -> Guarantee:
@@ -88,4 +95,4 @@ def guarantee(scores: int, coverage: float, folds: int) -> Guarantee:
     return Guarantee(promise="split", coverage=coverage, scores=scores, bound=coverage, says=says)
 
 
-KIND = PromiseKind(fit=fit, guarantee=guarantee)
+KIND = PromiseKind(fit=fit, guarantee=guarantee, scores=scores_of)

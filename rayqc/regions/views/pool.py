@@ -3,10 +3,11 @@
 Where most labels of a pool are right, its many images say what a class looks like better than few
 references do (confident learning; Northcutt, Jiang & Chuang 2021). Every image is judged by a
 classifier that learned from the other folds alone; only how hard they learn is chosen on all. Its
-fold is that of the nearest reference: what a generator made of one reference, and near copies of
-one image, are in one fold, and no reference is judged by what learned from its own copies. So the
-references measure what the view is worth as they do for any other, and where a pool's labels are
-wrong it has no say.
+fold is that of the nearest reference, and a classifier learns from no image that may have been made
+of a reference of its own fold: no reference is judged by what learned from its own copies, nor from
+mixtures of it and another. So the references measure what the view is worth as they do for any
+other, and where a pool's labels are wrong it has no say. A generator that was trained on the
+references knows all of them, and no folds part its images from them.
 
 Shape suffixes: N images, R references, C H W pixels, D latent, F features, K classes.
 """
@@ -60,6 +61,23 @@ class Folds:
         nearest = nearest_of(features_NF.numpy(), self.features_RF.numpy())
         return self.fold_R[torch.from_numpy(nearest.reference_N)]
 
+    def near(self, features_NF: Tensor) -> Tensor:
+        """(N, FOLDS) bool: may the image have been made of a reference of the fold?
+
+        It may where no reference is nearer to it, or it is nearer to a reference than any other
+        reference is. Of other real images that is true of about one reference, whatever their
+        number; what is mixed of two references lies between them.
+        """
+        apart_RR = torch.cdist(self.features_RF, self.features_RF).fill_diagonal_(torch.inf)
+        reach_R = apart_RR.amin(1)
+        fold_RK = F.one_hot(self.fold_R, FOLDS).float()
+        of_nearest_NK = F.one_hot(self(features_NF), FOLDS).bool()
+        within_NK = [
+            (torch.cdist(batch_BF, self.features_RF) < reach_R).float() @ fold_RK > 0
+            for batch_BF in torch.split(features_NF, BATCH)
+        ]
+        return of_nearest_NK | torch.cat(within_NK)
+
     def arrays(self) -> dict[str, np.ndarray]:
         """The references' features and folds, for `restore`."""
         return {"features_RF": self.features_RF.numpy(), "fold_R": self.fold_R.numpy()}
@@ -93,7 +111,7 @@ class PoolView:
     """`latent` or `edges`."""
     folds: Folds
     heads: tuple[SoftmaxHead, ...]
-    """In the folds' order; each learned from all folds but its own."""
+    """In the folds' order; each learned from what was made of no reference of its own."""
 
     def log_probability(self, batch: ViewBatch) -> Tensor:
         """See `FittedView.log_probability`."""
@@ -147,11 +165,12 @@ def learn_from_pool(
     features_NF, features_RF = (_features(part, looks_at) for part in (images, references))
     folds = folds_by_reference(features_RF, references.label_N)
     fold_N, label_N = folds(features_NF), torch.tensor(images.label_N)
+    near_NF = folds.near(features_NF)
 
     def trained(penalty: float) -> tuple[SoftmaxHead, ...]:
         return tuple(
             _learn(features_NF[rest_N], label_N[rest_N], classes, penalty)
-            for rest_N in (fold_N != fold for fold in range(FOLDS))
+            for rest_N in (~near_NF[:, fold] for fold in range(FOLDS))
         )
 
     def loss(heads: tuple[SoftmaxHead, ...]) -> float:
