@@ -60,7 +60,7 @@ def know_images(run: Run) -> None:
             if isinstance(found, tuple):
                 raise unusable(name, found)
         test_images = [] if test is None else images_of_test(test, run, decoder)
-    _warn_of_equal(run.references)
+    warn_of_equal(run.references)
     if run.config.references.in_test == "refuse":
         _refuse_same(run.references, test_images)
     table = known_table(run.references, [(image.digest, image.name) for image in test_images])
@@ -68,7 +68,12 @@ def know_images(run: Run) -> None:
     write_table(run.folder, FILE, table.replace_schema_metadata(facts))
 
 
-def _warn_of_equal(references: pa.Table) -> None:
+def warn_of_equal(references: pa.Table) -> None:
+    """Say which references have the bytes of others.
+
+    Args:
+        references: columns id and image.
+    """
     names_by_digest: dict[str, list[str]] = {}
     for digest, name in zip(digests_of(references), references["id"].to_pylist(), strict=True):
         names_by_digest.setdefault(digest, []).append(name)

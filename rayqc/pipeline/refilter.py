@@ -16,7 +16,7 @@ from rayqc.ledger.manifest import Totals, load_files, load_totals
 from rayqc.ledger.plan import MANIFEST, clear
 from rayqc.pipeline.rewrite import rewrite, work_of
 from rayqc.printable import percentage
-from rayqc.regions import FittedRegions
+from rayqc.regions import FittedRegions, Regions
 from rayqc.regions.base import verdicts_of
 from rayqc.regions.calibrated import CalibratedRegions
 from rayqc.regions.conformal import least_scores, rank_of
@@ -66,8 +66,8 @@ class _Judge:
         return table
 
 
-def _warn_beyond(fitted: FittedRegions, coverage: float) -> None:
-    regions = fitted.regions
+def warn_beyond(regions: Regions, coverage: float) -> None:
+    """Say where a coverage is beyond what the regions' scores can hold."""
     if not isinstance(regions, CalibratedRegions) or regions.guarantee.tail:
         return
     scores = regions.guarantee.scores
@@ -106,7 +106,7 @@ def decide_again(
             "regions of promise cv+ keep p-values for the statistic in force only; filter again "
             f"with the pool entry's `statistic: {statistic}`"
         )
-    _warn_beyond(fitted, coverage)
+    warn_beyond(fitted.regions, coverage)
     files = load_files(source)
     totals = load_totals(source)
     if not scores_only and totals.outcomes.get(REJECTED) and REJECTED not in files:

@@ -12,6 +12,7 @@ import rayqc
 from rayqc.errors import InputError
 from rayqc.images.encode import encode_png
 from rayqc.pipeline.inputs import look_at_inputs
+from rayqc.pipeline.leaks import warn_of_equal
 from tests.conftest import MEANS
 
 AUGMENT = [{"kind": "augment"}]
@@ -159,3 +160,13 @@ def test_a_test_set_without_labels_stops_before_any_work(tmp_path):
     wanted = settings(tmp_path, pool=AUGMENT, test={"path": str(tmp_path / "test.parquet")})
     with pytest.raises(InputError, match="none of the 2 test images has a label"):
         look_at_inputs(wanted)
+
+
+def test_references_with_equal_bytes_are_told_of(caplog):
+    contents = [b"a", b"b", b"a", b"c", b"a", b"b"]
+    rows = [{"bytes": content, "path": None} for content in contents]
+    table = pa.table({"id": list("uvwxyz"), "image": rows})
+    warn_of_equal(table.slice(3))
+    assert not caplog.records
+    warn_of_equal(table)
+    assert "3 references have the bytes of others, w those of u first" in caplog.text

@@ -8,6 +8,7 @@ import pytest
 from rayqc.config.base import JOINT
 from rayqc.config.regions import Regions
 from rayqc.errors import ConfigError, TooFewReferencesError
+from rayqc.pipeline.refilter import warn_beyond
 from rayqc.regions.base import Candidates, Stored
 from rayqc.regions.calibrated import CalibratedRegions
 from rayqc.regions.fitting import choose_promise, fit_calibrated, settings_of
@@ -205,6 +206,19 @@ def test_what_cannot_be_promised_is_said_before_anything_is_fitted(
     known = shapes(references, rng)
     with pytest.raises(TooFewReferencesError, match=found):
         fit_calibrated(known, CLASSES, calibration(**settings), 0, "digest", run)
+
+
+def test_a_coverage_beyond_what_was_calibrated_is_told(known, caplog):
+    regions, _, _ = fit(known, "split")
+    scores = regions.guarantee.scores
+    assert 19 <= scores < 99
+    warn_beyond(regions, 0.95)
+    warn_beyond(fit(known)[0], 0.99)  # a tail goes on beyond its scores
+    assert not caplog.records
+    warn_beyond(regions, 0.99)
+    assert f"{scores} scores calibrate, and 99% needs 99: the largest is" in caplog.text
+    warn_beyond(regions, 1.0)
+    assert "and 100% needs more than there can be" in caplog.text
 
 
 def test_folds_and_calibration_rows_are_even(rng):
