@@ -3,6 +3,7 @@
 import pytest
 
 import rayqc
+from rayqc.distributed.classifiers import probe
 from rayqc.errors import ArtefactError, ConfigError, UntrustedCodeError
 from rayqc.storage import Folder, read_json, write_json
 from tests.conftest import tiny
@@ -72,3 +73,29 @@ def test_what_an_encoder_needs_is_asked_for():
         rayqc.make_config(tiny(encoder={"kind": "python"}))
     with pytest.raises(ConfigError, match="views must name one or more"):
         rayqc.make_config(tiny(regions={"views": []}))
+
+
+def test_a_pool_without_kept_latents_is_encoded_in_pieces(ray_session, tmp_path, monkeypatch):
+    """Many photographs are more bytes than a driver has."""
+    monkeypatch.setattr(probe, "MOST_BYTES", 5_000)
+    pieces, accuracies = [], []
+    encode_images = probe.encode_images
+
+    def counted(tables, *further):
+        pieces.append((further[-1], sum(table.num_rows for table in tables)))
+        return encode_images(tables, *further)
+
+    monkeypatch.setattr(probe, "encode_images", counted)
+    settings = {
+        **settings_of("python", "calibrated"),
+        "classify": {"kind": "probe", "seeds": 5, "arms": ["real", "all"]},
+    }
+    for kept in (True, False):
+        filtered = {**settings["filter"], "keep_latents": kept}
+        config = rayqc.make_config({**settings, "filter": filtered})
+        found = rayqc.run(config, str(tmp_path / "out"), redo=not kept)
+        accuracies.append(found["classify"]["arms"]["all"]["accuracy"]["mean"])
+    of_pool = [count for name, count in pieces if name == "encode pool"]
+    assert len(of_pool) > 2
+    assert sum(of_pool) == 50
+    assert accuracies[0] == pytest.approx(accuracies[1], abs=0.02)

@@ -5,6 +5,7 @@ Shape suffixes: N images, D latent.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,21 @@ from rayqc.work.latent_columns import latent_matrix
 
 BATCH = 256
 """Images whose edge histograms are taken at once."""
+MOST_BYTES = 2**32
+"""Bytes of images of the pool that the driver holds at once, where no latents of them are kept."""
+
+
+def in_pieces(tables: Iterable[pa.Table], most: int) -> Iterator[pa.Table]:
+    """The tables, joined as long as they have so many bytes together; none without rows."""
+    held: list[pa.Table] = []
+    for table in tables:
+        if held and sum(each.nbytes for each in held) + table.nbytes > most:
+            yield pa.concat_tables(held)
+            held = []
+        if table.num_rows:
+            held.append(table)
+    if held:
+        yield pa.concat_tables(held)
 
 
 def put(inputs: ArmInputs) -> tuple[Any, Any, Any]:
@@ -93,10 +109,11 @@ def _put_latents(inputs: ArmInputs) -> tuple[Any, Any, Any]:
     if tables:
         latent_ND = latent_matrix(pa.concat_tables(tables)).astype(np.float32)
     else:
-        tables = list(pool_tables(filtered, config))
-        latent_ND = np.zeros((0, of_references.latent_ND.shape[1]), np.float32)
-        if sum(table.num_rows for table in tables):
-            latent_ND = latents(pa.concat_tables(tables), "encode pool").latent_ND
+        parts = [np.zeros((0, of_references.latent_ND.shape[1]), np.float32)]
+        for piece in in_pieces(pool_tables(filtered, config), MOST_BYTES):
+            parts.append(latents(piece, "encode pool").latent_ND)
+            tables.append(piece.drop_columns(["image"]))
+        latent_ND = np.concatenate(parts)
     judged = judged_of(tables, config)
     pool = LatentPool(
         latent_ND=latent_ND,
