@@ -91,7 +91,8 @@ def test_a_pool_without_kept_latents_is_encoded_in_pieces(ray_session, tmp_path,
         "classify": {"kind": "probe", "seeds": 5, "arms": ["real", "all"]},
     }
     for kept in (True, False):
-        filtered = {**settings["filter"], "keep_latents": kept}
+        small = {"unit_rows": 10, "shard_mb": 0.004, "keep_latents": kept}
+        filtered = {**settings["filter"], **small}
         config = rayqc.make_config({**settings, "filter": filtered})
         found = rayqc.run(config, str(tmp_path / "out"), redo=not kept)
         accuracies.append(found["classify"]["arms"]["all"]["accuracy"]["mean"])
