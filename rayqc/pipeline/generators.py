@@ -33,10 +33,11 @@ def own_sources(run: Run) -> OwnSources:
     GANs must be trained before their source is read; see `train_generators`.
     """
     named_entries = enumerate(zip(run.config.pool_names(), run.config.pool, strict=True))
+    made = [(n, name, entry) for n, (name, entry) in named_entries if isinstance(entry, MadeHere)]
+    largest = most_pixels(each_image(run.references)) if made else 0
     return {
-        entry_number: generator_kind(entry).source(entry, _entry_context(run, name))
-        for entry_number, (name, entry) in named_entries
-        if isinstance(entry, MadeHere)
+        entry_number: generator_kind(entry).source(entry, _entry_context(run, name, largest))
+        for entry_number, name, entry in made
     }
 
 
@@ -124,14 +125,14 @@ def _train(run: Run, entry: Gan, folder: Folder, identity: str) -> GANFacts:
     return cast("GANFacts", gan_facts(folder))
 
 
-def _entry_context(run: Run, name: str) -> EntryContext:
+def _entry_context(run: Run, name: str, largest: int) -> EntryContext:
     return EntryContext(
         name=name,
         folder=run.folder.sub(f"{FOLDER}/{name}"),
         model=run.model,
         table=REFERENCES,
         references=run.references.num_rows,
-        most_pixels=most_pixels(each_image(run.references)),
+        most_pixels=largest,
         references_digest=run.references_digest,
         classes=run.classes,
         seed=run.config.seed,

@@ -60,24 +60,34 @@ def know_images(run: Run) -> None:
             if isinstance(found, tuple):
                 raise unusable(name, found)
         test_images = [] if test is None else images_of_test(test, run, decoder)
-    warn_of_equal(run.references)
+    references = names_by_digest(run.references)
+    warn_of_equal(references)
     if run.config.references.in_test == "refuse":
-        _refuse_same(run.references, test_images)
+        _refuse_same(references, test_images)
     table = known_table(run.references, [(image.digest, image.name) for image in test_images])
     facts = {MADE_OF: made_of, TEST_CONTENT: content_of_test(test_images)}
     write_table(run.folder, FILE, table.replace_schema_metadata(facts))
 
 
-def warn_of_equal(references: pa.Table) -> None:
-    """Say which references have the bytes of others.
+def names_by_digest(references: pa.Table) -> dict[str, list[str]]:
+    """Ids of the references that have the same bytes, by these bytes' digest.
 
     Args:
         references: columns id and image.
     """
-    names_by_digest: dict[str, list[str]] = {}
+    names: dict[str, list[str]] = {}
     for digest, name in zip(digests_of(references), references["id"].to_pylist(), strict=True):
-        names_by_digest.setdefault(digest, []).append(name)
-    equal = [names for names in names_by_digest.values() if len(names) > 1]
+        names.setdefault(digest, []).append(name)
+    return names
+
+
+def warn_of_equal(references: dict[str, list[str]]) -> None:
+    """Say which references have the bytes of others.
+
+    Args:
+        references: see `names_by_digest`.
+    """
+    equal = [names for names in references.values() if len(names) > 1]
     if equal:
         logger.warning(
             "%d references have the bytes of others, %s those of %s first: what is known of one "
@@ -131,13 +141,11 @@ def images_of_test(
     return [image for image in images if image.digest]
 
 
-def _refuse_same(references: pa.Table, test_images: list[TestImage]) -> None:
-    of_references = zip(digests_of(references), references["id"].to_pylist(), strict=True)
-    name_by_digest = dict(of_references)
+def _refuse_same(references: dict[str, list[str]], test_images: list[TestImage]) -> None:
     same = [
-        (name_by_digest[image.digest], image.name)
+        (references[image.digest][-1], image.name)
         for image in test_images
-        if image.digest in name_by_digest
+        if image.digest in references
     ]
     if same:
         reference, test_image = same[0]

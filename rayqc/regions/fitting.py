@@ -188,16 +188,15 @@ def fit_calibrated(
     kind: PromiseKind = PROMISES[promise]
     # What cannot be promised is said before hours of fitting.
     folds = min(settings.folds, label_N.size)
-    kind.guarantee(kind.scores(label_N.size, settings), settings.coverage, folds)
+    guarantee = kind.guarantee(kind.scores(label_N.size, settings), settings.coverage, folds)
     fit = kind.fit(label_N, len(classes), settings, seed, run)
-    scores = fit.calibration.label_M.size
     regions = CalibratedRegions(
         classes=classes,
         channels=references.images_NHWC.shape[3],
         scorers=fit.scorers,
         joins=fit.joins,
         calibration=fit.calibration,
-        guarantee=kind.guarantee(scores, settings.coverage, fit.folds),
+        guarantee=guarantee,
         folds=fit.folds,
         encoder_digest=encoder_digest,
         detail=_looked_at(detail, fit.joins[0].scales),

@@ -18,14 +18,13 @@ from safetensors.numpy import save as save_safetensors
 
 from rayqc.errors import ArtefactError
 from rayqc.storage.folder import Folder
+from rayqc.units import READ_AT_ONCE
 
 MOST_ROWS = 1024
 """Rows of a group of a Parquet file, and of what is read of a large one at once; at most."""
 GROUP_BYTES = 2**24
 """Bytes of such rows, as they are in memory; at most, but of a row that has more. Who looks for one
 image reads as many."""
-FEW_ROWS = 32
-"""Rows that have less than 2 GiB, of the largest images that settings allow."""
 READ_WHOLE = 2**30
 """Bytes of a file's columns up to which it is read at once: PyArrow reads no column of images, a
 struct, of 2 GiB and more."""
@@ -79,7 +78,7 @@ def _read(file: pq.ParquetFile, columns: list[str] | None) -> pa.Table:
         try:
             return file.read(columns=columns)
         except pa.ArrowNotImplementedError:  # equal images, which the file holds once
-            rows = FEW_ROWS
+            rows = READ_AT_ONCE
     batches = list(file.iter_batches(rows, columns=columns))
     return pa.Table.from_batches(batches).replace_schema_metadata(file.schema_arrow.metadata)
 

@@ -19,6 +19,7 @@ from rayqc.regions.base import Altered
 from rayqc.schema import LATENT
 from rayqc.seeds import ALTERATIONS
 from rayqc.units import evenly
+from rayqc.work.latent_columns import all_finite
 
 MOST_ALTERED = 500
 """Altered copies in all at most; more tell no more (docs/tried.md)."""
@@ -81,7 +82,7 @@ def copies_in_order(encoded: AlteredFeatures, order: np.ndarray) -> Altered | No
         encoded: of the references in this order, with parts of their partners.
         order: see `altered_order`.
     """
-    finite_C = np.all([np.isfinite(value).all(1) for value in encoded.features.values()], axis=0)
+    finite_C = all_finite(encoded.features.values())
     if not finite_C.any():
         return None
     place_C, mixed_C = encoded.place_C[finite_C], encoded.mixed_C[finite_C]

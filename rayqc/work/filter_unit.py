@@ -38,7 +38,7 @@ from rayqc.units import Unit
 from rayqc.verdicts import ERROR, VERDICTS
 from rayqc.work.columns import Judgement, VerdictColumns, seen_columns, verdict_values
 from rayqc.work.known_images import KnownImages, content_of, contents_of, digests_of
-from rayqc.work.latent_columns import given_latents, kept_latents
+from rayqc.work.latent_columns import all_finite, given_latents, kept_latents
 from rayqc.work.match_classes import UNKNOWN, PoolSource, own_labels
 from rayqc.work.sparing import Failures, failures_of, words_of
 
@@ -163,8 +163,7 @@ class FilterWorker:
             error_N[row] = (
                 error_N[row] or class_error or ("no_label", "no label, or no class folder")
             )
-        finite_N = [np.isfinite(value).all(1) for value in (seen.latent_ND, *seen.inner.values())]
-        for row in np.flatnonzero(~np.all(finite_N, axis=0)):
+        for row in np.flatnonzero(~all_finite([seen.latent_ND, *seen.inner.values()])):
             error_N[row] = error_N[row] or ("nonfinite", "the encoder gave NaN or infinity")
         valid_N = np.array([error is None for error in error_N], dtype=bool)
         columns = VerdictColumns(table.num_rows)

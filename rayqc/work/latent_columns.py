@@ -5,7 +5,7 @@ Shape suffixes: N images, D latent, F features.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pyarrow as pa
@@ -58,7 +58,11 @@ def inner_matrices(table: pa.Table) -> dict[str, np.ndarray]:
 
 def finite_rows(table: pa.Table) -> np.ndarray:
     """(N,) bool: are the latent, and the features of inner layers, numbers throughout?"""
-    values = [latent_matrix(table), *inner_matrices(table).values()]
+    return all_finite([latent_matrix(table), *inner_matrices(table).values()])
+
+
+def all_finite(values: Iterable[np.ndarray]) -> np.ndarray:
+    """(N,) bool: are all of these (N, F) features of an image numbers?"""
     return np.asarray(np.all([np.isfinite(value_NF).all(1) for value_NF in values], axis=0))
 
 

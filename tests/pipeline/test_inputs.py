@@ -12,7 +12,7 @@ import rayqc
 from rayqc.errors import InputError
 from rayqc.images.encode import encode_png
 from rayqc.pipeline.inputs import look_at_inputs
-from rayqc.pipeline.leaks import warn_of_equal
+from rayqc.pipeline.leaks import names_by_digest, warn_of_equal
 from tests.conftest import MEANS
 
 AUGMENT = [{"kind": "augment"}]
@@ -166,7 +166,7 @@ def test_references_with_equal_bytes_are_told_of(caplog):
     contents = [b"a", b"b", b"a", b"c", b"a", b"b"]
     rows = [{"bytes": content, "path": None} for content in contents]
     table = pa.table({"id": list("uvwxyz"), "image": rows})
-    warn_of_equal(table.slice(3))
+    warn_of_equal(names_by_digest(table.slice(3)))
     assert not caplog.records
-    warn_of_equal(table)
+    warn_of_equal(names_by_digest(table))
     assert "3 references have the bytes of others, w those of u first" in caplog.text
